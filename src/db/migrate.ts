@@ -1,0 +1,13 @@
+import { Migrator } from 'kysely/migration'
+import * as ground from './migrations/0001-ground.ts'
+import * as ledger from './migrations/0002-ledger.ts'
+import type { Db } from './db.ts'
+
+const MIGRATIONS = { '0001-ground': ground, '0002-ledger': ledger }
+
+/** Brings the database up to date; runs what has not run yet, in order. Throws the migration's own error. */
+export async function migrate(db: Db): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } })
+  const { error } = await migrator.migrateToLatest()
+  if (error) throw error
+}

@@ -1,0 +1,204 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely'
+import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
+import type { MergeState } from '#kernel/frames.ts'
+
+/** bigint columns travel as decimal text, in both databases. */
+type Big = ColumnType<string, string | bigint, string | bigint>
+type Time = ColumnType<Date, Date | string, Date | string>
+type Json<T> = ColumnType<T, string, string>
+
+export interface UsersTable {
+  id: UserId
+  name: string | null
+  created_at: Generated<Date>
+}
+
+export interface ApiKeysTable {
+  /** SHA-256 of the key, hex: the key itself is shown once and never stored. */
+  hash: string
+  user_id: UserId
+  created_at: Generated<Date>
+}
+
+export interface ProjectsTable {
+  id: ProjectId
+  user_id: UserId
+  name: string
+  review: 'merge' | 'hold'
+  /** The last `seq` that this project's history has given out. */
+  last_seq: Generated<string>
+  created_at: Generated<Date>
+  deleted_at: Time | null
+}
+
+export interface ProjectEventsTable {
+  project_id: ProjectId
+  seq: Big
+  id: EventId
+  job_id: JobId | null
+  type: string
+  data: Json<unknown>
+  created_at: Generated<Date>
+}
+
+export interface ProjectLeasesTable {
+  project_id: ProjectId
+  /** The fencing token: it only grows, and every write of a worker is conditional on it. */
+  token: Big
+  holder: string
+  expires_at: Time
+}
+
+export interface SessionsTable {
+  id: SessionId
+  project_id: ProjectId
+  title: string
+  /** Kilo's own id of the conversation, once there is one. */
+  agent_session_id: string | null
+  created_at: Generated<Date>
+  last_used_at: Generated<Date>
+}
+
+export type JobStatus =
+  | 'queued'
+  | 'starting'
+  | 'running'
+  | 'settling'
+  | 'succeeded'
+  | 'failed'
+  | 'cancelled'
+
+export interface JobsTable {
+  id: JobId
+  /** Order of arrival: jobs of one project run oldest first. */
+  position: Generated<string>
+  project_id: ProjectId
+  user_id: UserId
+  session_id: SessionId
+  status: JobStatus
+  text: string
+  mode: string
+  model: string
+  current_file_path: string | null
+  review: 'merge' | 'hold'
+  max_credits: Big | null
+  reserved: Big
+  charged: Big | null
+  refunded: Big | null
+  usage: Json<object> | null
+  branch: string | null
+  base: string | null
+  commit: string | null
+  merge: MergeState
+  error_code: string | null
+  error_message: string | null
+  /** The lease token under which the job was claimed. */
+  token: Big | null
+  agent_session_id: string | null
+  prompt_sent_at: Time | null
+  cancel_requested_at: Time | null
+  created_at: Generated<Date>
+  started_at: Time | null
+  finished_at: Time | null
+}
+
+/** What the agent asked of a person, and the answer: written down first, then the bell rings. */
+export interface JobPromptsTable {
+  id: string
+  job_id: JobId
+  kind: 'permission' | 'question'
+  body: JSONColumnType<object>
+  expires_at: Time
+  answer: Json<object> | null
+  answered_by: string | null
+  answered_at: Time | null
+  resolved_at: Time | null
+}
+
+export interface IdempotencyKeysTable {
+  user_id: UserId
+  key: string
+  route: string
+  body_hash: string
+  status: number | null
+  headers: Json<object> | null
+  body: string | null
+  created_at: Generated<Date>
+}
+
+export interface WsTicketsTable {
+  /** SHA-256 of the ticket, hex. */
+  hash: string
+  user_id: UserId
+  project_id: ProjectId
+  expires_at: Time
+}
+
+export interface LedgerAccountsTable {
+  id: Generated<string>
+  /** `usr_…:available`, `usr_…:held`, `usr_…:spent`, `world:funding`, `world:platform_loss`. */
+  code: string
+  wallet: UserId | null
+  balance: Generated<string>
+  floor: Big | null
+}
+
+export type TransferKind = 'grant' | 'hold' | 'extend' | 'charge' | 'release' | 'overrun'
+
+export interface LedgerTransfersTable {
+  /** Said twice, it happens once: the id is the idempotency key. */
+  id: string
+  seq: Generated<string>
+  from_id: string
+  to_id: string
+  amount: Big
+  kind: TransferKind
+  hold_id: string | null
+  /** What it was for, for the statement. */
+  memo: Json<object>
+  created_at: Generated<Date>
+}
+
+export interface LedgerHoldsTable {
+  /** The id of the job that it pays for. */
+  id: string
+  wallet: UserId
+  created_at: Generated<Date>
+}
+
+export interface LedgerHoldResolutionsTable {
+  hold_id: string
+  amount: Big
+  charged: Big
+  released: Big
+  overrun: Big
+  reason: string
+  created_at: Generated<Date>
+}
+
+export interface LedgerAuditView {
+  total: string
+  drifted_accounts: string
+  overspent: string
+  bad_resolutions: string
+  held_mismatch: string
+}
+
+/** Every table, on one page. */
+export interface Schema {
+  users: UsersTable
+  api_keys: ApiKeysTable
+  projects: ProjectsTable
+  project_events: ProjectEventsTable
+  project_leases: ProjectLeasesTable
+  sessions: SessionsTable
+  jobs: JobsTable
+  job_prompts: JobPromptsTable
+  idempotency_keys: IdempotencyKeysTable
+  ws_tickets: WsTicketsTable
+  ledger_accounts: LedgerAccountsTable
+  ledger_transfers: LedgerTransfersTable
+  ledger_holds: LedgerHoldsTable
+  ledger_hold_resolutions: LedgerHoldResolutionsTable
+  ledger_audit: LedgerAuditView
+}

@@ -1,0 +1,93 @@
+/** Tokens of one model request, as the provider counted them. `input` is without what came from the cache. */
+export interface Usage {
+  readonly input: number
+  readonly output: number
+  readonly reasoning: number
+  readonly cacheRead: number
+  readonly cacheWrite: number
+}
+
+export const NO_USAGE: Usage = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0 }
+
+export const addUsage = (a: Usage, b: Usage): Usage => ({
+  input: a.input + b.input,
+  output: a.output + b.output,
+  reasoning: a.reasoning + b.reasoning,
+  cacheRead: a.cacheRead + b.cacheRead,
+  cacheWrite: a.cacheWrite + b.cacheWrite
+})
+
+export interface TodoItem {
+  readonly content: string
+  readonly status: string
+  readonly priority: string
+}
+
+export interface Question {
+  readonly question: string
+  readonly header: string
+  readonly options: readonly { readonly label: string; readonly description: string }[]
+  readonly multiple: boolean
+}
+
+export type ToolStatus = 'running' | 'completed' | 'error'
+
+/** What an agent can tell us while it carries out a prompt, in our words. */
+export type AgentEvent =
+  | { readonly type: 'turn.opened' }
+  /** `text` is what is new of this part: all pieces of a part, joined, are the part. */
+  | {
+      readonly type: 'text.appended'
+      readonly source: 'assistant' | 'reasoning'
+      readonly partId: string
+      readonly text: string
+    }
+  /** `mayWrite` says that files of the worktree may be different now. */
+  | {
+      readonly type: 'tool.updated'
+      readonly callId: string
+      readonly tool: string
+      readonly status: ToolStatus
+      readonly title: string
+      readonly input?: unknown
+      readonly output?: string
+      readonly mayWrite: boolean
+    }
+  | { readonly type: 'todo.updated'; readonly items: readonly TodoItem[] }
+  | {
+      readonly type: 'permission.asked'
+      readonly permissionId: string
+      readonly kind: string
+      readonly patterns: readonly string[]
+      readonly title: string
+    }
+  | {
+      readonly type: 'question.asked'
+      readonly questionId: string
+      readonly questions: readonly Question[]
+    }
+  /** One finished model request. `stepId` is said again when the same step is reported again. */
+  | {
+      readonly type: 'usage.reported'
+      readonly stepId: string
+      readonly agentSessionId: string
+      readonly model: string
+      readonly usage: Usage
+      readonly costUsd: number
+    }
+  /** A notice for the person who watches: a retry, a compaction. */
+  | { readonly type: 'notice'; readonly text: string }
+  | { readonly type: 'turn.finished'; readonly outcome: TurnOutcome }
+  /** A word of the agent's that we have no meaning for: kept by name, and counted. */
+  | { readonly type: 'unrecognised'; readonly name: string }
+
+/** How a turn ended. A provider's failure carries its HTTP status where there was one. */
+export type TurnOutcome =
+  | { readonly kind: 'completed' }
+  | { readonly kind: 'interrupted' }
+  | {
+      readonly kind: 'failed'
+      readonly reason: 'model_error' | 'model_unreachable' | 'model_rate_limited'
+      readonly message: string
+      readonly status?: number
+    }

@@ -1,0 +1,162 @@
+import { Type, type Static, type TSchema } from 'typebox'
+
+/** The version of the wire protocol: `v` in every frame, and the WebSocket subprotocol. */
+export const PROTOCOL_VERSION = 1
+export const SUBPROTOCOL = 'kilowatt.v1'
+
+const Credits = Type.Number({ minimum: 0, description: 'credits, at most six decimals' })
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+const oneOf = <const T extends readonly string[]>(...words: T) => Type.Enum([...words] as T)
+
+export const UsageTotals = Type.Object({
+  input: Type.Integer(),
+  output: Type.Integer(),
+  reasoning: Type.Integer(),
+  cacheRead: Type.Integer(),
+  cacheWrite: Type.Integer(),
+  costUsd: Type.Number({ description: 'what the provider asks for it, in US dollars' })
+})
+export type UsageTotals = Static<typeof UsageTotals>
+
+export const JobCredits = Type.Object({ reserved: Credits, charged: Credits, refunded: Credits })
+export type JobCredits = Static<typeof JobCredits>
+
+export const MergeState = oneOf('none', 'merged', 'held', 'conflict', 'discarded', 'reverted')
+export type MergeState = Static<typeof MergeState>
+
+export const FileStatus = oneOf('added', 'modified', 'deleted')
+export type FileStatus = Static<typeof FileStatus>
+
+const DiffFile = Type.Object({
+  path: Type.String(),
+  status: FileStatus,
+  additions: Type.Integer(),
+  deletions: Type.Integer()
+})
+const FileData = Type.Object({
+  path: Type.String({ description: 'relative to the worktree, with /' }),
+  sha: Nullable(Type.String({ description: 'git blob id; null once it is deleted' })),
+  by: Type.Literal('agent')
+})
+const Todo = Type.Object({
+  content: Type.String(),
+  status: Type.String(),
+  priority: Type.String()
+})
+export const AgentQuestion = Type.Object({
+  question: Type.String(),
+  header: Type.String(),
+  options: Type.Array(Type.Object({ label: Type.String(), description: Type.String() })),
+  multiple: Type.Boolean()
+})
+
+/** What each type of frame carries. Clients ignore types and fields that they don't know. */
+export const FRAME_DATA = {
+  'job:queued': Type.Object({
+    text: Type.String(),
+    mode: Type.String(),
+    model: Type.String(),
+    position: Type.Integer({ description: 'jobs of this project that come first' }),
+    creditsReserved: Credits
+  }),
+  'job:running': Type.Object({
+    branch: Type.String(),
+    sessionId: Type.String(),
+    model: Type.String()
+  }),
+  'job:log': Type.Object({
+    source: oneOf('assistant', 'reasoning', 'tool', 'system'),
+    partId: Type.String(),
+    text: Type.String({ description: 'what is new: the joined pieces of a part are the part' })
+  }),
+  'job:tool': Type.Object({
+    callId: Type.String(),
+    tool: Type.String(),
+    status: oneOf('running', 'completed', 'error'),
+    title: Type.String(),
+    input: Type.Optional(Type.Unknown()),
+    output: Type.Optional(Type.String()),
+    truncated: Type.Optional(Type.Literal(true))
+  }),
+  'job:todo': Type.Object({ items: Type.Array(Todo) }),
+  'job:permission': Type.Object({
+    permissionId: Type.String(),
+    kind: Type.String(),
+    patterns: Type.Array(Type.String()),
+    title: Type.String(),
+    expiresAt: Type.String({ format: 'date-time' })
+  }),
+  'job:permission-resolved': Type.Object({
+    permissionId: Type.String(),
+    reply: oneOf('once', 'always', 'reject'),
+    by: Type.String({ description: 'a user id, or `policy`' })
+  }),
+  'job:question': Type.Object({
+    questionId: Type.String(),
+    questions: Type.Array(AgentQuestion),
+    expiresAt: Type.String({ format: 'date-time' })
+  }),
+  'job:question-resolved': Type.Object({
+    questionId: Type.String(),
+    answers: Nullable(Type.Array(Type.Array(Type.String()))),
+    by: Type.String({ description: 'a user id, or `policy`' })
+  }),
+  'job:file-created': FileData,
+  'job:file-updated': FileData,
+  'job:file-deleted': FileData,
+  'job:diff': Type.Object({
+    base: Type.String(),
+    head: Type.String(),
+    files: Type.Array(DiffFile),
+    patch: Type.Optional(Type.String()),
+    truncated: Type.Optional(Type.Literal(true))
+  }),
+  'job:credits-used': Type.Object({
+    credits: Credits,
+    usage: UsageTotals,
+    final: Type.Boolean()
+  }),
+  'job:success': Type.Object({
+    commit: Nullable(Type.String()),
+    branch: Type.String(),
+    merge: MergeState,
+    credits: JobCredits
+  }),
+  'job:error': Type.Object({
+    code: Type.String(),
+    message: Type.String(),
+    retryable: Type.Boolean(),
+    credits: JobCredits,
+    branch: Nullable(Type.String())
+  }),
+  'file:changed': Type.Object({
+    path: Type.String(),
+    sha: Nullable(Type.String()),
+    commit: Type.String(),
+    by: Type.String()
+  })
+} as const satisfies Record<string, TSchema>
+
+export type FrameType = keyof typeof FRAME_DATA
+export type FrameData<T extends FrameType> = Static<(typeof FRAME_DATA)[T]>
+
+/** A frame before the log has given it a place: what happened, and to which job. */
+export type Draft = {
+  [T in FrameType]: { readonly type: T; readonly data: FrameData<T> }
+}[FrameType]
+
+/** One line of a project's history, the same over WebSocket, SSE and JSON pages. */
+export const Frame = Type.Object({
+  v: Type.Literal(PROTOCOL_VERSION),
+  type: Type.String(),
+  id: Type.String(),
+  projectId: Type.String(),
+  jobId: Nullable(Type.String()),
+  seq: Type.Integer({ minimum: 1, description: 'counts from 1 in each project, without a gap' }),
+  ts: Type.String({ format: 'date-time' }),
+  data: Type.Unknown()
+})
+export type Frame = Static<typeof Frame>
+
+/** The two frames that end a job; of each job exactly one of them is ever written. */
+export const TERMINAL_FRAMES = ['job:success', 'job:error'] as const satisfies FrameType[]

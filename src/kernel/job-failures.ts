@@ -1,0 +1,35 @@
+interface Meaning {
+  readonly retryable: boolean
+  /** `used`: what was used is charged. `nothing`: the job is refunded whole and the platform bears the cost. */
+  readonly userPays: 'used' | 'nothing'
+}
+
+/** Every reason for which a job fails, whether to try again, and who bears the cost. */
+export const JOB_FAILURES = {
+  cancelled: { retryable: true, userPays: 'used' },
+  credits_exhausted: { retryable: false, userPays: 'used' },
+  model_error: { retryable: false, userPays: 'nothing' },
+  model_unreachable: { retryable: true, userPays: 'nothing' },
+  model_rate_limited: { retryable: true, userPays: 'nothing' },
+  agent_crashed: { retryable: true, userPays: 'nothing' },
+  agent_stalled: { retryable: true, userPays: 'nothing' },
+  agent_unavailable: { retryable: true, userPays: 'nothing' },
+  permission_timeout: { retryable: true, userPays: 'used' },
+  job_timeout: { retryable: true, userPays: 'used' },
+  workspace_error: { retryable: true, userPays: 'nothing' },
+  lease_lost: { retryable: true, userPays: 'nothing' },
+  interrupted: { retryable: true, userPays: 'nothing' }
+} as const satisfies Record<string, Meaning>
+
+export type JobFailureCode = keyof typeof JOB_FAILURES
+
+/** Ends a job: thrown wherever the reason is known, mapped to a state and a refund in one place. */
+export class JobFailure extends Error {
+  readonly code: JobFailureCode
+
+  constructor(code: JobFailureCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'JobFailure'
+    this.code = code
+  }
+}

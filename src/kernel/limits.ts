@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict'
+
+const SECOND_MS = 1000
+const MINUTE_MS = 60 * SECOND_MS
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** Every size and time that we promise to stay within, with its unit at the end of its name. */
+export const LIMITS = {
+  promptCharsMax: 100_000,
+  jobsQueuedPerProjectMax: 20,
+  pageItemsDefault: 50,
+  pageItemsMax: 200,
+  bodyBytesMax: 16 * MIB,
+
+  fileBytesMax: 10 * MIB,
+  pathBytesMax: 4096,
+  pathSegmentsMax: 64,
+  filesPerCreateMax: 1000,
+  diffPatchBytesMax: 256 * KIB,
+  diffFilesMax: 3000,
+
+  leaseTtlMs: 30 * SECOND_MS,
+  leaseRenewEveryMs: 10 * SECOND_MS,
+  leaseGiveUpAfterMs: 20 * SECOND_MS,
+  sweepEveryMs: 10 * SECOND_MS,
+
+  agentStartMs: 60 * SECOND_MS,
+  agentStopMs: 5 * SECOND_MS,
+  agentRequestMs: 15 * SECOND_MS,
+  agentStreamSilenceMs: 25 * SECOND_MS,
+  agentHealthMs: 5 * SECOND_MS,
+  turnOpenMs: 5 * SECOND_MS,
+  cancelGraceMs: 5 * SECOND_MS,
+  promptAnswerMs: 2 * MINUTE_MS,
+  networkRetriesPerTurnMax: 3,
+  stepsPerJobMax: 200,
+
+  toolTextBytesMax: 16 * KIB,
+  logJoinMs: 50,
+  logJoinBytes: 4 * KIB,
+
+  framesPerPage: 500,
+  ticketTtlMs: MINUTE_MS,
+  socketHeartbeatMs: 15 * SECOND_MS,
+  socketSilenceMs: 45 * SECOND_MS,
+  socketBufferBytesMax: MIB,
+  socketMessageBytesMax: 64 * KIB,
+  socketSubscriptionsMax: 64,
+  idempotencyKeyTtlMs: 24 * 60 * MINUTE_MS
+} as const
+
+assert.ok(
+  LIMITS.leaseRenewEveryMs * 2 <= LIMITS.leaseGiveUpAfterMs &&
+    LIMITS.leaseGiveUpAfterMs < LIMITS.leaseTtlMs,
+  'a renewal may fail before the lease is given up, and it is given up before it runs out'
+)

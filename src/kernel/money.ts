@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict'
+
+declare const brand: unique symbol
+
+/** Whole millionths of a credit, so that sums are exact. Never a float. */
+export type Microcredits = bigint & { readonly [brand]: 'microcredits' }
+
+const PER_CREDIT = 1_000_000n
+/** The contract's form of an amount: a JSON number with at most six decimals. */
+const SIX_DECIMALS = /^(\d+)(?:\.(\d{1,6}))?$/
+
+export const ZERO = 0n as Microcredits
+
+export const microcredits = (whole: bigint): Microcredits => whole as Microcredits
+
+/** One credit is a million microcredits. */
+export const credits = (whole: number): Microcredits => microcredits(BigInt(whole) * PER_CREDIT)
+
+/** Reads the contract's number of credits; undefined when it is negative or has more than six decimals. */
+export function parseCredits(amount: number): Microcredits | undefined {
+  const [, whole, fraction = ''] = SIX_DECIMALS.exec(String(amount)) ?? []
+  if (whole === undefined) return undefined
+  return microcredits(BigInt(whole) * PER_CREDIT + BigInt(fraction.padEnd(6, '0')))
+}
+
+/** The contract's number of credits. Exact up to nine thousand million credits. */
+export function toCredits(amount: Microcredits): number {
+  assert.ok(amount <= Number.MAX_SAFE_INTEGER, 'an amount that JSON can carry exactly')
+  return Number(amount) / Number(PER_CREDIT)
+}
+
+export const least = (...amounts: [Microcredits, ...Microcredits[]]): Microcredits =>
+  amounts.reduce((a, b) => (a < b ? a : b))
+
+export const greatest = (...amounts: [Microcredits, ...Microcredits[]]): Microcredits =>
+  amounts.reduce((a, b) => (a > b ? a : b))
