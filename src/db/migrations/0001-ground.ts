@@ -109,6 +109,7 @@ export async function up(db: Kysely<never>): Promise<void> {
     )`.execute(db)
   await sql`CREATE INDEX prompts_of_job ON job_prompts (job_id)`.execute(db)
 
+  // json, not jsonb: an agent's text may hold what jsonb refuses (NUL, half a surrogate pair).
   await sql`
     CREATE TABLE project_events (
       project_id text NOT NULL REFERENCES projects,
@@ -116,7 +117,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       id text NOT NULL UNIQUE,
       job_id text REFERENCES jobs,
       type text NOT NULL,
-      data jsonb NOT NULL,
+      data json NOT NULL,
       created_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (project_id, seq)
     )`.execute(db)

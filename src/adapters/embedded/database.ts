@@ -1,0 +1,21 @@
+import { PGlite, types } from '@electric-sql/pglite'
+import { Kysely, PGliteDialect } from 'kysely'
+import type { Db } from '#db'
+import { migrate, type Schema } from '#db'
+
+/** PostgreSQL inside this process. `where` is a folder, or a dump of one for a database in memory. */
+export async function openPglite(where: { dataDir: string } | { dump: Blob }): Promise<Db> {
+  const pglite = await PGlite.create({
+    ...('dump' in where ? { loadDataDir: where.dump } : { dataDir: where.dataDir }),
+    // As with `pg`: bigints travel as text, so that none is rounded on the way.
+    parsers: { [types.INT8]: (value: string) => value }
+  })
+  return new Kysely<Schema>({ dialect: new PGliteDialect({ pglite }) })
+}
+
+/** The embedded database, brought up to date. */
+export async function openEmbeddedDatabase(dataDir: string): Promise<Db> {
+  const db = await openPglite({ dataDir })
+  await migrate(db)
+  return db
+}

@@ -1,0 +1,38 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '#kernel/clock.ts'
+import type { Backbone } from '#ports/backbone.ts'
+import { expireAllLeaseRows } from '../lease-store.ts'
+import { createEmbeddedBus } from './bus.ts'
+import { lockDataDir } from './data-lock.ts'
+import { openEmbeddedDatabase } from './database.ts'
+import { createEmbeddedLock } from './lock.ts'
+import { createEmbeddedQueue } from './queue.ts'
+
+/** The ground in this process: PGlite in `dataDir`, and everything else in memory. */
+export async function openEmbedded(options: {
+  readonly dataDir: string
+  readonly queueWidth: number
+  readonly clock: Clock
+}): Promise<Backbone> {
+  await using opening = new AsyncDisposableStack()
+
+  await mkdir(options.dataDir, { recursive: true })
+  opening.use(await lockDataDir(options.dataDir))
+  const db = await openEmbeddedDatabase(join(options.dataDir, 'db'))
+  opening.defer(() => db.destroy())
+  // The folder is ours alone, so whoever held a lease is gone.
+  await expireAllLeaseRows(db)
+  const queue = opening.use(createEmbeddedQueue(options.queueWidth))
+
+  const opened = opening.move()
+  return {
+    db,
+    queue,
+    bus: createEmbeddedBus(),
+    lock: createEmbeddedLock(db, options.clock),
+    database: 'pglite',
+    coordination: 'in-process',
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}

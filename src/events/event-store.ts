@@ -1,0 +1,98 @@
+import { sql } from 'kysely'
+import type { Db } from '#db'
+import { PROTOCOL_VERSION, type Draft, type Frame } from '#kernel/frames.ts'
+import { eventId, type JobId, type ProjectId } from '#kernel/ids.ts'
+
+export interface Place {
+  readonly projectId: ProjectId
+  readonly jobId: JobId | null
+  /** The writer's fencing token: nothing is written once a later lease has been given out. */
+  readonly token?: bigint | undefined
+}
+
+const unfenced = sql<boolean>`true`
+const fencedBy = (projectId: ProjectId, token: bigint) => sql<boolean>`EXISTS (
+  SELECT FROM project_leases WHERE project_id = ${projectId} AND token = ${String(token)})`
+
+/**
+ * Gives the drafts the next places in their project's history, all or none, in one statement. False when the
+ * fence refused (or there is no such project): then nothing was written.
+ */
+export async function insertFrames(
+  db: Db,
+  { projectId, jobId, token }: Place,
+  drafts: readonly Draft[]
+): Promise<boolean> {
+  const rows = drafts.map(({ type, data }, index) => ({
+    n: index + 1,
+    id: eventId.create(),
+    type,
+    data
+  }))
+
+  const { numAffectedRows } = await sql`
+    WITH place AS (
+      UPDATE projects SET last_seq = last_seq + ${rows.length}
+      WHERE id = ${projectId} AND ${token === undefined ? unfenced : fencedBy(projectId, token)}
+      RETURNING last_seq - ${rows.length} AS before
+    )
+    INSERT INTO project_events (project_id, seq, id, job_id, type, data)
+    SELECT ${projectId}, place.before + draft.n, draft.id, ${jobId}, draft.type, draft.data
+    FROM place, json_to_recordset(${JSON.stringify(rows)}::json)
+      AS draft (n bigint, id text, type text, data json)`.execute(db)
+  return numAffectedRows === BigInt(rows.length)
+}
+
+export interface PageOfFrames {
+  readonly after: number
+  readonly limit: number
+  readonly types?: readonly string[] | undefined
+  readonly jobId?: JobId | undefined
+}
+
+/** The next frames after a place, oldest first. */
+export async function readFramesAfter(
+  db: Db,
+  projectId: ProjectId,
+  { after, limit, types, jobId }: PageOfFrames
+): Promise<Frame[]> {
+  let query = db
+    .selectFrom('project_events')
+    .select(['seq', 'id', 'job_id', 'type', 'data', 'created_at'])
+    .where('project_id', '=', projectId)
+    .where('seq', '>', String(after))
+    .orderBy('seq')
+    .limit(limit)
+  if (types) query = query.where('type', 'in', types)
+  if (jobId) query = query.where('job_id', '=', jobId)
+
+  return (await query.execute()).map((row) => ({
+    v: PROTOCOL_VERSION,
+    type: row.type,
+    id: row.id,
+    projectId,
+    jobId: row.job_id,
+    seq: Number(row.seq),
+    ts: row.created_at.toISOString(),
+    data: row.data
+  }))
+}
+
+/** The last place given out, and the oldest that is still there (last + 1 when none is). */
+export async function readReach(db: Db, projectId: ProjectId) {
+  const row = await db
+    .selectFrom('projects')
+    .select((from) => [
+      'last_seq',
+      from
+        .selectFrom('project_events')
+        .select((of) => of.fn.min('seq').as('oldest'))
+        .where('project_id', '=', projectId)
+        .as('oldest')
+    ])
+    .where('id', '=', projectId)
+    .executeTakeFirst()
+
+  const lastSeq = Number(row?.last_seq ?? 0)
+  return { lastSeq, oldestSeq: row?.oldest ? Number(row.oldest) : lastSeq + 1 }
+}

@@ -1,0 +1,3 @@
+export { createEventLog, type EventLog } from './event-log.ts'
+export { createFeed, type Feed } from './feed.ts'
+export type { PageOfFrames, Place } from './event-store.ts'

@@ -1,0 +1,2 @@
+export type { Jobs } from './jobs.ts'
+export * from './job-schemas.ts'

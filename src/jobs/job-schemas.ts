@@ -1,0 +1,159 @@
+import { Type, type Static, type TSchema } from 'typebox'
+import { AgentQuestion, FileStatus, JobCredits, MergeState, UsageTotals } from '#kernel/frames.ts'
+
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+const Time = Type.String({ format: 'date-time' })
+const OnlyThese = { additionalProperties: false } as const
+
+export const Review = Type.Enum(['merge', 'hold'])
+export type Review = Static<typeof Review>
+
+/** What a person asks the agent to do. */
+export const AiCommand = Type.Object(
+  {
+    text: Type.String({ minLength: 1, maxLength: 100_000, pattern: '\\S' }),
+    mode: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    currentFilePath: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
+    model: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    sessionId: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    review: Type.Optional(Review),
+    maxCredits: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1_000_000_000 }))
+  },
+  OnlyThese
+)
+export type AiCommand = Static<typeof AiCommand>
+
+export const Submitted = Type.Object({
+  jobId: Type.String(),
+  status: Type.Literal('queued'),
+  creditsReserved: Type.Number(),
+  sessionId: Type.String(),
+  position: Type.Integer({ description: 'jobs of this project that come first' })
+})
+export type Submitted = Static<typeof Submitted>
+
+export const PendingPermission = Type.Object({
+  permissionId: Type.String(),
+  kind: Type.String(),
+  patterns: Type.Array(Type.String()),
+  title: Type.String(),
+  expiresAt: Time
+})
+export const PendingQuestion = Type.Object({
+  questionId: Type.String(),
+  questions: Type.Array(AgentQuestion),
+  expiresAt: Time
+})
+
+/** A job, as the contract shows it. */
+export const JobView = Type.Object({
+  id: Type.String(),
+  projectId: Type.String(),
+  sessionId: Type.String(),
+  status: Type.Enum([
+    'queued',
+    'starting',
+    'running',
+    'settling',
+    'succeeded',
+    'failed',
+    'cancelled'
+  ]),
+  text: Type.String(),
+  mode: Type.String(),
+  model: Type.String(),
+  branch: Nullable(Type.String()),
+  commit: Nullable(Type.String()),
+  merge: MergeState,
+  credits: JobCredits,
+  usage: UsageTotals,
+  error: Nullable(
+    Type.Object({ code: Type.String(), message: Type.String(), retryable: Type.Boolean() })
+  ),
+  pending: Type.Object({
+    permissions: Type.Array(PendingPermission),
+    questions: Type.Array(PendingQuestion)
+  }),
+  position: Nullable(Type.Integer()),
+  lastSeq: Type.Integer(),
+  createdAt: Time,
+  startedAt: Nullable(Time),
+  finishedAt: Nullable(Time)
+})
+export type JobView = Static<typeof JobView>
+
+export const JobDiff = Type.Object({
+  base: Nullable(Type.String()),
+  head: Nullable(Type.String()),
+  files: Type.Array(
+    Type.Object({
+      path: Type.String(),
+      status: FileStatus,
+      additions: Type.Integer(),
+      deletions: Type.Integer(),
+      binary: Type.Boolean(),
+      patch: Type.String()
+    })
+  ),
+  truncated: Type.Boolean()
+})
+export type JobDiff = Static<typeof JobDiff>
+
+/** What merge, discard and revert did, or with `dryRun` would do. */
+export const ReviewResult = Type.Object({
+  jobId: Type.String(),
+  merge: MergeState,
+  commit: Nullable(Type.String()),
+  dryRun: Type.Boolean()
+})
+export type ReviewResult = Static<typeof ReviewResult>
+
+export const PermissionAnswer = Type.Object(
+  {
+    reply: Type.Enum(['once', 'always', 'reject']),
+    message: Type.Optional(Type.String({ maxLength: 10_000 }))
+  },
+  OnlyThese
+)
+export type PermissionAnswer = Static<typeof PermissionAnswer>
+
+export const QuestionAnswer = Type.Union([
+  Type.Object(
+    {
+      answers: Type.Array(Type.Array(Type.String({ maxLength: 10_000 }), { maxItems: 50 }), {
+        minItems: 1,
+        maxItems: 50
+      })
+    },
+    OnlyThese
+  ),
+  Type.Object({ reject: Type.Literal(true) }, OnlyThese)
+])
+export type QuestionAnswer = Static<typeof QuestionAnswer>
+
+export const SessionView = Type.Object({
+  id: Type.String(),
+  projectId: Type.String(),
+  title: Type.String(),
+  createdAt: Time,
+  lastUsedAt: Time
+})
+export type SessionView = Static<typeof SessionView>
+
+/** One turn's side of a conversation: what was asked, or what the agent answered. */
+export const MessageView = Type.Object({
+  jobId: Type.String(),
+  role: Type.Enum(['user', 'assistant']),
+  text: Type.String(),
+  createdAt: Time
+})
+export type MessageView = Static<typeof MessageView>
+
+export interface Page {
+  readonly cursor?: string | undefined
+  readonly limit: number
+}
+export interface PageOf<T> {
+  readonly items: T[]
+  readonly nextCursor: string | null
+}

@@ -1,0 +1,64 @@
+import type { Db } from '#db'
+import type { ProjectId, UserId } from '#kernel/ids.ts'
+
+export interface Project {
+  readonly id: ProjectId
+  readonly userId: UserId
+  readonly name: string
+  readonly review: 'merge' | 'hold'
+  readonly createdAt: Date
+}
+
+const COLUMNS = ['id', 'user_id as userId', 'name', 'review', 'created_at as createdAt'] as const
+
+const living = (db: Db) => db.selectFrom('projects').select(COLUMNS).where('deleted_at', 'is', null)
+
+export async function insertProject(
+  db: Db,
+  project: Pick<Project, 'id' | 'userId' | 'name' | 'review'>
+): Promise<Project> {
+  return db
+    .insertInto('projects')
+    .values({
+      id: project.id,
+      user_id: project.userId,
+      name: project.name,
+      review: project.review
+    })
+    .returning(COLUMNS)
+    .executeTakeFirstOrThrow()
+}
+
+/** Undefined for a project that is somebody else's, gone, or never was. */
+export function readProject(db: Db, userId: UserId, id: ProjectId): Promise<Project | undefined> {
+  return living(db).where('id', '=', id).where('user_id', '=', userId).executeTakeFirst()
+}
+
+/** Newest first, those made before `before`. */
+export function readProjects(
+  db: Db,
+  userId: UserId,
+  page: { readonly before?: string | undefined; readonly limit: number }
+): Promise<Project[]> {
+  let query = living(db).where('user_id', '=', userId).orderBy('id', 'desc').limit(page.limit)
+  if (page.before !== undefined) query = query.where('id', '<', page.before as ProjectId)
+  return query.execute()
+}
+
+export function updateProject(
+  db: Db,
+  id: ProjectId,
+  changes: { readonly name?: string | undefined; readonly review?: 'merge' | 'hold' | undefined }
+): Promise<Project> {
+  return db
+    .updateTable('projects')
+    .set({ id, ...changes })
+    .where('id', '=', id)
+    .returning(COLUMNS)
+    .executeTakeFirstOrThrow()
+}
+
+/** The row stays, for the ledger and the history that point to it; nobody finds it any more. */
+export async function markProjectDeleted(db: Db, id: ProjectId, at: Date): Promise<void> {
+  await db.updateTable('projects').set({ deleted_at: at }).where('id', '=', id).execute()
+}
