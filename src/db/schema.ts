@@ -60,13 +60,7 @@ export interface SessionsTable {
 }
 
 export type JobStatus =
-  | 'queued'
-  | 'starting'
-  | 'running'
-  | 'settling'
-  | 'succeeded'
-  | 'failed'
-  | 'cancelled'
+  'queued' | 'starting' | 'running' | 'settling' | 'succeeded' | 'failed' | 'cancelled'
 
 export interface JobsTable {
   id: JobId
@@ -136,14 +130,17 @@ export interface WsTicketsTable {
 
 export interface LedgerAccountsTable {
   id: Generated<string>
-  /** `usr_…:available`, `usr_…:held`, `usr_…:spent`, `world:funding`, `world:platform_loss`. */
+  /** `usr_…:available`, `usr_…:held`, `usr_…:spent`, `world:funding`, `world:platform_loss`, `world:providers`. */
   code: string
   wallet: UserId | null
+  /** Moves only when a transfer is inserted. */
   balance: Generated<string>
+  /** Null for the accounts of the world that may owe. */
   floor: Big | null
 }
 
-export type TransferKind = 'grant' | 'hold' | 'extend' | 'charge' | 'release' | 'overrun'
+/** `loss` is what a provider was paid and no user was charged for. */
+export type TransferKind = 'grant' | 'hold' | 'extend' | 'charge' | 'release' | 'loss'
 
 export interface LedgerTransfersTable {
   /** Said twice, it happens once: the id is the idempotency key. */
@@ -154,11 +151,15 @@ export interface LedgerTransfersTable {
   amount: Big
   kind: TransferKind
   hold_id: string | null
+  /** Whose statement it is a line of, and what was available after it; a trigger fills both in. */
+  wallet: Generated<UserId | null>
+  balance_after: Generated<string | null>
   /** What it was for, for the statement. */
   memo: Json<object>
   created_at: Generated<Date>
 }
 
+/** Holds what its `hold` and `extend` transfers add up to, until it is resolved. */
 export interface LedgerHoldsTable {
   /** The id of the job that it pays for. */
   id: string
@@ -166,22 +167,32 @@ export interface LedgerHoldsTable {
   created_at: Generated<Date>
 }
 
+/** `charged + released = amount` and `charged + lost = cost`, by constraint. */
 export interface LedgerHoldResolutionsTable {
   hold_id: string
   amount: Big
+  cost: Big
   charged: Big
   released: Big
-  overrun: Big
+  /** What the platform bears of the cost. */
+  lost: Big
+  /** How far the cost went above the hold. */
+  overrun: Generated<string>
   reason: string
   created_at: Generated<Date>
 }
 
+/** Every column is zero, always. */
 export interface LedgerAuditView {
   total: string
   drifted_accounts: string
   overspent: string
+  empty_holds: string
   bad_resolutions: string
   held_mismatch: string
+  spent_mismatch: string
+  loss_mismatch: string
+  statement_mismatch: string
 }
 
 /** Every table, on one page. */

@@ -66,6 +66,8 @@ async function transfersTakeTheirRoute(db: Kysely<never>): Promise<void> {
     CREATE FUNCTION ledger_route() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
       route text;
+      allowed text;
+      due bigint;
       resolution ledger_hold_resolutions;
     BEGIN
       SELECT coalesce(f.wallet, t.wallet),
@@ -79,27 +81,31 @@ async function transfersTakeTheirRoute(db: Kysely<never>): Promise<void> {
         WHERE id IN (NEW.from_id, NEW.to_id) OR wallet = NEW.wallet
         ORDER BY wallet IS NULL, id FOR NO KEY UPDATE;
 
-      IF route IS DISTINCT FROM CASE NEW.kind
-          WHEN 'grant' THEN 'world:funding to available'
-          WHEN 'hold' THEN 'available to held'
-          WHEN 'extend' THEN 'available to held'
-          WHEN 'charge' THEN 'held to spent'
-          WHEN 'release' THEN 'held to available'
-          WHEN 'loss' THEN 'world:platform_loss to world:providers' END
-        THEN RAISE EXCEPTION '% does not go from %', NEW.kind, route USING ERRCODE = 'KW002'; END IF;
+      allowed := CASE NEW.kind
+        WHEN 'grant' THEN 'world:funding to available'
+        WHEN 'hold' THEN 'available to held'
+        WHEN 'extend' THEN 'available to held'
+        WHEN 'charge' THEN 'held to spent'
+        WHEN 'release' THEN 'held to available'
+        WHEN 'loss' THEN 'world:platform_loss to world:providers' END;
+      IF route IS DISTINCT FROM allowed THEN
+        RAISE EXCEPTION '% does not go from %', NEW.kind, route USING ERRCODE = 'KW002';
+      END IF;
 
       IF NEW.hold_id IS NOT NULL THEN
-        IF NEW.wallet <> (SELECT wallet FROM ledger_holds WHERE id = NEW.hold_id)
-          THEN RAISE EXCEPTION 'hold % is of another wallet', NEW.hold_id USING ERRCODE = 'KW002'; END IF;
+        IF NEW.wallet <> (SELECT wallet FROM ledger_holds WHERE id = NEW.hold_id) THEN
+          RAISE EXCEPTION 'hold % is of another wallet', NEW.hold_id USING ERRCODE = 'KW002';
+        END IF;
+        -- Before the resolution a hold only grows; after it exactly the resolution's parts move.
         SELECT * INTO resolution FROM ledger_hold_resolutions WHERE hold_id = NEW.hold_id;
-        IF CASE NEW.kind
-            WHEN 'charge' THEN resolution.charged
-            WHEN 'release' THEN resolution.released
-            WHEN 'loss' THEN resolution.lost END
-          IS DISTINCT FROM CASE
-            WHEN NEW.kind IN ('charge', 'release', 'loss') THEN NEW.amount END
-          OR NEW.kind IN ('hold', 'extend') AND resolution.hold_id IS NOT NULL
-          THEN RAISE EXCEPTION 'hold % does not allow %', NEW.hold_id, NEW.kind USING ERRCODE = 'KW002';
+        due := CASE NEW.kind
+          WHEN 'charge' THEN resolution.charged
+          WHEN 'release' THEN resolution.released
+          WHEN 'loss' THEN resolution.lost
+          ELSE CASE WHEN resolution.hold_id IS NULL THEN NEW.amount END END;
+        IF NEW.amount IS DISTINCT FROM due THEN
+          RAISE EXCEPTION 'hold % does not allow this %', NEW.hold_id, NEW.kind
+            USING ERRCODE = 'KW002';
         END IF;
       END IF;
 
