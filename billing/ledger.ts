@@ -1,0 +1,136 @@
+import type { Db } from '#db'
+import { AppError } from '#kernel/errors.ts'
+import type { UserId } from '#kernel/ids.ts'
+import type { Microcredits } from '#kernel/money.ts'
+import {
+  insertGrant,
+  insertHold,
+  insertExtension,
+  insertResolution,
+  openAccounts,
+  readAudit,
+  readHold,
+  readPlatformLoss,
+  readWallet,
+  type Memo
+} from './ledger-store.ts'
+import { readStatement, type StatementPage } from './statement-store.ts'
+
+export type GrantResult =
+  | { readonly kind: 'granted' | 'replayed'; readonly balance: Microcredits }
+  | { readonly kind: 'reused' }
+
+export type HoldResult =
+  | { readonly kind: 'held' }
+  | { readonly kind: 'replayed' }
+  | { readonly kind: 'short'; readonly missing: Microcredits }
+
+export type ExtendResult =
+  | { readonly kind: 'held' }
+  | { readonly kind: 'short'; readonly missing: Microcredits }
+  | { readonly kind: 'resolved' }
+
+/** `charged + released = held`, and `charged + lost` is what it cost. */
+export interface Resolution {
+  readonly held: Microcredits
+  readonly charged: Microcredits
+  readonly released: Microcredits
+  /** How far the cost went above the hold: no request should ever get there, so it rings an alarm. */
+  readonly overrun: Microcredits
+  /** What the platform bears of the cost. */
+  readonly lost: Microcredits
+  readonly reason: string
+}
+
+/** `already` carries what the one who came first decided. */
+export type ResolveResult = { readonly kind: 'resolved' | 'already' } & Resolution
+
+export interface Wallet {
+  /** What can be spent or held now. */
+  readonly balance: Microcredits
+  readonly reserved: Microcredits
+  readonly spent: Microcredits
+}
+
+/**
+ * Credits, moved by double entry in the database. Every method takes a database or the caller's transaction first;
+ * an answer of `short` or `reused` leaves that transaction as usable as it was. Within one transaction move the
+ * money first and touch other rows after it: everybody locks in that order.
+ */
+export interface Ledger {
+  /** Opens a wallet of nothing. Opening it twice is opening it once. */
+  openWallet(db: Db, userId: UserId): Promise<void>
+  /** Credits from outside. The id makes it happen once; under the same id with other content it is `reused`. */
+  grant(
+    db: Db,
+    grant: { id: string; userId: UserId; amount: Microcredits; memo: Memo }
+  ): Promise<GrantResult>
+  /** Sets credits aside for a job, or says how many are missing. */
+  hold(
+    db: Db,
+    hold: { holdId: string; userId: UserId; amount: Microcredits; memo: Memo }
+  ): Promise<HoldResult>
+  /** Sets more aside; the same step of the same hold happens once. */
+  extend(
+    db: Db,
+    extension: { holdId: string; step: string; amount: Microcredits }
+  ): Promise<ExtendResult>
+  /** Ends a hold: charges the cost up to what is held, or nothing, and gives back the rest. Once, ever. */
+  resolve(
+    db: Db,
+    resolution: {
+      holdId: string
+      cost: Microcredits
+      userPays: 'used' | 'nothing'
+      reason: string
+      memo: Memo
+    }
+  ): Promise<ResolveResult>
+  /** What a hold has set aside and how it ended, if it did; undefined when there is no such hold. */
+  findHold(
+    db: Db,
+    holdId: string
+  ): Promise<{ held: Microcredits; resolution: Resolution | null } | undefined>
+  wallet(db: Db, userId: UserId): Promise<Wallet>
+  /** Every movement of a wallet, newest first. */
+  statement(
+    db: Db,
+    userId: UserId,
+    page: { cursor?: string | undefined; limit: number }
+  ): Promise<StatementPage>
+  /** What providers were paid and nobody was charged for, so far. */
+  platformLoss(db: Db): Promise<Microcredits>
+  /** Named sums that are all '0', always. */
+  audit(db: Db): Promise<Record<string, string>>
+}
+
+/** No user pays twice, pays more than was held, or owes; every microcredit comes from and goes to a named account. */
+export function createLedger(): Ledger {
+  return {
+    openWallet: openAccounts,
+    grant: (db, { id, userId, amount, memo }) => insertGrant(db, id, userId, amount, memo),
+
+    async hold(db, { holdId, userId, amount, memo }) {
+      const answer = await insertHold(db, holdId, userId, amount, memo)
+      return answer.kind === 'reused' ? refuseReuse(holdId) : answer
+    },
+
+    async extend(db, { holdId, step, amount }) {
+      const answer = await insertExtension(db, holdId, step, amount)
+      return answer.kind === 'reused' ? refuseReuse(`${holdId}, step ${step}`) : answer
+    },
+
+    resolve: (db, { holdId, cost, userPays, reason, memo }) =>
+      insertResolution(db, { holdId, cost, userPays: userPays === 'used', reason, memo }),
+
+    findHold: readHold,
+    wallet: readWallet,
+    statement: (db, userId, { cursor, limit }) => readStatement(db, userId, cursor, limit),
+    platformLoss: readPlatformLoss,
+    audit: readAudit
+  }
+}
+
+function refuseReuse(what: string): never {
+  throw new AppError('idempotency_key_reused', `Credits were held under this id before: ${what}`)
+}
