@@ -7,8 +7,10 @@ import type { GrantResult, Resolution, ResolveResult, Wallet } from './ledger.ts
 /** What a movement was for: facts that help a person who reads the statement. */
 export type Memo = Readonly<Record<string, string | number | boolean | null>>
 
+/** One member a kind, so that a caller may rule one of them out. */
 type Answer<Kind extends string> =
-  { readonly kind: Kind } | { readonly kind: 'short'; readonly missing: Microcredits }
+  | (Kind extends string ? { readonly kind: Kind } : never)
+  | { readonly kind: 'short'; readonly missing: Microcredits }
 
 const money = (text: string) => microcredits(BigInt(text))
 
@@ -121,7 +123,7 @@ interface AnswerRow<Kind> {
 function toAnswer<Kind extends string>({ answer, missing }: AnswerRow<Kind>): Answer<Kind> {
   return answer === 'short'
     ? { kind: 'short', missing: money(missing ?? '0') }
-    : { kind: answer as Kind }
+    : ({ kind: answer } as Answer<Kind>)
 }
 
 interface ResolutionRow {

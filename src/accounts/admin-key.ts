@@ -1,0 +1,55 @@
+import { link, mkdir, open, readFile, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { newApiKey, newSecret } from './keys.ts'
+
+export interface AdminKey {
+  readonly key: string
+  /** The file that holds it; null when the key was given in the settings. */
+  readonly path: string | null
+}
+
+/**
+ * The operator's key: the one that was given, else the one of the first start, kept in a file that only we may
+ * read. Two servers that start at once on one folder end up with the same key.
+ */
+export async function loadOrCreateAdminKey(dataDir: string, given?: string): Promise<AdminKey> {
+  if (given) return { key: given, path: null }
+
+  const path = join(dataDir, 'admin-key')
+  const kept = await readKey(path)
+  if (kept) return { key: kept, path }
+
+  await mkdir(dataDir, { recursive: true })
+  await writeOnce(path, newApiKey())
+  const key = await readKey(path)
+  if (!key) throw new Error(`the admin key in ${path} is empty: delete the file to get a new one`)
+  return { key, path }
+}
+
+async function readKey(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(path, 'utf8')).trim()
+  } catch (err) {
+    if (hasCode(err, 'ENOENT')) return undefined
+    throw err
+  }
+}
+
+/** Whole or not at all, and never over a key that somebody else wrote a moment ago. */
+async function writeOnce(path: string, key: string): Promise<void> {
+  const draft = `${path}.${newSecret()}`
+  const file = await open(draft, 'wx', 0o600)
+  try {
+    await file.writeFile(`${key}\n`)
+    await file.sync()
+    await link(draft, path)
+  } catch (err) {
+    if (!hasCode(err, 'EEXIST')) throw err
+  } finally {
+    await file.close()
+    await unlink(draft)
+  }
+}
+
+const hasCode = (err: unknown, code: string) =>
+  err instanceof Error && 'code' in err && err.code === code
