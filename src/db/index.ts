@@ -1,3 +1,9 @@
 export { inTransaction, type Db, type Tx } from './db.ts'
+export {
+  createIdempotencyStore,
+  type IdempotencyStore,
+  type IdempotentRequest,
+  type StoredAnswer
+} from './idempotency-store.ts'
 export { migrate } from './migrate.ts'
 export type { JobStatus, Schema, TransferKind } from './schema.ts'

@@ -47,7 +47,12 @@ export const LIMITS = {
   socketBufferBytesMax: MIB,
   socketMessageBytesMax: 64 * KIB,
   socketSubscriptionsMax: 64,
-  idempotencyKeyTtlMs: 24 * 60 * MINUTE_MS
+  socketHandshakeMs: 10 * SECOND_MS,
+  socketStallMs: 2 * SECOND_MS,
+  idempotencyKeyTtlMs: 24 * 60 * MINUTE_MS,
+  idempotencyAbandonedMs: MINUTE_MS,
+  idempotencyTouchEveryMs: 20 * SECOND_MS,
+  requestsPerMinuteMax: 6000
 } as const
 
 assert.ok(

@@ -1,0 +1,102 @@
+import { sql } from 'kysely'
+import { LIMITS } from '#kernel/limits.ts'
+import type { Db } from './db.ts'
+
+/** Who asked, under which key, and for what: the same three mean the same request. */
+export interface IdempotentRequest {
+  readonly owner: string
+  readonly key: string
+  readonly route: string
+  readonly bodyHash: string
+}
+
+export interface StoredAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+export type Claim =
+  | { readonly kind: 'mine' }
+  | { readonly kind: 'in-flight' }
+  | { readonly kind: 'reused' }
+  | { readonly kind: 'answered'; readonly answer: StoredAnswer }
+
+export interface IdempotencyStore {
+  /** Takes the key, or says what became of the request that took it first. */
+  claim(request: IdempotentRequest): Promise<Claim>
+  /** Says that the one who took the key is still at work. */
+  touch(request: IdempotentRequest): Promise<void>
+  finish(request: IdempotentRequest, answer: StoredAnswer): Promise<void>
+  /** Gives the key back: what was answered is not final, so the same request may be made again. */
+  release(request: IdempotentRequest): Promise<void>
+  /** Removes the keys that no longer bind anybody. */
+  forget(): Promise<void>
+}
+
+/** One of all requests under a key gets it, whatever the number of servers: the primary key decides. */
+export function createIdempotencyStore(db: Db): IdempotencyStore {
+  const mine = ({ owner, key, route, bodyHash }: IdempotentRequest) => sql`
+    user_id = ${owner} AND key = ${key} AND route = ${route} AND body_hash = ${bodyHash}
+      AND status IS NULL`
+
+  return {
+    async claim(request) {
+      if (await insertKey(db, request)) return { kind: 'mine' }
+      return readKey(db, request)
+    },
+
+    async touch(request) {
+      await sql`UPDATE idempotency_keys SET created_at = now() WHERE ${mine(request)}`.execute(db)
+    },
+
+    async finish(request, { status, headers, body }) {
+      await sql`
+        UPDATE idempotency_keys
+        SET status = ${status}, headers = ${JSON.stringify(headers)}, body = ${body}
+        WHERE ${mine(request)}`.execute(db)
+    },
+
+    async release(request) {
+      await sql`DELETE FROM idempotency_keys WHERE ${mine(request)}`.execute(db)
+    },
+
+    async forget() {
+      await sql`DELETE FROM idempotency_keys WHERE created_at < ${ago(LIMITS.idempotencyKeyTtlMs)}`.execute(
+        db
+      )
+    }
+  }
+}
+
+const ago = (ms: number) => sql`now() - make_interval(secs => ${ms / 1000})`
+
+/** A key that is a day old, or whose server died with it, is free again. */
+async function insertKey(db: Db, { owner, key, route, bodyHash }: IdempotentRequest) {
+  const { rows } = await sql`
+    INSERT INTO idempotency_keys AS held (user_id, key, route, body_hash)
+    VALUES (${owner}, ${key}, ${route}, ${bodyHash})
+    ON CONFLICT (user_id, key) DO UPDATE
+    SET route = excluded.route, body_hash = excluded.body_hash, created_at = now(),
+      status = NULL, headers = NULL, body = NULL
+    WHERE held.created_at < ${ago(LIMITS.idempotencyKeyTtlMs)}
+      OR (held.status IS NULL AND held.created_at < ${ago(LIMITS.idempotencyAbandonedMs)})
+    RETURNING key`.execute(db)
+  return rows.length === 1
+}
+
+async function readKey(db: Db, { owner, key, route, bodyHash }: IdempotentRequest): Promise<Claim> {
+  const row = await db
+    .selectFrom('idempotency_keys')
+    .select(['route', 'body_hash', 'status', 'headers', 'body'])
+    .where('user_id', '=', owner)
+    .where('key', '=', key)
+    .executeTakeFirst()
+
+  // Given back between our two looks: the next try will get it.
+  if (!row) return { kind: 'in-flight' }
+  if (row.route !== route || row.body_hash !== bodyHash) return { kind: 'reused' }
+  if (row.status === null) return { kind: 'in-flight' }
+  const headers = (row.headers ?? {}) as Record<string, string>
+  return { kind: 'answered', answer: { status: row.status, headers, body: row.body ?? '' } }
+}
