@@ -20,7 +20,7 @@ async function ledgerTables(db: Kysely<never>): Promise<void> {
       balance bigint NOT NULL DEFAULT 0,
       floor bigint,
       CONSTRAINT no_overspend CHECK (floor IS NULL OR balance >= floor),
-      CONSTRAINT only_the_world_owes CHECK (floor = 0 OR wallet IS NULL AND floor IS NULL),
+      CONSTRAINT only_the_world_owes CHECK (coalesce(floor = 0, wallet IS NULL)),
       CONSTRAINT code_says_whose CHECK (code LIKE coalesce(wallet, 'world') || ':%')
     )`.execute(db)
   await sql`

@@ -1,0 +1,4 @@
+import { openTestDatabase } from '../helpers/database.ts'
+import { ledgerContract } from './ledger-contract.ts'
+
+ledgerContract('PGlite', openTestDatabase)
