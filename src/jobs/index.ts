@@ -1,2 +1,18 @@
+export { createJobs } from './create-jobs.ts'
+export type { JobDeps, JobSettings } from './job-deps.ts'
+export { noMetrics, type JobMetrics } from './job-metrics.ts'
+export {
+  AiCommand,
+  JobDiff,
+  JobView,
+  MessageView,
+  PermissionAnswer,
+  QuestionAnswer,
+  ReviewResult,
+  SessionView,
+  Submitted,
+  type Page,
+  type PageOf
+} from './job-schemas.ts'
 export type { Jobs } from './jobs.ts'
-export * from './job-schemas.ts'
+export { startWorker } from './worker.ts'

@@ -16,6 +16,7 @@ export const REFUSALS = {
   method_not_allowed: { status: 405, title: 'Method not allowed', retryable: false },
   job_not_mergeable: { status: 409, title: 'This job has nothing to review', retryable: false },
   merge_conflict: { status: 409, title: 'The work conflicts with main', retryable: false },
+  job_not_retryable: { status: 409, title: 'This job cannot be retried', retryable: false },
   idempotency_in_flight: { status: 409, title: 'The first request is running', retryable: true },
   file_changed: { status: 412, title: 'The file has changed', retryable: false },
   payload_too_large: { status: 413, title: 'Too large', retryable: false },

@@ -6,7 +6,7 @@ export const SUBPROTOCOL = 'kilowatt.v1'
 
 const Credits = Type.Number({ minimum: 0, description: 'credits, at most six decimals' })
 const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-const oneOf = <const T extends readonly string[]>(...words: T) => Type.Enum([...words] as T)
+const oneOf = <Words extends string[]>(...words: [...Words]) => Type.Enum(words)
 
 export const UsageTotals = Type.Object({
   input: Type.Integer(),

@@ -1,0 +1,93 @@
+import type { AgentEvent } from '#kernel/agent-events.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+import type { Agent } from '#supervisor'
+import type { JobRun } from './job-run.ts'
+import { isGranted } from './permission-policy.ts'
+import {
+  insertPrompt,
+  readStandingPermissions,
+  updatePromptResolved,
+  type Prompt
+} from './prompt-store.ts'
+
+type Asked<T extends AgentEvent['type']> = Extract<AgentEvent, { type: T }>
+
+const deadline = (run: JobRun) =>
+  new Date(run.deps.clock.now().getTime() + run.deps.settings.promptAnswerMs)
+
+/** Lets through what this conversation was granted already; asks a person about the rest. */
+export async function askPermission(
+  run: JobRun,
+  agent: Agent,
+  { permissionId, kind, patterns, title }: Asked<'permission.asked'>
+): Promise<void> {
+  const { db } = run.deps
+  if (isGranted(await readStandingPermissions(db, run.job.session_id), { kind, patterns })) {
+    return agent.answerPermission(permissionId, 'once')
+  }
+
+  const expiresAt = deadline(run)
+  const body = { kind, patterns, title }
+  await insertPrompt(db, run.job.id, { id: permissionId, expiresAt, kind: 'permission', body })
+  run.writer.write({
+    type: 'job:permission',
+    data: { permissionId, kind, patterns: [...patterns], title, expiresAt: expiresAt.toISOString() }
+  })
+}
+
+export async function askQuestion(
+  run: JobRun,
+  { questionId, questions }: Asked<'question.asked'>
+): Promise<void> {
+  const expiresAt = deadline(run)
+  const body = { questions }
+  await insertPrompt(run.deps.db, run.job.id, {
+    id: questionId,
+    expiresAt,
+    kind: 'question',
+    body
+  })
+  const plain = questions.map((question) => ({
+    ...question,
+    options: question.options.map((option) => ({ ...option }))
+  }))
+  run.writer.write({
+    type: 'job:question',
+    data: { questionId, questions: plain, expiresAt: expiresAt.toISOString() }
+  })
+}
+
+/** Passes a person's answer on to the agent, and tells everybody who watches. */
+export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
+  const by = prompt.answered_by ?? 'policy'
+  if (prompt.kind === 'permission') {
+    const reply = prompt.answer?.reply ?? 'reject'
+    // `always` is our own memory: the agent would write it into its configuration for good.
+    await agent.answerPermission(
+      prompt.id,
+      reply === 'reject' ? 'reject' : 'once',
+      prompt.answer?.message
+    )
+    run.writer.write({
+      type: 'job:permission-resolved',
+      data: { permissionId: prompt.id, reply, by }
+    })
+  } else {
+    const answers = prompt.answer && 'answers' in prompt.answer ? prompt.answer.answers : null
+    await agent.answerQuestion(prompt.id, answers)
+    run.writer.write({
+      type: 'job:question-resolved',
+      data: { questionId: prompt.id, answers, by }
+    })
+  }
+  await updatePromptResolved(run.deps.db, prompt.id)
+}
+
+/** Nobody answered in time: policy says no, and an unanswered permission fails the job. */
+export async function refuseForSilence(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
+  if (prompt.kind === 'permission') {
+    const what = `${prompt.body.kind}: ${prompt.body.title}`
+    run.verdict ??= new JobFailure('permission_timeout', `nobody answered the permission for ${what}`)
+  }
+  await passAnswer(run, agent, prompt)
+}

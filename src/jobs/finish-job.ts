@@ -1,0 +1,83 @@
+import { inTransaction } from '#db'
+import type { Draft, JobCredits, MergeState, UsageTotals } from '#kernel/frames.ts'
+import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failures.ts'
+import { toCredits, type Microcredits } from '#kernel/money.ts'
+import type { JobDeps } from './job-deps.ts'
+import { updateJobEnd, type JobRow } from './job-store.ts'
+import { closePrompts } from './prompt-store.ts'
+
+/** What a job came to, before it is paid for. */
+export interface JobResult {
+  readonly branch: string | null
+  readonly commit: string | null
+  readonly merge: MergeState
+  /** What the model's work costs by the price list, whoever pays. */
+  readonly cost: Microcredits
+  readonly usage: UsageTotals
+  readonly failure: { readonly code: JobFailureCode; readonly message: string } | null
+}
+
+const statusOf = (failure: JobResult['failure']) =>
+  failure === null ? 'succeeded' : failure.code === 'cancelled' ? 'cancelled' : 'failed'
+
+function lastFrame(result: JobResult, credits: JobCredits): Draft {
+  const { branch, commit, merge, failure } = result
+  if (failure === null) {
+    return { type: 'job:success', data: { commit, branch: branch ?? '', merge, credits } }
+  }
+  const { retryable } = JOB_FAILURES[failure.code]
+  return { type: 'job:error', data: { ...failure, retryable, credits, branch } }
+}
+
+/**
+ * Ends a job in one transaction: the hold is resolved, the row becomes terminal, and the last two frames are
+ * written, all or none. Throws `lease_lost` when somebody else has ended it or taken it over.
+ * `token` is null for a job that was never claimed.
+ */
+export async function finishJob(
+  deps: Pick<JobDeps, 'db' | 'events' | 'ledger' | 'log' | 'metrics' | 'clock'>,
+  job: JobRow,
+  token: bigint | null,
+  result: JobResult
+): Promise<void> {
+  const status = statusOf(result.failure)
+
+  await inTransaction(deps.db, async (tx) => {
+    const paid = await deps.ledger.resolve(tx, {
+      holdId: job.id,
+      cost: result.cost,
+      userPays: result.failure === null ? 'used' : JOB_FAILURES[result.failure.code].userPays,
+      reason: result.failure?.code ?? 'succeeded',
+      memo: { jobId: job.id, model: job.model, ...result.usage }
+    })
+    const { charged, released: refunded } = paid
+    const ended = await updateJobEnd(tx, job.id, token, {
+      ...result,
+      status,
+      charged,
+      refunded,
+      error: result.failure
+    })
+    if (!ended) throw new JobFailure('lease_lost', 'the job was ended by somebody else')
+    await closePrompts(tx, job.id)
+
+    const credits = {
+      reserved: toCredits(paid.held),
+      charged: toCredits(charged),
+      refunded: toCredits(refunded)
+    }
+    const place = { projectId: job.project_id, jobId: job.id, ...(token === null ? {} : { token }) }
+    await deps.events.append(tx, place, [
+      {
+        type: 'job:credits-used',
+        data: { credits: credits.charged, usage: result.usage, final: true }
+      },
+      lastFrame(result, credits)
+    ])
+  })
+
+  deps.events.announce(job.project_id)
+  const seconds = (deps.clock.now().getTime() - job.created_at.getTime()) / 1000
+  deps.metrics.jobEnded({ status, code: result.failure?.code ?? 'none', seconds })
+  deps.log.info({ jobId: job.id, status, code: result.failure?.code, seconds }, 'job ended')
+}

@@ -1,0 +1,75 @@
+import type { EventLog, Place } from '#events'
+import type { Clock } from '#kernel/clock.ts'
+import type { Draft } from '#kernel/frames.ts'
+import { LIMITS } from '#kernel/limits.ts'
+
+export interface FrameWriter {
+  /** Takes a frame at once and writes it soon, in the order in which frames were taken. */
+  write(draft: Draft): void
+  /** Everything taken so far is in the log. Throws what went wrong with any of it. */
+  flush(): Promise<void>
+  /** Aborts when a write failed: the lease is lost, or the database is. */
+  readonly failed: AbortSignal
+}
+
+type LogDraft = Extract<Draft, { type: 'job:log' }>
+
+const continues = (last: Draft | undefined, next: LogDraft): last is LogDraft =>
+  last?.type === 'job:log' &&
+  last.data.partId === next.data.partId &&
+  last.data.source === next.data.source
+
+/** Text that follows text of the same part becomes one frame with it; anything else is a frame of its own. */
+export function join(waiting: Draft[], next: Draft): Draft[] {
+  const last = waiting.at(-1)
+  if (next.type !== 'job:log' || !continues(last, next)) return [...waiting, next]
+  const text = last.data.text + next.data.text
+  return [...waiting.slice(0, -1), { type: 'job:log', data: { ...next.data, text } }]
+}
+
+const charsOf = (draft: Draft | undefined) => (draft?.type === 'job:log' ? draft.data.text.length : 0)
+
+/**
+ * Writes a job's frames in batches: lifecycle frames at once, text joined for `logJoinMs` or `logJoinBytes`.
+ * While one batch is being written the next one gathers, so a slow database gets fewer, larger writes.
+ */
+export function createFrameWriter(events: EventLog, place: Place, clock: Clock): FrameWriter {
+  const failed = new AbortController()
+  let waiting: Draft[] = []
+  let writing: Promise<void> | undefined
+  let timer: NodeJS.Timeout | undefined
+  let writtenAt = -Infinity
+
+  const writeAll = async () => {
+    while (waiting.length > 0 && !failed.signal.aborted) {
+      const batch = waiting
+      waiting = []
+      writtenAt = clock.monotonicMs()
+      await events.record(place, batch).catch((error: unknown) => failed.abort(error))
+    }
+  }
+  const writeNow = () => {
+    clearTimeout(timer)
+    timer = undefined
+    writing ??= writeAll().finally(() => (writing = undefined))
+    return writing
+  }
+
+  return {
+    failed: failed.signal,
+
+    write(draft) {
+      waiting = join(waiting, draft)
+      const patienceMs = LIMITS.logJoinMs - (clock.monotonicMs() - writtenAt)
+      const mayWait = draft.type === 'job:log' && charsOf(waiting.at(-1)) < LIMITS.logJoinBytes
+      if (!mayWait || patienceMs <= 0) void writeNow()
+      else timer ??= setTimeout(() => void writeNow(), patienceMs)
+    },
+
+    async flush() {
+      while (waiting.length > 0 && !failed.signal.aborted) await writeNow()
+      await writing
+      failed.signal.throwIfAborted()
+    }
+  }
+}

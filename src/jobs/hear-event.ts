@@ -1,0 +1,73 @@
+import type { Agent } from '#supervisor'
+import type { AgentEvent, TurnOutcome } from '#kernel/agent-events.ts'
+import type { Draft } from '#kernel/frames.ts'
+import { toCredits } from '#kernel/money.ts'
+import { askPermission, askQuestion } from './ask-person.ts'
+import { coverCost } from './cover-cost.ts'
+import type { FileWatch } from './file-watch.ts'
+import type { JobRun } from './job-run.ts'
+
+type ToolUpdated = Extract<AgentEvent, { type: 'tool.updated' }>
+
+function toolFrame({ callId, tool, status, title, input, output }: ToolUpdated): Draft {
+  return {
+    type: 'job:tool',
+    data: {
+      callId,
+      tool,
+      status,
+      title,
+      ...(input === undefined ? {} : { input }),
+      ...(output === undefined ? {} : { output })
+    }
+  }
+}
+
+/** What one event of the agent's means for its job. Answers how the turn ended, once it has. */
+export async function hearEvent(
+  run: JobRun,
+  agent: Agent,
+  files: FileWatch,
+  event: AgentEvent
+): Promise<TurnOutcome | undefined> {
+  switch (event.type) {
+    case 'text.appended': {
+      const { source, partId, text } = event
+      run.writer.write({ type: 'job:log', data: { source, partId, text } })
+      return
+    }
+    case 'tool.updated':
+      run.writer.write(toolFrame(event))
+      if (event.mayWrite && event.status !== 'running') files.glance()
+      return
+    case 'todo.updated':
+      run.writer.write({ type: 'job:todo', data: { items: event.items.map((item) => ({ ...item })) } })
+      return
+    case 'permission.asked':
+      return void (await askPermission(run, agent, event))
+    case 'question.asked':
+      return void (await askQuestion(run, event))
+    case 'usage.reported': {
+      run.meter.add(event.stepId, event.model, event.usage)
+      const { cost, usage } = run.meter.total()
+      run.writer.write({
+        type: 'job:credits-used',
+        data: { credits: toCredits(cost), usage, final: false }
+      })
+      return void (await coverCost(run, event.stepId))
+    }
+    case 'notice':
+      run.writer.write({
+        type: 'job:log',
+        data: { source: 'system', partId: 'notices', text: `${event.text}\n` }
+      })
+      return
+    case 'turn.opened':
+      return
+    case 'unrecognised':
+      run.deps.metrics.unrecognisedEvent(event.name)
+      return
+    case 'turn.finished':
+      return event.outcome
+  }
+}

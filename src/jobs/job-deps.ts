@@ -1,0 +1,39 @@
+import type { Ledger, PriceList } from '#billing'
+import type { Db } from '#db'
+import type { EventLog } from '#events'
+import type { Clock } from '#kernel/clock.ts'
+import type { Log } from '#kernel/log.ts'
+import type { Microcredits } from '#kernel/money.ts'
+import type { Bus } from '#ports/bus.ts'
+import type { ProjectLock } from '#ports/lock.ts'
+import type { Queue } from '#ports/queue.ts'
+import type { Supervisor } from '#supervisor'
+import type { Workspaces } from '#workspaces'
+import type { JobMetrics } from './job-metrics.ts'
+
+/** Everything that jobs may touch: this is where supervisor, billing, workspaces and events meet. */
+export interface JobDeps {
+  readonly db: Db
+  readonly bus: Bus
+  readonly lock: ProjectLock
+  readonly queue: Queue
+  readonly events: EventLog
+  readonly ledger: Ledger
+  readonly prices: PriceList
+  readonly supervisor: Supervisor
+  readonly workspaces: Workspaces
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: JobMetrics
+  readonly settings: JobSettings
+}
+
+export interface JobSettings {
+  readonly defaultModel: string
+  readonly reserveCredits: Microcredits
+  readonly jobTimeoutMs: number
+  /** How long a permission or a question waits for a person before policy answers. */
+  readonly promptAnswerMs: number
+  /** Providers that have a key: a model of any other is unknown here. */
+  readonly providers: readonly string[]
+}

@@ -1,0 +1,75 @@
+import { createMeter, type Meter } from '#billing'
+import type { Workspace } from '#workspaces'
+import { JobFailure } from '#kernel/job-failures.ts'
+import { microcredits, type Microcredits } from '#kernel/money.ts'
+import type { Lease } from '#ports/lock.ts'
+import type { Place } from '#events'
+import type { JobDeps } from './job-deps.ts'
+import { createFrameWriter, type FrameWriter } from './frame-writer.ts'
+import type { JobRow } from './job-store.ts'
+
+/** One job while it is at work: what its parts share. */
+export interface JobRun {
+  readonly deps: JobDeps
+  readonly job: JobRow
+  readonly lease: Lease
+  readonly place: Place
+  readonly branch: string
+  readonly workspace: Workspace
+  readonly writer: FrameWriter
+  readonly meter: Meter
+  /** Aborts with a JobFailure as its reason, whoever wants the job to stop. */
+  readonly signal: AbortSignal
+  /** Stops the job for this reason; the first one counts. */
+  stop(failure: JobFailure): void
+  /** Where its branch stood when it began; undefined until the worktree is on that branch. */
+  base: string | undefined
+  /** What is held for it by now. */
+  reserved: Microcredits
+  /** What ends the job although the turn went well: an unanswered permission. */
+  verdict: JobFailure | undefined
+}
+
+/** `ai/session-<ulid>`: one branch a conversation. */
+export const branchOf = (job: Pick<JobRow, 'session_id'>) =>
+  `ai/session-${job.session_id.slice('ses_'.length)}`
+
+/** Joins every reason to stop: the lease, the log, the clock, the server and the person. */
+export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: AbortSignal): JobRun {
+  const place = { projectId: job.project_id, jobId: job.id, token: lease.token }
+  const writer = createFrameWriter(deps.events, place, deps.clock)
+  const stopper = new AbortController()
+  const stop = (failure: JobFailure) => stopper.abort(failure)
+
+  const stopFor = (signal: AbortSignal, failure: () => JobFailure) => {
+    if (signal.aborted) stop(failure())
+    else signal.addEventListener('abort', () => stop(failure()), { once: true })
+  }
+  stopFor(lease.signal, () => new JobFailure('lease_lost', 'the lease of the project is lost'))
+  stopFor(stopping, () => new JobFailure('interrupted', 'the server is stopping'))
+  stopFor(writer.failed, () =>
+    writer.failed.reason instanceof JobFailure
+      ? writer.failed.reason
+      : new JobFailure('interrupted', 'the history could not be written')
+  )
+  stopFor(AbortSignal.timeout(deps.settings.jobTimeoutMs), () => {
+    const seconds = deps.settings.jobTimeoutMs / 1000
+    return new JobFailure('job_timeout', `the job took longer than ${seconds} s`)
+  })
+
+  return {
+    deps,
+    job,
+    lease,
+    place,
+    branch: branchOf(job),
+    workspace: deps.workspaces.open(job.project_id),
+    writer,
+    meter: createMeter(deps.prices),
+    signal: stopper.signal,
+    stop,
+    base: undefined,
+    reserved: microcredits(BigInt(job.reserved)),
+    verdict: undefined
+  }
+}

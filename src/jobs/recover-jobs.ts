@@ -1,0 +1,44 @@
+import { JobFailure } from '#kernel/job-failures.ts'
+import { ZERO } from '#kernel/money.ts'
+import type { Lease } from '#ports/lock.ts'
+import { finishJob } from './finish-job.ts'
+import type { JobDeps } from './job-deps.ts'
+import { branchOf } from './job-run.ts'
+import { readActiveJob, updateJobToken } from './job-store.ts'
+import { AGENT } from './keep-work.ts'
+
+const NOTHING = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0, costUsd: 0 }
+
+/**
+ * Finishes what a worker that died has left of a project: its agent is stopped, what lies in the worktree is
+ * saved on the job's branch, the worktree is main's again, and the job ends `interrupted`, refunded whole.
+ * Doing it twice is doing it once.
+ */
+export async function recoverProject(deps: JobDeps, lease: Lease): Promise<void> {
+  const job = await readActiveJob(deps.db, lease.projectId)
+  if (!job) return
+
+  deps.log.warn({ projectId: job.project_id, jobId: job.id }, 'job left behind')
+  await updateJobToken(deps.db, job.id, lease.token)
+  await deps.supervisor.stop(job.project_id)
+  const commit = await deps.workspaces
+    .open(job.project_id)
+    .rescue(branchOf(job), {
+      subject: `Unfinished (interrupted): ${job.text.trim().split('\n', 1)[0]!.slice(0, 50)}`,
+      trailers: { 'Job-Id': job.id, 'Session-Id': job.session_id, Model: job.model, Credits: '0' },
+      author: AGENT
+    })
+    .catch((err: unknown) => {
+      deps.log.error({ err, jobId: job.id }, 'work could not be rescued')
+      return null
+    })
+  const failure = new JobFailure('interrupted', 'the server stopped in the middle of the job')
+  await finishJob(deps, { ...job }, lease.token, {
+    branch: job.branch,
+    commit: commit ?? job.commit,
+    merge: 'none',
+    cost: ZERO,
+    usage: NOTHING,
+    failure: { code: failure.code, message: failure.message }
+  })
+}

@@ -1,0 +1,27 @@
+import type { UserId } from '#kernel/ids.ts'
+import { markProjectDeleted, ownProject } from '#projects'
+import { cancel } from './cancel-job.ts'
+import type { JobDeps } from './job-deps.ts'
+import { readUnfinishedJobs } from './job-store.ts'
+
+const LOOK_EVERY_MS = 50
+const PATIENCE_MS = 15_000
+
+/**
+ * Takes a project away: nobody finds it any more, what it was doing is cancelled, its agent stops, and its
+ * files go. Its history and what it cost stay.
+ */
+export async function removeProject(deps: JobDeps, userId: UserId, id: string): Promise<void> {
+  const project = await ownProject(deps.db, userId, id)
+  await markProjectDeleted(deps.db, project.id, deps.clock.now())
+
+  for (const job of await readUnfinishedJobs(deps.db, project.id)) await cancel(deps, job)
+  const deadline = deps.clock.monotonicMs() + PATIENCE_MS
+  while ((await readUnfinishedJobs(deps.db, project.id)).length > 0) {
+    if (deps.clock.monotonicMs() > deadline) break
+    await deps.clock.sleep(LOOK_EVERY_MS)
+  }
+  await deps.supervisor.stop(project.id)
+  await deps.workspaces.remove(project.id)
+  deps.log.info({ projectId: project.id }, 'project removed')
+}

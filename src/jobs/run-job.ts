@@ -1,0 +1,122 @@
+import type { TurnOutcome } from '#kernel/agent-events.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+import type { Lease } from '#ports/lock.ts'
+import type { Agent } from '#supervisor'
+import { passAnswer, refuseForSilence } from './ask-person.ts'
+import { createFileWatch, type FileWatch } from './file-watch.ts'
+import { finishJob } from './finish-job.ts'
+import { hearEvent } from './hear-event.ts'
+import type { JobDeps } from './job-deps.ts'
+import { openDesk } from './job-desk.ts'
+import { openRun, type JobRun } from './job-run.ts'
+import { readIsContinued, updateJobStatus, type JobRow } from './job-store.ts'
+import { keepWork, salvageWork, type Kept } from './keep-work.ts'
+import { readSession, updateAgentSession } from './session-store.ts'
+
+/** One prompt, from a claimed job to its last frame. Whatever happens on the way becomes the job's end. */
+export async function runJob(
+  deps: JobDeps,
+  job: JobRow,
+  lease: Lease,
+  stopping: AbortSignal
+): Promise<void> {
+  const run = openRun(deps, job, lease, stopping)
+  const files = createFileWatch(run)
+
+  const result = await carryOut(run, files).then(
+    (kept) => ({ ...kept, failure: null }),
+    (error: unknown) => salvageWork(run, files, error)
+  )
+  await run.writer.flush()
+  await finishJob(deps, job, lease.token, { ...result, ...run.meter.total() })
+}
+
+/** The good way: worktree and agent made ready, the prompt carried out, the work kept. */
+async function carryOut(run: JobRun, files: FileWatch): Promise<Kept> {
+  const outcome = await takeTurn(run, files)
+  if (outcome.kind === 'failed') throw new JobFailure(outcome.reason, outcome.message)
+  if (outcome.kind === 'interrupted') throw interruption(run)
+  if (run.verdict) throw run.verdict
+
+  await moveTo(run, 'settling')
+  return keepWork(run, files)
+}
+
+async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
+  const { deps, job, signal } = run
+  const found = Promise.withResolvers<Agent>()
+  await using _desk = openDesk(deps, job.id, {
+    onCancel: () => run.stop(new JobFailure('cancelled', 'the job was cancelled')),
+    onAnswer: async (prompt) => passAnswer(run, await found.promise, prompt),
+    onExpired: async (prompt) => refuseForSilence(run, await found.promise, prompt)
+  })
+
+  const [agent] = await both(findAgent(run), openBranch(run))
+  found.resolve(agent)
+  const agentSessionId = await findConversation(run, agent)
+  await begin(run, agentSessionId)
+
+  let outcome: TurnOutcome | undefined
+  const { mode, model, text } = job
+  const context = job.current_file_path === null ? {} : { currentFilePath: job.current_file_path }
+  const turn = { agentSessionId, mode, model, text, ...context }
+  for await (const event of agent.runTurn(turn, signal)) {
+    outcome ??= await hearEvent(run, agent, files, event)
+  }
+  return outcome ?? { kind: 'interrupted' }
+}
+
+/** Waits for both even when one fails: nothing may go on behind the back of what comes next. */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([a, b])
+  return Promise.all([a, b])
+}
+
+const findAgent = ({ deps, job, workspace, signal }: JobRun) =>
+  deps.supervisor.agent(job.project_id, workspace.worktree, signal)
+
+/** Held work is gone on with; after anything else the conversation's branch starts from main again. */
+async function openBranch(run: JobRun): Promise<void> {
+  const continued = await readIsContinued(run.deps.db, run.job)
+  const { base } = await run.workspace.startJob(run.branch, { continued })
+  run.base = base
+}
+
+/** The agent's own conversation that belongs to this session, or a new one. */
+async function findConversation({ deps, job }: JobRun, agent: Agent): Promise<string> {
+  const session = await readSession(deps.db, job.session_id)
+  const known = session?.agent_session_id
+  if (known && (await agent.hasSession(known))) return known
+  return agent.openSession(session?.title ?? job.text)
+}
+
+/** Writes down that the prompt is about to be sent, so that nobody sends it a second time. */
+async function begin(run: JobRun, agentSessionId: string): Promise<void> {
+  const { deps, job, branch, base } = run
+  run.signal.throwIfAborted()
+  await moveTo(run, 'running', {
+    branch,
+    ...(base === undefined ? {} : { base }),
+    agent_session_id: agentSessionId,
+    prompt_sent_at: deps.clock.now()
+  })
+  await updateAgentSession(deps.db, job.session_id, agentSessionId)
+  run.writer.write({
+    type: 'job:running',
+    data: { branch, sessionId: job.session_id, model: job.model }
+  })
+}
+
+async function moveTo(
+  { deps, job, lease }: JobRun,
+  ...step: [status: 'running' | 'settling', changes?: Parameters<typeof updateJobStatus>[4]]
+): Promise<void> {
+  if (await updateJobStatus(deps.db, job.id, lease.token, ...step)) return
+  throw new JobFailure('lease_lost', 'another worker has taken over this job')
+}
+
+/** Why an interrupted turn was interrupted: our own wish, or the agent's death. */
+const interruption = ({ signal }: JobRun) =>
+  signal.reason instanceof JobFailure
+    ? signal.reason
+    : new JobFailure('agent_crashed', 'the agent stopped in the middle of its turn')

@@ -1,0 +1,72 @@
+import { JobFailure } from '#kernel/job-failures.ts'
+import type { ProjectId } from '#kernel/ids.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import type { Lease } from '#ports/lock.ts'
+import type { JobDeps } from './job-deps.ts'
+import { claimNextJob, readActiveJobs, readWaitingProjects } from './job-store.ts'
+import { recoverProject } from './recover-jobs.ts'
+import { runJob } from './run-job.ts'
+
+/**
+ * Answers the doorbell: takes the project's lease, finishes what a dead worker left, and runs what is queued,
+ * oldest first, until nothing is. A sweep rings for whatever waits without anybody at it, so a lost ring or a
+ * crashed worker delays work and loses none. Disposing stops the running jobs as `interrupted`.
+ */
+export function startWorker(deps: JobDeps): AsyncDisposable {
+  const stopping = new AbortController()
+  const serving = new Set<Promise<void>>()
+
+  const serve = (projectId: ProjectId) => {
+    const served = answerRing(deps, projectId, stopping.signal).catch((err: unknown) =>
+      deps.log.error({ err, projectId }, 'project could not be served')
+    )
+    serving.add(served)
+    return served.finally(() => serving.delete(served))
+  }
+  const sweep = () =>
+    void ringForForgotten(deps).catch((err: unknown) => deps.log.warn({ err }, 'sweep failed'))
+
+  deps.queue.serve(serve)
+  sweep()
+  const sweeping = setInterval(sweep, LIMITS.sweepEveryMs)
+
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(sweeping)
+      stopping.abort()
+      await Promise.allSettled(serving)
+    }
+  }
+}
+
+async function answerRing(
+  deps: JobDeps,
+  projectId: ProjectId,
+  stopping: AbortSignal
+): Promise<void> {
+  await using lease = await deps.lock.acquire(projectId)
+  if (!lease) return
+
+  await recoverProject(deps, lease)
+  await drain(deps, lease, stopping)
+}
+
+async function drain(deps: JobDeps, lease: Lease, stopping: AbortSignal): Promise<void> {
+  while (!stopping.aborted && !lease.signal.aborted) {
+    const job = await claimNextJob(deps.db, lease.projectId, lease.token)
+    if (!job) return
+
+    await runJob(deps, job, lease, stopping).catch((error: unknown) => {
+      // Somebody else has the project now, and ends the job: that is not ours to do any more.
+      if (error instanceof JobFailure && error.code === 'lease_lost') return
+      throw error
+    })
+  }
+}
+
+/** Rings for projects with queued work and nobody at it, and for those whose worker may have died. */
+async function ringForForgotten({ db, queue }: JobDeps): Promise<void> {
+  const active = await readActiveJobs(db)
+  const projects = [...(await readWaitingProjects(db)), ...active.map((job) => job.project_id)]
+  for (const projectId of new Set(projects)) queue.ring(projectId)
+}
