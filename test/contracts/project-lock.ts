@@ -1,0 +1,95 @@
+import t, { type Test } from 'tap'
+import type { Db } from '#db'
+import { userId, projectId, type ProjectId } from '#kernel/ids.ts'
+import type { ProjectLock } from '#ports/lock.ts'
+import { insertProject } from '#projects'
+
+export interface LockUnderTest {
+  readonly db: Db
+  /** Another worker's lock on the same ground, with leases this short. */
+  open(times?: { ttlMs: number; renewEveryMs: number; giveUpAfterMs: number }): ProjectLock
+}
+
+/** A user and a project of that user's, for rows that point at them. */
+export async function givenProject(db: Db): Promise<ProjectId> {
+  const user = userId.create()
+  await db.insertInto('users').values({ id: user, name: null }).execute()
+  const project = { id: projectId.create(), userId: user, name: 'p', review: 'merge' as const }
+  return (await insertProject(db, project)).id
+}
+
+const SHORT = { ttlMs: 400, renewEveryMs: 100, giveUpAfterMs: 300 }
+
+/** What every ProjectLock promises, whichever adapter keeps the promise. */
+export function projectLockContract(name: string, open: (t: Test) => Promise<LockUnderTest>) {
+  t.test(`${name}: one holder a project, and projects do not hinder each other`, async (t) => {
+    const { db, open: openLock } = await open(t)
+    const [one, other] = [openLock(), openLock()]
+    const [a, b] = [await givenProject(db), await givenProject(db)]
+
+    await using lease = await one.acquire(a)
+    t.ok(lease)
+    t.equal(await one.acquire(a), undefined, 'not twice for the same worker')
+    t.equal(await other.acquire(a), undefined, 'not for another worker')
+    await using second = await other.acquire(b)
+    t.ok(second, 'another project is free')
+  })
+
+  t.test(`${name}: leaving the scope gives the project back, with a larger token`, async (t) => {
+    const { db, open: openLock } = await open(t)
+    const [one, other] = [openLock(), openLock()]
+    const project = await givenProject(db)
+
+    let last = 0n
+    for (const lock of [one, other, one]) {
+      await using lease = await lock.acquire(project)
+      t.ok(lease && lease.token > last, 'the fencing token only grows')
+      last = lease?.token ?? last
+    }
+  })
+
+  t.test(`${name}: disposing twice is disposing once`, async (t) => {
+    const { db, open: openLock } = await open(t)
+    const lock = openLock()
+    const project = await givenProject(db)
+    const first = await lock.acquire(project)
+    await first?.[Symbol.asyncDispose]()
+    await using second = await lock.acquire(project)
+    await first?.[Symbol.asyncDispose]()
+    t.ok(second)
+    t.equal(await lock.acquire(project), undefined, 'the second lease is still held')
+  })
+
+  t.test(`${name}: a lease outlives its ttl while it is renewed`, async (t) => {
+    const { db, open: openLock } = await open(t)
+    const project = await givenProject(db)
+    await using lease = await openLock(SHORT).acquire(project)
+    await new Promise((resolve) => setTimeout(resolve, SHORT.ttlMs * 3))
+    t.equal(lease?.signal.aborted, false)
+    t.equal(await openLock().acquire(project), undefined)
+  })
+
+  t.test(`${name}: a lease that was taken over aborts its signal`, async (t) => {
+    const { db, open: openLock } = await open(t)
+    const project = await givenProject(db)
+    await using lease = await openLock(SHORT).acquire(project)
+    await db
+      .updateTable('project_leases')
+      .set((of) => ({ token: of('token', '+', '1') }))
+      .where('project_id', '=', project)
+      .execute()
+    await new Promise((resolve) => setTimeout(resolve, SHORT.renewEveryMs * 5))
+    t.equal(lease?.signal.aborted, true)
+  })
+
+  t.test(`${name}: of many who ask at once, one gets it`, async (t) => {
+    const { db, open: openLock } = await open(t)
+    const project = await givenProject(db)
+    const leases = await Promise.all(
+      Array.from({ length: 20 }, () => openLock().acquire(project))
+    )
+    const held = leases.filter((lease) => lease !== undefined)
+    t.equal(held.length, 1)
+    await held[0]?.[Symbol.asyncDispose]()
+  })
+}
