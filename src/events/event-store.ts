@@ -23,24 +23,21 @@ export async function insertFrames(
   { projectId, jobId, token }: Place,
   drafts: readonly Draft[]
 ): Promise<boolean> {
-  const rows = drafts.map(({ type, data }, index) => ({
-    n: index + 1,
-    id: eventId.create(),
-    type,
-    data
-  }))
+  const ids = drafts.map(() => eventId.create())
+  const types = drafts.map(({ type }) => type)
+  const data = drafts.map((draft) => JSON.stringify(draft.data))
 
   const { numAffectedRows } = await sql`
     WITH place AS (
-      UPDATE projects SET last_seq = last_seq + ${rows.length}
+      UPDATE projects SET last_seq = last_seq + ${drafts.length}::int
       WHERE id = ${projectId} AND ${token === undefined ? unfenced : fencedBy(projectId, token)}
-      RETURNING last_seq - ${rows.length} AS before
+      RETURNING last_seq - ${drafts.length}::int AS before
     )
     INSERT INTO project_events (project_id, seq, id, job_id, type, data)
-    SELECT ${projectId}, place.before + draft.n, draft.id, ${jobId}, draft.type, draft.data
-    FROM place, json_to_recordset(${JSON.stringify(rows)}::json)
-      AS draft (n bigint, id text, type text, data json)`.execute(db)
-  return numAffectedRows === BigInt(rows.length)
+    SELECT ${projectId}, place.before + draft.n, draft.id, ${jobId}, draft.type, draft.data::json
+    FROM place, unnest(${ids}::text[], ${types}::text[], ${data}::text[])
+      WITH ORDINALITY AS draft (id, type, data, n)`.execute(db)
+  return numAffectedRows === BigInt(drafts.length)
 }
 
 export interface PageOfFrames {

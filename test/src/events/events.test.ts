@@ -1,0 +1,102 @@
+import t from 'tap'
+import { createEmbeddedBus } from '../../../src/adapters/embedded/bus.ts'
+import { createEmbeddedLock } from '../../../src/adapters/embedded/lock.ts'
+import { createEventLog, createFeed } from '#events'
+import { systemClock } from '#kernel/clock.ts'
+import type { Draft, Frame } from '#kernel/frames.ts'
+import { givenProject } from '../../contracts/project-lock.ts'
+import { openTestDatabase } from '../../helpers/database.ts'
+
+const says = (text: string): Draft => ({
+  type: 'job:log',
+  data: { source: 'assistant', partId: 'prt_1', text }
+})
+const textOf = (frame: Frame) => (frame.data as { text: string }).text
+
+async function given(t: { teardown(close: () => Promise<void>): void }) {
+  const db = await openTestDatabase(t)
+  const bus = createEmbeddedBus()
+  return { db, bus, log: createEventLog(db, bus), feed: createFeed(db, bus) }
+}
+
+t.test('frames get places from 1 without a gap, however many write at once', async (t) => {
+  const { db, log, feed } = await given(t)
+  const projectId = await givenProject(db)
+  const place = { projectId, jobId: null }
+
+  await Promise.all(
+    Array.from({ length: 40 }, (_, n) => log.record(place, [says(`${n}a`), says(`${n}b`)]))
+  )
+  const frames = await feed.page(projectId, { after: 0, limit: 100 })
+  t.same(
+    frames.map((frame) => frame.seq),
+    Array.from({ length: 80 }, (_, n) => n + 1)
+  )
+  t.same(await feed.reach(projectId), { lastSeq: 80, oldestSeq: 1 })
+})
+
+t.test('whatever a text holds comes back as it was', async (t) => {
+  const { db, log, feed } = await given(t)
+  const projectId = await givenProject(db)
+  const hostile = ['\u0000', '\ud83d', '\udc4d', '👍', '"\\\n\u2028', '']
+  await log.record({ projectId, jobId: null }, hostile.map(says))
+  const frames = await feed.page(projectId, { after: 0, limit: 10 })
+  t.same(frames.map(textOf), hostile)
+})
+
+t.test('a writer whose lease has been overtaken writes nothing', async (t) => {
+  const { db, log, feed } = await given(t)
+  const projectId = await givenProject(db)
+  const lock = createEmbeddedLock(db, systemClock)
+  const stale = await lock.acquire(projectId)
+  await stale?.[Symbol.asyncDispose]()
+  await using fresh = await lock.acquire(projectId)
+
+  await t.rejects(log.record({ projectId, jobId: null, token: stale!.token }, [says('late')]), {
+    code: 'lease_lost'
+  })
+  await log.record({ projectId, jobId: null, token: fresh!.token }, [says('in time')])
+  const frames = await feed.page(projectId, { after: 0, limit: 10 })
+  t.same(frames.map(textOf), ['in time'])
+})
+
+t.test('a follower sees history and live frames as one, and stops when told', async (t) => {
+  const { db, log, feed } = await given(t)
+  const projectId = await givenProject(db)
+  const place = { projectId, jobId: null }
+  for (let n = 1; n <= 3; n += 1) await log.record(place, [says(`${n}`)])
+
+  const gone = new AbortController()
+  const seen: string[] = []
+  const following = (async () => {
+    for await (const frame of feed.follow(projectId, { after: 1 }, gone.signal)) {
+      seen.push(textOf(frame))
+      if (seen.length === 4) gone.abort()
+    }
+  })()
+  await log.record(place, [says('4')])
+  await log.record(place, [says('5')])
+  await following
+  t.same(seen, ['2', '3', '4', '5'])
+})
+
+t.test('a follower that waits is woken by the end of its signal', async (t) => {
+  const { db, feed } = await given(t)
+  const projectId = await givenProject(db)
+  const gone = new AbortController()
+  const following = feed.follow(projectId, { after: 0 }, gone.signal).next()
+  setTimeout(() => gone.abort(), 20)
+  t.same(await following, { done: true, value: undefined })
+})
+
+t.test('a page is filtered by type and by job', async (t) => {
+  const { db, log, feed } = await given(t)
+  const projectId = await givenProject(db)
+  await log.record({ projectId, jobId: null }, [
+    says('one'),
+    { type: 'job:todo', data: { items: [] } },
+    says('two')
+  ])
+  const page = await feed.page(projectId, { after: 0, limit: 10, types: ['job:todo'] })
+  t.same(page.map((frame) => frame.seq), [2])
+})
