@@ -1,0 +1,173 @@
+/** What each folder may import of ours: the table of docs/architecture.md, as data. */
+const LAYERS = {
+  'src/kernel': [],
+  'src/db': ['src/kernel'],
+  'src/config': ['src/kernel'],
+  'src/ports': ['src/db', 'src/kernel'],
+  'src/adapters': ['src/ports', 'src/db', 'src/kernel'],
+  supervisor: ['src/kernel'],
+  billing: ['src/db', 'src/kernel'],
+  'src/workspaces': ['src/kernel'],
+  'src/events': ['src/ports', 'src/db', 'src/kernel'],
+  'src/accounts': ['src/db', 'src/kernel'],
+  'src/projects': ['src/db', 'src/kernel'],
+  'src/gateway': ['billing', 'src/kernel'],
+  'src/jobs': [
+    'supervisor',
+    'billing',
+    'src/workspaces',
+    'src/events',
+    'src/projects',
+    'src/ports',
+    'src/db',
+    'src/kernel'
+  ],
+  'src/http': [
+    'src/jobs',
+    'src/gateway',
+    'src/events',
+    'src/projects',
+    'src/accounts',
+    'billing',
+    'src/workspaces',
+    'src/kernel'
+  ],
+  fixtures: []
+}
+
+/** Folders whose every file is a door: shared words, and what we need from the ground. */
+const OPEN = ['src/kernel', 'src/ports', 'src/adapters']
+
+/** Whose words may be spoken where. Tests speak with everybody. */
+const STRANGERS = {
+  'sql-in-stores': {
+    packages: ['kysely'],
+    places: ['-store\\.ts$', '^src/db/', '^src/adapters/']
+  },
+  'git-in-workspaces': { packages: ['simple-git'], places: ['^src/workspaces/'] },
+  'redis-and-queues-in-adapters': {
+    packages: ['ioredis', 'bullmq', 'redlock', 'p-queue', 'pg', '@electric-sql/pglite'],
+    places: ['^src/adapters/']
+  },
+  'kilo-in-the-supervisor': {
+    packages: ['@kilocode/sdk', 'eventsource-parser'],
+    places: ['^supervisor/', '^fixtures/']
+  }
+}
+
+const OURS = '^(src|supervisor|billing|fixtures)/'
+const any = (paths) => `^(${paths.join('|')})/`
+
+const layers = Object.entries(LAYERS).map(([folder, below]) => ({
+  name: `layer-of-${folder.replace('src/', '')}`,
+  comment: `${folder} may import ${below.join(', ') || 'nothing of ours'}.`,
+  severity: 'error',
+  from: { path: `^${folder}/` },
+  to: { path: OURS, pathNot: any([folder, ...below]) }
+}))
+
+const strangers = Object.entries(STRANGERS).map(([name, { packages, places }]) => ({
+  name: `only-here-${name}`,
+  comment: `${packages.join(', ')}: one border per stranger.`,
+  severity: 'error',
+  from: { path: OURS, pathNot: places },
+  to: { path: `(^|node_modules/)(${packages.join('|')})(/|$)` }
+}))
+
+export default {
+  forbidden: [
+    ...layers,
+    ...strangers,
+    {
+      name: 'only-here-processes-in-supervisor-and-workspaces',
+      comment: 'Only these start other programs.',
+      severity: 'error',
+      from: { path: OURS, pathNot: ['^supervisor/', '^src/workspaces/'] },
+      to: { path: '^(node:)?child_process$', dependencyTypes: ['core'] }
+    },
+    {
+      name: 'every-folder-has-a-layer',
+      comment: 'A new folder says in LAYERS what it may import.',
+      severity: 'error',
+      from: { path: '^src/[^/]+/', pathNot: any(Object.keys(LAYERS)) },
+      to: {}
+    },
+    {
+      name: 'twins-do-not-meet',
+      comment: 'Embedded and distributed are chosen once, in compose.ts.',
+      severity: 'error',
+      from: { path: '^src/adapters/(embedded|distributed)/' },
+      to: { path: '^src/adapters/(embedded|distributed)/', pathNot: '^src/adapters/$1/' }
+    },
+    {
+      name: 'by-the-door',
+      comment: 'Another folder is entered by its index.ts.',
+      severity: 'error',
+      from: { path: '^(src/[^/]+|supervisor|billing|fixtures)/' },
+      to: {
+        path: OURS,
+        pathNot: ['^$1/', '^(src/[^/]+|supervisor|billing|fixtures)/index\\.ts$', any(OPEN)]
+      }
+    },
+    {
+      name: 'wired-by-the-door',
+      comment: 'compose.ts, main.ts and demo.ts use doors as well.',
+      severity: 'error',
+      from: { path: '^src/[^/]+\\.ts$' },
+      to: {
+        path: OURS,
+        pathNot: ['/index\\.ts$', '^src/[^/]+\\.ts$', any(OPEN)]
+      }
+    },
+    {
+      name: 'nobody-imports-the-top',
+      comment: 'What wires the product is not a part of it.',
+      severity: 'error',
+      from: { path: OURS, pathNot: '^src/[^/]+\\.ts$' },
+      to: { path: '^src/[^/]+\\.ts$' }
+    },
+    {
+      name: 'no-tests-in-the-product',
+      severity: 'error',
+      from: { path: OURS },
+      to: { path: '^test/' }
+    },
+    {
+      name: 'no-cycles',
+      comment: 'Types count: a cycle of types is a folder that should be two, or one.',
+      severity: 'error',
+      from: {},
+      to: { circular: true }
+    },
+    {
+      name: 'no-unresolvable',
+      comment: 'An import that is not found escapes every other rule.',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true }
+    },
+    {
+      name: 'no-dev-dependencies-in-the-product',
+      severity: 'error',
+      from: { path: OURS },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] }
+    },
+    {
+      name: 'no-undeclared-packages',
+      severity: 'error',
+      from: { path: OURS },
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] }
+    }
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    // Types are imports too: a layer that knows another's types knows the other.
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['node', 'import', 'types', 'default'],
+      extensions: ['.ts', '.mjs', '.js', '.json']
+    }
+  }
+}

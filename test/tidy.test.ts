@@ -1,0 +1,200 @@
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { existsSync, globSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, normalize } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+
+const ROOT = join(import.meta.dirname, '..')
+const PRODUCT = ['src', 'supervisor', 'billing', 'fixtures']
+const LINES_MAX = 250
+const DOOR_LINES_MAX = 30
+/** Files that were longer when this check came. The list only gets shorter. */
+const LONGER: ReadonlySet<string> = new Set()
+
+const run = promisify(execFile)
+const find = (pattern: string) =>
+  globSync(pattern, { cwd: ROOT, exclude: ['node_modules/**'] }).toSorted()
+const read = (path: string) => readFile(join(ROOT, path), 'utf8')
+const linesOf = async (path: string) => (await read(path)).trimEnd().split('\n')
+
+t.test('a door is a short list of names', async (t) => {
+  const doors = find(`{${PRODUCT.join(',')}}/**/index.ts`)
+  t.ok(doors.length > 5)
+  for (const path of doors) {
+    const lines = await linesOf(path)
+    const others = lines.filter((line) => !/^(export (type )?[{*]|  |\}|$)/.test(line))
+    t.same(others, [], `${path} only re-exports`)
+    t.ok(lines.length <= DOOR_LINES_MAX, `${path} fits in a glance (${lines.length} lines)`)
+  }
+})
+
+t.test('every name in package.json#imports is a door that exists', async (t) => {
+  const { imports } = JSON.parse(await read('package.json')) as { imports: Record<string, string> }
+  for (const [name, path] of Object.entries(imports)) {
+    t.ok(existsSync(join(ROOT, path.replace('/*', ''))), `${name} leads to ${path}`)
+  }
+})
+
+t.test('a file holds one idea, on a few pages at most', async (t) => {
+  for (const path of find(`{${PRODUCT.join(',')}}/**/*.ts`)) {
+    const { length } = await linesOf(path)
+    if (LONGER.has(path)) t.ok(length > LINES_MAX, `${path} is short now: off the list`)
+    else t.ok(length <= LINES_MAX, `${path} has ${length} lines`)
+  }
+})
+
+t.test('a decision says why, what it costs, and what would change it', async (t) => {
+  const letters = find('docs/decisions/*.md')
+  t.ok(letters.length > 0)
+  for (const path of letters) {
+    const text = await read(path)
+    t.match(text, /^# \d{4} — /, `${path} has a number and a name`)
+    for (const part of ['**Because**', '**It costs**', '**We would change our mind if**']) {
+      t.ok(text.includes(part), `${path} says ${part}`)
+    }
+  }
+})
+
+t.test('links in the documentation lead somewhere', async (t) => {
+  const pages = [...find('*.md'), ...find('{docs,fixtures}/**/*.md')]
+  for (const page of pages) {
+    const text = (await read(page)).replace(/```[\s\S]*?```/g, '')
+    for (const [, target = ''] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^(https?:|mailto:)/.test(target)) continue
+      const [file = '', anchor] = target.split('#')
+      const path = file === '' ? page : normalize(join(dirname(page), file))
+      t.ok(existsSync(join(ROOT, path)), `${page} links to ${target}`)
+      if (anchor) t.ok((await anchorsOf(path)).includes(anchor), `${path} has #${anchor}`)
+    }
+  }
+})
+
+async function anchorsOf(path: string): Promise<string[]> {
+  return [...(await read(path)).matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replaceAll(' ', '-')
+  )
+}
+
+t.test('the lockfile installs anywhere, and runs nothing while it does', async (t) => {
+  const { packages } = JSON.parse(await read('package-lock.json')) as {
+    packages: Record<string, { resolved?: string; hasInstallScript?: boolean }>
+  }
+  const names = Object.keys(packages)
+  t.ok(names.length > 100)
+  t.same(
+    names.filter((name) => packages[name]?.resolved),
+    [],
+    'no package names a registry'
+  )
+  t.same(
+    names.filter((name) => packages[name]?.hasInstallScript),
+    [],
+    'no package has an install script'
+  )
+  t.notMatch(await read('.npmrc'), /^\s*(@[^:]+:)?registry/m)
+})
+
+t.test('a stranger needs two commands, and the README says them', async (t) => {
+  const readme = await read('README.md')
+  t.match(readme, 'npm ci && npm run demo')
+  t.match(readme, 'npm ci && npm test')
+})
+
+t.test('the runner finds every test', async (t) => {
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME }
+  const tap = join(ROOT, 'node_modules/.bin/tap')
+  const { stdout } = await run(tap, ['list'], { cwd: ROOT, env })
+  t.same(stdout.trim().split('\n').toSorted(), find('test/**/*.test.ts'))
+})
+
+/** One forbidden import each: where it is planted, what it imports, and the rule that must name it. */
+const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[] = [
+  ['src/kernel/planted.ts', '#db', 'layer-of-kernel'],
+  ['src/db/planted.ts', '#billing', 'layer-of-db'],
+  ['src/config/planted.ts', '#db', 'layer-of-config'],
+  ['src/ports/planted.ts', '#events', 'layer-of-ports'],
+  ['src/adapters/planted.ts', '#events', 'layer-of-adapters'],
+  ['supervisor/planted.ts', '#db', 'layer-of-supervisor'],
+  ['billing/planted.ts', '#supervisor', 'layer-of-billing'],
+  ['src/workspaces/planted.ts', '#supervisor', 'layer-of-workspaces'],
+  ['src/events/planted.ts', '#jobs', 'layer-of-events'],
+  ['src/accounts/planted.ts', '#projects', 'layer-of-accounts'],
+  ['src/projects/planted.ts', '#events', 'layer-of-projects'],
+  ['src/gateway/planted.ts', '#jobs', 'layer-of-gateway'],
+  ['src/jobs/planted.ts', '#http', 'layer-of-jobs'],
+  ['src/http/planted.ts', '#supervisor', 'layer-of-http'],
+  ['fixtures/planted.ts', '#kernel/ids.ts', 'layer-of-fixtures'],
+  ['src/jobs/planted-type.ts', 'type #http', 'layer-of-jobs'],
+  ['src/http/planted-sql.ts', 'kysely', 'only-here-sql-in-stores'],
+  ['src/jobs/planted-git.ts', 'simple-git', 'only-here-git-in-workspaces'],
+  ['src/jobs/planted-queue.ts', 'p-queue', 'only-here-redis-and-queues-in-adapters'],
+  ['src/db/planted-pglite.ts', '@electric-sql/pglite', 'only-here-redis-and-queues-in-adapters'],
+  ['src/jobs/planted-kilo.ts', '@kilocode/sdk/v2/client', 'only-here-kilo-in-the-supervisor'],
+  [
+    'src/http/planted-process.ts',
+    'node:child_process',
+    'only-here-processes-in-supervisor-and-workspaces'
+  ],
+  ['src/attic/planted.ts', '#kernel/ids.ts', 'every-folder-has-a-layer'],
+  ['src/adapters/embedded/planted.ts', '../distributed/planted.ts', 'twins-do-not-meet'],
+  ['src/adapters/distributed/planted.ts', 'node:fs', ''],
+  ['src/jobs/planted-window.ts', '../../billing/planted-inside.ts', 'by-the-door'],
+  ['billing/planted-inside.ts', 'node:fs', ''],
+  ['src/planted.ts', '../billing/planted-inside.ts', 'wired-by-the-door'],
+  ['src/http/planted-top.ts', '../planted.ts', 'nobody-imports-the-top'],
+  ['src/http/planted-test.ts', '../../test/planted.ts', 'no-tests-in-the-product'],
+  ['test/planted.ts', 'node:fs', ''],
+  ['src/kernel/planted-ring.ts', './planted-ring.ts', 'no-cycles'],
+  ['src/kernel/planted-ring-b.ts', 'type ./planted-ring-c.ts', 'no-cycles'],
+  ['src/kernel/planted-ring-c.ts', './planted-ring-b.ts', ''],
+  ['src/kernel/planted-nowhere.ts', './is-not-there.ts', 'no-unresolvable'],
+  ['src/kernel/planted-dev.ts', 'fast-check', 'no-dev-dependencies-in-the-product'],
+  ['src/kernel/planted-undeclared.ts', 'ajv', 'no-undeclared-packages']
+]
+
+t.test('the layer check names the rule that a planted import breaks', async (t) => {
+  const copy = await mkdtemp(join(tmpdir(), 'kilowatt-layers-'))
+  t.teardown(() => rm(copy, { recursive: true, force: true }))
+  for (const path of [...PRODUCT, 'package.json', 'tsconfig.json', '.dependency-cruiser.mjs']) {
+    await cp(join(ROOT, path), join(copy, path), { recursive: true })
+  }
+  await symlink(join(ROOT, 'node_modules'), join(copy, 'node_modules'))
+  for (const [path, imports] of PLANTS) {
+    const [, type = '', name = ''] = /^(type )?(.+)$/.exec(imports) ?? []
+    await mkdir(dirname(join(copy, path)), { recursive: true })
+    await writeFile(
+      join(copy, path),
+      `import ${type}* as planted from '${name}'\nexport { planted }\n`
+    )
+  }
+
+  const cruise = join(ROOT, 'node_modules/.bin/depcruise')
+  const args = ['--config', '.dependency-cruiser.mjs', '--output-type', 'json', ...PRODUCT, 'test']
+  const { stdout } = await run(cruise, args, { cwd: copy, maxBuffer: 64 * 1024 * 1024 })
+  const { violations } = (JSON.parse(stdout) as Cruised).summary
+  const named = new Set(violations.map(({ from, rule }) => `${rule.name} in ${from}`))
+
+  for (const [path, imports, rule] of PLANTS) {
+    if (rule) t.ok(named.has(`${rule} in ${path}`), `${rule}: ${path} imports ${imports}`)
+  }
+  const planted = new Set(PLANTS.map(([, , rule]) => rule))
+  const layers = (await import(join(ROOT, '.dependency-cruiser.mjs'))) as Layers
+  for (const { name } of layers.default.forbidden)
+    t.ok(planted.has(name), `${name} was seen to bite`)
+})
+
+interface Layers {
+  readonly default: { readonly forbidden: readonly { readonly name: string }[] }
+}
+
+interface Cruised {
+  readonly summary: {
+    readonly violations: readonly { readonly from: string; readonly rule: { name: string } }[]
+  }
+}
