@@ -111,8 +111,7 @@ export async function readPlatformLoss(db: Db): Promise<Microcredits> {
 }
 
 export async function readAudit(db: Db): Promise<Record<string, string>> {
-  const row = await db.selectFrom('ledger_audit').selectAll().executeTakeFirstOrThrow()
-  return Object.fromEntries(Object.entries(row).map(([name, sum]) => [name, String(sum)]))
+  return { ...(await db.selectFrom('ledger_audit').selectAll().executeTakeFirstOrThrow()) }
 }
 
 interface AnswerRow<Kind> {

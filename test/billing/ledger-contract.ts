@@ -209,37 +209,40 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
     async (t, it) => {
       const users = Array.from({ length: 6 }, () => userId.create())
       for (const user of users) await it.ledger.openWallet(it.db, user)
-      let busy = true
+      const done = new AbortController()
       const auditor = (async () => {
-        for (let polls = 0; busy; polls++) {
+        for (let polls = 0; !done.signal.aborted; polls++) {
           await auditIsZero(t, it, `poll ${polls}`)
           await new Promise((resolve) => setTimeout(resolve, 5))
         }
       })()
 
-      await Promise.all(
-        users.flatMap((user) =>
-          Array.from({ length: 8 }, async (_, i) => {
-            const own = { ...it, user }
-            await it.ledger.grant(it.db, {
-              id: transactionId.create(),
-              userId: user,
-              amount: mc(100),
-              memo: {}
+      try {
+        await Promise.all(
+          users.flatMap((user) =>
+            Array.from({ length: 8 }, async (_, i) => {
+              const own = { ...it, user }
+              await it.ledger.grant(it.db, {
+                id: transactionId.create(),
+                userId: user,
+                amount: mc(100),
+                memo: {}
+              })
+              const id = jobId.create()
+              const held = await holdOf(own, id, 60 + i * 10)
+              if (held.kind !== 'held') return
+              await it.ledger.extend(it.db, { holdId: id, step: '1', amount: mc(20) })
+              await Promise.all([
+                resolve(own, id, i * 30),
+                resolve(own, id, i * 30, i % 2 ? 'used' : 'nothing')
+              ])
             })
-            const id = jobId.create()
-            const held = await holdOf(own, id, 60 + i * 10)
-            if (held.kind !== 'held') return
-            await it.ledger.extend(it.db, { holdId: id, step: '1', amount: mc(20) })
-            await Promise.all([
-              resolve(own, id, i * 30),
-              resolve(own, id, i * 30, i % 2 ? 'used' : 'nothing')
-            ])
-          })
+          )
         )
-      )
-      busy = false
-      await auditor
+      } finally {
+        done.abort()
+        await auditor
+      }
     }
   )
 
