@@ -51,6 +51,8 @@ export type AgentEvent =
       readonly title: string
       readonly input?: unknown
       readonly output?: string
+      /** Input or output is longer than it is shown here. */
+      readonly truncated?: true
       readonly mayWrite: boolean
     }
   | { readonly type: 'todo.updated'; readonly items: readonly TodoItem[] }

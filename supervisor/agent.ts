@@ -1,0 +1,251 @@
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '#kernel/clock.ts'
+import type { AgentEvent } from '#kernel/agent-events.ts'
+import type { ProjectId } from '#kernel/ids.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+import type { Log } from '#kernel/log.ts'
+import { followEvents } from './event-stream.ts'
+import { INSIDE } from './jail.ts'
+import { authorizationOf, createClient, type KiloClient, type SessionUsage } from './kilo-client.ts'
+import type { ModelTimeouts, ProviderAccess } from './kilo-config.ts'
+import { modesOf } from './kilo-modes.ts'
+import { createRelativePath } from './kilo-paths.ts'
+import { within, type KiloProcess } from './kilo-process.ts'
+import { launch, unavailable, type Ground } from './launch.ts'
+import type { AgentTimes, SupervisorMetric } from './options.ts'
+import type { ProcessState } from './process-states.ts'
+import { createRedact } from './redact.ts'
+import { runTurn, type AgentTurn, type Listener } from './session.ts'
+
+export type { AgentTurn } from './session.ts'
+export type { SessionUsage } from './kilo-client.ts'
+
+/** One project's running Kilo. */
+export interface Agent {
+  openSession(title: string): Promise<string>
+  hasSession(agentSessionId: string): Promise<boolean>
+  /** See `runTurn`: events as they come, one `turn.finished` at the end, or a JobFailure. */
+  runTurn(turn: AgentTurn, signal: AbortSignal): AsyncIterable<AgentEvent>
+  answerPermission(permissionId: string, reply: 'once' | 'reject', message?: string): Promise<void>
+  /** One list of chosen labels a question; null says that nobody will answer. */
+  answerQuestion(questionId: string, answers: readonly (readonly string[])[] | null): Promise<void>
+  /** What the session and its sub-agents have used, as Kilo remembers it. */
+  sessionUsage(agentSessionId: string): Promise<SessionUsage>
+}
+
+/** What the supervisor knows of an agent besides. */
+export interface RunningKilo extends Agent {
+  readonly pid: number
+  readonly modes: readonly string[]
+  readonly version: string
+  readonly startedAt: Date
+  readonly state: ProcessState
+  readonly turnsRunning: number
+  /** How it ended, once it has. */
+  readonly exited: Promise<string>
+  stop(): Promise<void>
+}
+
+export interface AgentPlan {
+  readonly projectId: ProjectId
+  readonly worktree: string
+  readonly ground: Ground
+  readonly agentsDir: string
+  readonly providers: readonly ProviderAccess[]
+  readonly defaultModel: string
+  readonly modelTimeouts: ModelTimeouts
+  readonly modelRetriesMax: number
+  readonly times: AgentTimes
+  readonly log: Log
+  readonly clock: Clock
+  readonly onMetric: (metric: SupervisorMetric) => void
+  readonly onTurnEnd: () => void
+}
+
+/** Starts a project's Kilo and resolves when it may be prompted; if it cannot, nothing is left running. */
+export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
+  const { clock, times } = plan
+  const startedAt = clock.now()
+  const password = randomBytes(32).toString('base64url')
+  const redact = createRedact([password, ...plan.providers.map(({ apiKey }) => apiKey)])
+  const { kilo, url, cleared } = await launch({ ...plan, password, redact })
+  const log = plan.log.child({ pid: kilo.pid })
+
+  const client = createClient(url, password, times.requestMs)
+  const listeners = new Set<Listener>()
+  let turnsRunning = 0
+  let ending: JobFailure | undefined
+
+  const tellGone = (failure: JobFailure) => {
+    ending ??= failure
+    listeners.forEach((listener) => listener.gone(ending ?? failure))
+  }
+  const stream = () =>
+    followEvents({
+      url,
+      authorization: authorizationOf(password),
+      silenceMs: times.streamSilenceMs,
+      isHealthy: () =>
+        client.version(times.healthMs).then(
+          () => true,
+          () => false
+        ),
+      onFrame: (payload) => listeners.forEach((listener) => listener.frame(payload)),
+      onTorn: () => listeners.forEach((listener) => listener.torn()),
+      async onBack() {
+        plan.onMetric({ kind: 'reconnected' })
+        await Promise.all([...listeners].map((listener) => listener.back()))
+      },
+      onDead() {
+        if (kilo.state === 'exited' || kilo.state === 'draining') return
+        plan.onMetric({ kind: 'stalled' })
+        log.warn({}, 'kilo does not answer and is killed')
+        const failure = new JobFailure('agent_stalled', 'Kilo does not answer any more.')
+        ending ??= failure
+        void kilo.kill().then(() => tellGone(failure))
+      }
+    })
+
+  const events = stream()
+  const ready = await becomeReady(kilo, client, events.opened, times.startMs).catch(
+    async (error: unknown) => {
+      events[Symbol.dispose]()
+      await kilo.kill()
+      await cleared()
+      throw error
+    }
+  )
+  kilo.becomeReady()
+
+  const exited = kilo.exited.then(async (how) => {
+    events[Symbol.dispose]()
+    const line = kilo.lastLine()
+    if (!stopping && !ending) {
+      plan.onMetric({ kind: 'crashed' })
+      log.warn({ how, line }, 'kilo ended unasked')
+    }
+    tellGone(
+      stopping
+        ? new JobFailure('interrupted', 'The agent was stopped.')
+        : new JobFailure('agent_crashed', `Kilo ${how}${line ? `; its last words: ${line}` : '.'}`)
+    )
+    // What it had started may have outlived it.
+    await kilo.kill()
+    await cleared()
+    return how
+  })
+
+  let stopping: Promise<void> | undefined
+  const stop = async () => {
+    await kilo.stop(times.stopMs)
+    await exited
+    plan.onMetric({ kind: 'stopped' })
+  }
+
+  const { modes, version } = ready
+  const worktrees = plan.ground.jail ? [INSIDE.work, plan.worktree] : [plan.worktree]
+  const host = {
+    client,
+    providers: plan.providers,
+    relative: createRelativePath(worktrees),
+    times,
+    redact,
+    log,
+    now: () => clock.now(),
+    exited,
+    onMetric: plan.onMetric,
+    listen(listener: Listener) {
+      listeners.add(listener)
+      if (ending) listener.gone(ending)
+      return () => void listeners.delete(listener)
+    },
+    kill() {
+      ending ??= new JobFailure('agent_stalled', 'The agent did not stop and was killed.')
+      return kilo.kill()
+    }
+  }
+
+  async function* run(turn: AgentTurn, signal: AbortSignal): AsyncGenerator<AgentEvent> {
+    if (!modes.includes(turn.mode)) {
+      const known = modes.join(', ')
+      throw new JobFailure('agent_unavailable', `Kilo has no mode “${turn.mode}”, only ${known}.`)
+    }
+    turnsRunning += 1
+    try {
+      yield* runTurn(host, turn, signal)
+    } finally {
+      turnsRunning -= 1
+      plan.onTurnEnd()
+    }
+  }
+
+  return {
+    pid: kilo.pid,
+    modes,
+    version,
+    startedAt,
+    get state() {
+      return kilo.state
+    },
+    get turnsRunning() {
+      return turnsRunning
+    },
+    exited,
+    stop: () => (stopping ??= stop()),
+    openSession: (title) => said(client.createSession(title)),
+    hasSession: (id) => said(client.hasSession(id)),
+    runTurn: run,
+    answerPermission: async (id, reply, message) => {
+      await said(client.replyPermission(id, reply, message))
+    },
+    answerQuestion: async (id, answers) => {
+      await said(answers ? client.replyQuestion(id, answers) : client.rejectQuestion(id))
+    },
+    sessionUsage: (id) => said(client.usage(id))
+  }
+
+  /** A request that fails because the process is gone says so. */
+  async function said<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer
+    } catch (error) {
+      const { status } = ((error as Error).cause ?? {}) as { status?: number }
+      if (status !== undefined) throw error
+      await within(kilo.exited, 500)
+      const words = redact((error as Error).message)
+      throw ending ?? new JobFailure('agent_stalled', `Kilo did not answer: ${words}`)
+    }
+  }
+}
+
+/** Ready is more than listening: it answers us and nobody else, took its whole configuration, and we hear it. */
+async function becomeReady(
+  kilo: KiloProcess,
+  client: KiloClient,
+  heard: Promise<void>,
+  startMs: number
+) {
+  // The list of agents is what makes Kilo open the project, which the first turn would pay for.
+  const answers = Promise.all([
+    client.version(),
+    client.isGuarded(),
+    client.warnings(),
+    client.agents(),
+    heard
+  ]).catch(async (error: Error) => {
+    const how = await within(kilo.exited, 500)
+    const line = kilo.lastLine()
+    throw unavailable(
+      `Kilo ${how ?? `did not answer (${error.message})`} while it started${line ? `; its last words: ${line}` : '.'}`
+    )
+  })
+  const ready = await within(answers, startMs)
+  if (!ready) throw unavailable(`Kilo was not ready within ${startMs / 1000} s.`)
+
+  const [version, isGuarded, warnings, agents] = ready
+  if (!isGuarded) throw unavailable('Kilo answers without its password.')
+  if (warnings.length > 0) {
+    throw unavailable(`Kilo did not take its configuration: ${warnings.join('; ')}`)
+  }
+  return { version, modes: modesOf(agents) }
+}

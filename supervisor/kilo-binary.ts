@@ -1,0 +1,81 @@
+import { access, constants, readFile, realpath } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { delimiter, dirname, join } from 'node:path'
+
+const require = createRequire(import.meta.url)
+
+export interface KiloBinary {
+  readonly path: string
+  /** The package's folder when the program lies in one: its helpers are beside it. */
+  readonly packageBin: string | undefined
+  readonly version: string
+}
+
+/** The program to spawn, checked without starting it: that alone would take seconds. */
+export async function findKilo(kiloBin: string | undefined): Promise<KiloBinary> {
+  const path = kiloBin ?? installedKilo()
+  if (path === undefined) {
+    throw new Error(
+      `Kilo is not installed for ${process.platform}-${process.arch}: set KILO_BIN to its native program`
+    )
+  }
+  const real = await realpath(path).catch(() => undefined)
+  if (real === undefined) throw new Error(`There is no Kilo at ${path}: set KILO_BIN`)
+  await access(real, constants.X_OK).catch(() => {
+    throw new Error(`${path} may not be executed: set KILO_BIN to Kilo's native program`)
+  })
+
+  const described = await readPackage(join(dirname(real), '..', 'package.json'))
+  return {
+    path: real,
+    packageBin: described ? dirname(real) : undefined,
+    version: described?.version ?? 'unknown'
+  }
+}
+
+/** Kilo brings a bubblewrap of its own; the system's does as well. */
+export async function findBubblewrap(kilo: KiloBinary): Promise<string | undefined> {
+  const folders = (process.env['PATH'] ?? '').split(delimiter)
+  for (const folder of [kilo.packageBin, ...folders, '/usr/bin']) {
+    if (!folder) continue
+    const path = join(folder, 'bwrap')
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false
+      )
+    )
+      return path
+  }
+  return undefined
+}
+
+/** Kilo's `glob` and `grep` need ripgrep, and would download it where there is none. */
+export async function findRipgrep(): Promise<string | undefined> {
+  return import('@vscode/ripgrep').then(
+    ({ rgPath }) => rgPath,
+    () => undefined
+  )
+}
+
+function installedKilo(): string | undefined {
+  try {
+    const name = `@kilocode/cli-${process.platform}-${process.arch}`
+    return join(dirname(require.resolve(`${name}/package.json`)), 'bin', 'kilo')
+  } catch {
+    return undefined
+  }
+}
+
+async function readPackage(path: string): Promise<{ version: string } | undefined> {
+  try {
+    const described = JSON.parse(await readFile(path, 'utf8')) as {
+      name?: string
+      version?: string
+    }
+    const isKilo = described.name?.includes('kilo') && described.version !== undefined
+    return isKilo ? { version: String(described.version) } : undefined
+  } catch {
+    return undefined
+  }
+}

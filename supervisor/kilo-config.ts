@@ -1,0 +1,120 @@
+import { existsSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+
+/** A model provider that an agent may use: in the end one of ours, with a token instead of the real key. */
+export interface ProviderAccess {
+  readonly id: 'anthropic' | 'openai-compatible'
+  readonly baseUrl?: string | undefined
+  readonly apiKey?: string | undefined
+  readonly models: readonly {
+    readonly id: string
+    readonly contextTokens: number
+    readonly outputTokens: number
+  }[]
+}
+
+/** A silent provider would hang a turn for ever: how long it may keep quiet before its headers, and within its answer. */
+export interface ModelTimeouts {
+  readonly headerMs: number
+  readonly chunkMs: number
+}
+
+export const MODEL_TIMEOUTS: ModelTimeouts = { headerMs: 60_000, chunkMs: 120_000 }
+
+export interface KiloConfigFacts {
+  readonly providers: readonly ProviderAccess[]
+  readonly defaultModel: string
+  readonly timeouts: ModelTimeouts
+  readonly jailed: boolean
+  readonly worktree: string
+}
+
+/** Tools that would act after the turn, beyond the project, or to an audience that is not there. */
+const DENIED = [
+  'schedule_wakeup',
+  'cancel_wakeup',
+  'background_process',
+  'board_post',
+  'board_read',
+  'kilo_local_recall',
+  'suggest',
+  'webfetch',
+  'websearch',
+  'skill',
+  'notify_user',
+  'send_file',
+  'plan_exit'
+]
+
+/** What Kilo is told by `KILO_CONFIG_CONTENT`: our providers only, our permissions, no snapshots. */
+export function kiloConfig(facts: KiloConfigFacts): object {
+  return {
+    $schema: 'https://app.kilo.ai/config.json',
+    autoupdate: false,
+    share: 'disabled',
+    // Our git is the truth for diffs and undo, and a warm turn takes half the time without a second one.
+    snapshot: false,
+    enabled_providers: facts.providers.map(({ id }) => id),
+    model: facts.defaultModel,
+    small_model: facts.defaultModel,
+    provider: Object.fromEntries(
+      facts.providers.map((provider) => [provider.id, kiloProvider(provider, facts.timeouts)])
+    ),
+    permission: {
+      edit: facts.jailed ? 'allow' : editRule(facts.worktree),
+      // Without a jail a command could do anything here, so somebody is asked first.
+      bash: facts.jailed ? 'allow' : 'ask',
+      external_directory: 'deny',
+      question: 'allow',
+      task: 'allow',
+      ...Object.fromEntries(DENIED.map((tool) => [tool, 'deny']))
+    },
+    experimental: { openTelemetry: false }
+  }
+}
+
+function kiloProvider(provider: ProviderAccess, timeouts: ModelTimeouts): object {
+  const baseURL = provider.baseUrl && baseUrlOf(provider.id, provider.baseUrl)
+  return {
+    ...(provider.id === 'openai-compatible'
+      ? { npm: '@ai-sdk/openai-compatible', name: 'OpenAI compatible' }
+      : {}),
+    options: {
+      ...(baseURL ? { baseURL } : {}),
+      ...(provider.apiKey ? { apiKey: provider.apiKey } : {}),
+      headerTimeout: timeouts.headerMs,
+      chunkTimeout: timeouts.chunkMs
+    },
+    models: Object.fromEntries(
+      provider.models.map((model) => [
+        model.id,
+        {
+          name: model.id,
+          tool_call: true,
+          limit: { context: model.contextTokens, output: model.outputTokens }
+        }
+      ])
+    )
+  }
+}
+
+/** People write Anthropic's address without its version, and Kilo's library wants it. */
+function baseUrlOf(id: ProviderAccess['id'], baseUrl: string): string {
+  const clean = baseUrl.replace(/\/+$/, '')
+  return id === 'anthropic' && !/\/v\d+$/.test(clean) ? `${clean}/v1` : clean
+}
+
+/**
+ * Kilo takes the nearest repository above its folder for the project, and lets the agent edit all of that. Where our
+ * worktree lies inside somebody's checkout, edits stay in the worktree by rule.
+ */
+export function editRule(worktree: string): 'allow' | Record<string, 'allow' | 'deny'> {
+  let root = worktree
+  while (!existsSync(join(root, '.git'))) {
+    const above = dirname(root)
+    if (above === root) return 'allow'
+    root = above
+  }
+  if (root === worktree) return 'allow'
+  return { '*': 'deny', [`${relative(root, worktree)}/*`]: 'allow' }
+}

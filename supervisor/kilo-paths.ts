@@ -1,0 +1,32 @@
+/** Turns a path that an agent names into one relative to the worktree; other paths stay as they are. */
+export type RelativePath = (path: string) => string
+
+/** `roots`: the worktree as this machine and as the agent in its jail calls it. */
+export function createRelativePath(roots: readonly string[]): RelativePath {
+  return (path) => {
+    for (const root of roots) {
+      if (path === root) return '.'
+      if (path.startsWith(`${root}/`)) return path.slice(root.length + 1)
+    }
+    return path
+  }
+}
+
+const PATH_FIELDS: ReadonlySet<string> = new Set([
+  'filePath',
+  'filepath',
+  'path',
+  'workdir',
+  'directory'
+])
+
+/** A tool's input with its paths made relative; everything else is untouched. */
+export function relativeInput(input: unknown, relative: RelativePath): unknown {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) return input
+  return Object.fromEntries(
+    Object.entries(input).map(([key, value]) => [
+      key,
+      typeof value === 'string' && PATH_FIELDS.has(key) ? relative(value) : value
+    ])
+  )
+}

@@ -1,0 +1,149 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import type { Readable } from 'node:stream'
+import type { Log } from '#kernel/log.ts'
+import { follow } from '#kernel/transitions.ts'
+import { INFO_FD } from './jail.ts'
+import { createProcessLog } from './process-log.ts'
+import { PROCESS_STATES, type ProcessState } from './process-states.ts'
+import { firstChild, killMarked, signal } from './process-tree.ts'
+import type { Redact } from './redact.ts'
+
+export interface KiloCommand {
+  readonly program: string
+  readonly args: readonly string[]
+  readonly env: Record<string, string>
+  readonly cwd: string
+  readonly jailed: boolean
+  readonly marker: string
+}
+
+export interface KiloProcess {
+  readonly pid: number
+  readonly state: ProcessState
+  /** Kilo has said that it listens. Never rejects: a process that exits first resolves `exited` instead. */
+  readonly listening: Promise<void>
+  /** How it ended, in words, once it has. */
+  readonly exited: Promise<string>
+  /** It answers: from now on it may be used. */
+  becomeReady(): void
+  /** Asks it to end, waits, then kills; the whole tree is gone when this resolves. Twice is once. */
+  stop(graceMs: number): Promise<void>
+  /** The whole tree is gone when this resolves. */
+  kill(): Promise<void>
+  lastLine(): string | undefined
+}
+
+const LISTENING = /listening on https?:\/\//
+/** After SIGKILL of a tree its root is gone within milliseconds; this is for a machine that is very busy. */
+const KILL_WAIT_MS = 5000
+
+/** One `kilo serve`, alone or in its jail, with everything that it starts. Throws when it cannot be spawned. */
+export async function spawnKilo(
+  command: KiloCommand,
+  log: Log,
+  redact: Redact
+): Promise<KiloProcess> {
+  const child = spawn(command.program, command.args, {
+    cwd: command.cwd,
+    env: command.env,
+    // A process group of its own: it can be signalled whole, and a Ctrl-C at our terminal is ours to handle.
+    detached: true,
+    stdio: command.jailed ? ['ignore', 'pipe', 'pipe', 'pipe'] : ['ignore', 'pipe', 'pipe']
+  })
+  await spawned(child)
+  const pid = child.pid as number
+
+  let state: ProcessState = 'starting'
+  const become = (next: ProcessState) => {
+    state = follow(PROCESS_STATES, state, next)
+  }
+
+  const output = createProcessLog(log, redact)
+  const listening = Promise.withResolvers<void>()
+  output.drain(child.stdout as Readable, 'stdout', (line) => {
+    if (LISTENING.test(line)) listening.resolve()
+  })
+  output.drain(child.stderr as Readable, 'stderr')
+  const firstInside = command.jailed ? readChildPid(child.stdio[INFO_FD] as Readable) : undefined
+
+  const exited = new Promise<string>((resolve) => {
+    child.once('exit', (code, name) => {
+      become('exited')
+      resolve(name ? `was ended by ${name}` : `exited with code ${code}`)
+    })
+  })
+
+  const kill = async () => {
+    if (state !== 'exited') {
+      signalGroup(pid, 'SIGKILL')
+      const inside = await within(firstInside, 0)
+      if (inside !== undefined) signal(inside, 'SIGKILL')
+    }
+    await killMarked(new Set([command.marker]))
+    await within(exited, KILL_WAIT_MS)
+  }
+
+  const end = async (graceMs: number) => {
+    if (state !== 'exited') {
+      become('draining')
+      await terminate()
+      await within(exited, graceMs)
+    }
+    await kill()
+  }
+
+  // In a jail only the inner Kilo ends gracefully: a signal to bubblewrap takes the whole jail down at once.
+  const terminate = async () => {
+    const inside = await within(firstInside, 0)
+    const target = firstInside ? inside && (await firstChild(inside)) : pid
+    if (target) signal(target, 'SIGTERM')
+  }
+
+  let stopping: Promise<void> | undefined
+  return {
+    pid,
+    get state() {
+      return state
+    },
+    listening: listening.promise,
+    exited,
+    becomeReady: () => become('ready'),
+    stop: (graceMs) => (stopping ??= end(graceMs)),
+    kill,
+    lastLine: output.lastLine
+  }
+}
+
+const spawned = (child: ChildProcess) =>
+  new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', reject)
+  })
+
+async function readChildPid(info: Readable): Promise<number | undefined> {
+  let text = ''
+  info.setEncoding('utf8')
+  info.on('error', () => {})
+  for await (const chunk of info) text += chunk
+  return Number(/"child-pid":\s*(\d+)/.exec(text)?.[1]) || undefined
+}
+
+/** What a promise gives within this time, else undefined. */
+export async function within<T>(promise: Promise<T> | undefined, ms: number) {
+  if (promise === undefined) return undefined
+  const late = Promise.withResolvers<undefined>()
+  const timer = setTimeout(() => late.resolve(undefined), ms)
+  try {
+    return await Promise.race([promise, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function signalGroup(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, name)
+  } catch {
+    // The group is gone.
+  }
+}

@@ -1,0 +1,171 @@
+import { Type, type Static, type TSchema } from 'typebox'
+import { Compile } from 'typebox/compile'
+
+const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
+const text = Type.String()
+
+/** A frame of `/global/event`. What we don't read is not described, and is let through. */
+export const KiloFrame = Type.Object({
+  payload: Type.Object({ type: text, properties: optional(Type.Unknown()) })
+})
+export type KiloPayload = Static<typeof KiloFrame>['payload']
+
+export const KiloError = Type.Object({
+  name: text,
+  data: optional(
+    Type.Object({
+      message: optional(text),
+      statusCode: optional(Type.Number()),
+      metadata: optional(Type.Object({ code: optional(text) }))
+    })
+  )
+})
+export type KiloError = Static<typeof KiloError>
+
+export const MessageInfo = Type.Object({
+  id: text,
+  sessionID: text,
+  role: text,
+  time: Type.Object({ created: Type.Number(), completed: optional(Type.Number()) }),
+  providerID: optional(text),
+  modelID: optional(text),
+  summary: optional(Type.Unknown()),
+  finish: optional(text),
+  error: optional(KiloError)
+})
+export type MessageInfo = Static<typeof MessageInfo>
+
+const part = { id: text, sessionID: text, messageID: text }
+
+/** What all parts have; the type decides what else is read. */
+export const AnyPart = Type.Object({ ...part, type: text })
+export type AnyPart = Static<typeof AnyPart>
+
+export const TextPart = Type.Object({
+  ...part,
+  type: Type.Enum(['text', 'reasoning']),
+  text,
+  time: optional(Type.Object({ end: optional(Type.Number()) }))
+})
+export type TextPart = Static<typeof TextPart>
+
+export const ToolPart = Type.Object({
+  ...part,
+  type: Type.Literal('tool'),
+  tool: text,
+  state: Type.Object({
+    status: text,
+    input: optional(Type.Unknown()),
+    output: optional(text),
+    error: optional(text),
+    title: optional(text)
+  })
+})
+export type ToolPart = Static<typeof ToolPart>
+
+const count = Type.Number()
+const Tokens = Type.Object({
+  input: count,
+  output: count,
+  reasoning: count,
+  cache: Type.Object({ read: count, write: count })
+})
+
+export const StepFinishPart = Type.Object({
+  ...part,
+  type: Type.Literal('step-finish'),
+  cost: count,
+  tokens: Tokens
+})
+export type StepFinishPart = Static<typeof StepFinishPart>
+
+export const PermissionAsked = Type.Object({
+  id: text,
+  sessionID: text,
+  permission: text,
+  patterns: Type.Array(text),
+  metadata: optional(Type.Record(text, Type.Unknown()))
+})
+export type PermissionAsked = Static<typeof PermissionAsked>
+
+export const QuestionAsked = Type.Object({
+  id: text,
+  sessionID: text,
+  questions: Type.Array(
+    Type.Object({
+      question: text,
+      header: optional(text),
+      options: optional(Type.Array(Type.Object({ label: text, description: optional(text) }))),
+      multiple: optional(Type.Boolean())
+    })
+  )
+})
+export type QuestionAsked = Static<typeof QuestionAsked>
+
+const session = { sessionID: text }
+
+/** The properties of each event that we understand, by its type. */
+export const EVENTS = {
+  'session.created': Type.Object({
+    info: Type.Object({ id: text, parentID: optional(text) })
+  }),
+  'session.turn.open': Type.Object(session),
+  'session.turn.close': Type.Object({ ...session, reason: text }),
+  'session.error': Type.Object({ sessionID: optional(text), error: optional(KiloError) }),
+  'session.status': Type.Object({
+    ...session,
+    status: Type.Object({
+      type: text,
+      attempt: optional(Type.Number()),
+      message: optional(text),
+      next: optional(Type.Number())
+    })
+  }),
+  'session.compacted': Type.Object(session),
+  'session.network.asked': Type.Object({ ...session, id: text, message: optional(text) }),
+  'message.updated': Type.Object({ info: MessageInfo }),
+  'message.part.updated': Type.Object({ part: AnyPart }),
+  'message.part.delta': Type.Object({
+    ...session,
+    messageID: text,
+    partID: text,
+    field: text,
+    delta: text
+  }),
+  'todo.updated': Type.Object({
+    ...session,
+    todos: Type.Array(Type.Object({ content: text, status: text, priority: text }))
+  }),
+  'permission.asked': PermissionAsked,
+  'permission.replied': Type.Object({ ...session, requestID: text }),
+  'question.asked': QuestionAsked,
+  'question.replied': Type.Object({ ...session, requestID: text }),
+  'question.rejected': Type.Object({ ...session, requestID: text })
+} as const satisfies Record<string, TSchema>
+
+export type KiloEventName = keyof typeof EVENTS
+export type KiloEvent = {
+  [N in KiloEventName]: { readonly name: N; readonly properties: Static<(typeof EVENTS)[N]> }
+}[KiloEventName]
+
+/** A guard made once from a schema: checking is on the way of every frame. */
+export function guard<T extends TSchema>(schema: T) {
+  const check = Compile(schema)
+  return (value: unknown): value is Static<T> => check.Check(value)
+}
+
+const guards = Object.fromEntries(
+  Object.entries(EVENTS).map(([name, schema]) => [name, guard(schema)])
+)
+
+/** The event, or undefined when it is not one that we understand. */
+export function readEvent(payload: KiloPayload): KiloEvent | undefined {
+  const properties = payload.properties
+  if (!guards[payload.type]?.(properties)) return undefined
+  return { name: payload.type, properties } as KiloEvent
+}
+
+export const isFrame = guard(KiloFrame)
+export const isTextPart = guard(TextPart)
+export const isToolPart = guard(ToolPart)
+export const isStepFinishPart = guard(StepFinishPart)

@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto'
+import { realpath } from 'node:fs/promises'
+import getPort from 'get-port'
+import type { ProjectId } from '#kernel/ids.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+import type { Log } from '#kernel/log.ts'
+import { clearFolder, folderOf, makeFolder, removeNote, writeNote } from './agent-folder.ts'
+import { jailArguments, kiloInside } from './jail.ts'
+import type { KiloBinary } from './kilo-binary.ts'
+import { kiloConfig, type ModelTimeouts, type ProviderAccess } from './kilo-config.ts'
+import { kiloEnvironment } from './kilo-environment.ts'
+import { spawnKilo, within, type KiloProcess } from './kilo-process.ts'
+import type { AgentTimes } from './options.ts'
+import type { Redact } from './redact.ts'
+
+/** What agents stand on here. */
+export interface Ground {
+  readonly kilo: KiloBinary
+  readonly ripgrep: string | undefined
+  /** Undefined: agents are plain processes. */
+  readonly jail: { readonly bubblewrap: string } | undefined
+}
+
+export interface LaunchPlan {
+  readonly projectId: ProjectId
+  readonly worktree: string
+  readonly ground: Ground
+  readonly agentsDir: string
+  readonly providers: readonly ProviderAccess[]
+  readonly defaultModel: string
+  readonly modelTimeouts: ModelTimeouts
+  readonly modelRetriesMax: number
+  readonly times: AgentTimes
+  readonly log: Log
+  readonly password: string
+  readonly redact: Redact
+}
+
+export interface Launched {
+  readonly kilo: KiloProcess
+  readonly url: string
+  /** Call it when the process is gone: its folder is free again. */
+  readonly cleared: () => Promise<void>
+}
+
+/** Between our choosing a port and Kilo's taking it somebody else may have come; Kilo says no more than this. */
+const PORT_TAKEN = /ServeError|EADDRINUSE|Unexpected error/
+const TRIES = 2
+
+/** Spawns a project's Kilo and waits until it says that it listens; throws JobFailure, and nothing is left running. */
+export async function launch(plan: LaunchPlan): Promise<Launched> {
+  const folder = folderOf(plan.agentsDir, plan.projectId)
+  await makeFolder(folder)
+  if (await clearFolder(folder)) plan.log.warn({}, 'an earlier agent of this project was ended')
+  const worktree = await realpath(plan.worktree).catch(() => {
+    throw unavailable('The project has no worktree.')
+  })
+
+  for (let left = TRIES - 1; ; left--) {
+    const port = await getPort({ host: '127.0.0.1' })
+    const marker = randomBytes(16).toString('hex')
+    await writeNote(folder, marker)
+    const cleared = () => removeNote(folder, marker)
+    const kilo = await spawnIt({ ...plan, worktree }, folder.own, port, marker)
+    await writeNote(folder, marker, kilo.pid)
+
+    const problem = await listeningProblem(kilo, plan.times.startMs)
+    if (problem === undefined) return { kilo, url: `http://127.0.0.1:${port}`, cleared }
+
+    await kilo.kill()
+    await cleared()
+    if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
+  }
+}
+
+async function spawnIt(plan: LaunchPlan, own: string, port: number, marker: string) {
+  const { ground, worktree, providers, defaultModel } = plan
+  const jailed = ground.jail !== undefined
+  const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
+  const config = kiloConfig({
+    providers,
+    defaultModel,
+    timeouts: plan.modelTimeouts,
+    jailed,
+    worktree
+  })
+  const env = kiloEnvironment({
+    jailed,
+    own,
+    worktree,
+    ripgrep: ground.ripgrep,
+    marker,
+    password: plan.password,
+    config,
+    modelRetriesMax: plan.modelRetriesMax
+  })
+  const { kilo, ripgrep } = ground
+  const command = ground.jail
+    ? {
+        program: ground.jail.bubblewrap,
+        args: [
+          ...(await jailArguments({ network: 'shared', worktree, own, kilo, ripgrep })),
+          kiloInside(kilo),
+          ...serve
+        ]
+      }
+    : { program: kilo.path, args: serve }
+
+  return spawnKilo({ ...command, env, cwd: worktree, jailed, marker }, plan.log, plan.redact).catch(
+    (error: Error) => {
+      throw unavailable(`Kilo could not be started: ${error.message}`)
+    }
+  )
+}
+
+/** Why it does not listen, in a sentence; undefined when it does. */
+async function listeningProblem(kilo: KiloProcess, startMs: number): Promise<string | undefined> {
+  const first = await within(
+    Promise.race([kilo.listening.then(() => 'listening'), kilo.exited]),
+    startMs
+  )
+  if (first === 'listening') return undefined
+  const said = kilo.lastLine() ? ` Its last words: ${kilo.lastLine()}` : ''
+  return first === undefined
+    ? `Kilo did not listen within ${startMs / 1000} s.${said}`
+    : `Kilo ${first} before it listened.${said}`
+}
+
+export const unavailable = (sentence: string) => new JobFailure('agent_unavailable', sentence)

@@ -1,0 +1,58 @@
+import type { Clock } from '#kernel/clock.ts'
+import type { ProjectId } from '#kernel/ids.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import type { Log } from '#kernel/log.ts'
+import type { ModelTimeouts, ProviderAccess } from './kilo-config.ts'
+
+/** How long an agent may take for each thing. The promises are in `LIMITS`; a test may be less patient. */
+export interface AgentTimes {
+  readonly startMs: number
+  readonly stopMs: number
+  readonly requestMs: number
+  readonly streamSilenceMs: number
+  readonly healthMs: number
+  readonly turnOpenMs: number
+  readonly cancelGraceMs: number
+}
+
+export const AGENT_TIMES: AgentTimes = {
+  startMs: LIMITS.agentStartMs,
+  stopMs: LIMITS.agentStopMs,
+  requestMs: LIMITS.agentRequestMs,
+  streamSilenceMs: LIMITS.agentStreamSilenceMs,
+  healthMs: LIMITS.agentHealthMs,
+  turnOpenMs: LIMITS.turnOpenMs,
+  cancelGraceMs: LIMITS.cancelGraceMs
+}
+
+/** What is worth a number on a dashboard. */
+export type SupervisorMetric =
+  | { readonly kind: 'started'; readonly durationMs: number }
+  | { readonly kind: 'start-failed' }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'crashed' }
+  | { readonly kind: 'stalled' }
+  | { readonly kind: 'reconnected' }
+  | { readonly kind: 'text-not-exact' }
+  | { readonly kind: 'unrecognised'; readonly name: string }
+
+export interface SupervisorOptions {
+  /** The native `kilo`; undefined means the one of the installed platform package. */
+  readonly kiloBin: string | undefined
+  /** One folder a project, with its agent's own HOME, XDG_* and TMPDIR. */
+  readonly agentsDir: string
+  readonly isolation: 'auto' | 'bubblewrap' | 'process'
+  readonly agentsMax: number
+  readonly idleStopMs: number
+  /** Asked at each start, so that every project can have a token of its own. */
+  readonly providersFor: (projectId: ProjectId) => readonly ProviderAccess[]
+  /** `provider/model`: for what Kilo itself asks a model. */
+  readonly defaultModel: string
+  readonly log: Log
+  readonly clock: Clock
+  readonly times?: Partial<AgentTimes>
+  readonly modelTimeouts?: Partial<ModelTimeouts>
+  /** How often Kilo asks a failing provider again; at least 1. */
+  readonly modelRetriesMax?: number
+  readonly onMetric?: (metric: SupervisorMetric) => void
+}

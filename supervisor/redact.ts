@@ -1,0 +1,19 @@
+import { Buffer } from 'node:buffer'
+
+export type Redact = (text: string) => string
+
+/** What a key usually looks like, for those that are not ours and that a provider may repeat to us. */
+const KEY_LIKE = /\b(sk|pk|kw|key|rk)[-_][A-Za-z0-9_-]{8,}/g
+const REDACTED = '[redacted]'
+
+/** Takes these secrets, and whatever looks like a key, out of a text. */
+export function createRedact(secrets: readonly (string | undefined)[]): Redact {
+  const known = secrets
+    .filter((secret): secret is string => secret !== undefined && secret.length >= 6)
+    .flatMap((secret) => [secret, Buffer.from(secret).toString('base64')])
+
+  return (text) =>
+    known
+      .reduce((clean, secret) => clean.replaceAll(secret, REDACTED), text)
+      .replace(KEY_LIKE, REDACTED)
+}

@@ -1,0 +1,228 @@
+import type { AgentEvent } from '#kernel/agent-events.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+import type { Log } from '#kernel/log.ts'
+import { catchUp } from './catch-up.ts'
+import type { KiloClient } from './kilo-client.ts'
+import type { ProviderAccess } from './kilo-config.ts'
+import { createTurnTranslator } from './kilo-events.ts'
+import type { RelativePath } from './kilo-paths.ts'
+import { within } from './kilo-process.ts'
+import type { KiloPayload } from './kilo-schemas.ts'
+import { createMailbox } from './mailbox.ts'
+import { decideNetwork, isReachable, pauseBeforeRetry } from './network-wait.ts'
+import type { AgentTimes, SupervisorMetric } from './options.ts'
+import type { Redact } from './redact.ts'
+
+export interface AgentTurn {
+  readonly agentSessionId: string
+  readonly mode: string
+  /** `provider/model`. */
+  readonly model: string
+  readonly text: string
+  /** The file that the person looks at: Kilo tells the model. */
+  readonly currentFilePath?: string | undefined
+}
+
+/** What hears one Kilo. */
+export interface Listener {
+  frame(payload: KiloPayload): void
+  /** Frames may be lost from here on, until `back`. */
+  torn(): void
+  back(): Promise<void>
+  /** The process is gone, or of no use any more. */
+  gone(failure: JobFailure): void
+}
+
+/** What a turn needs of the agent that carries it out. */
+export interface TurnHost {
+  readonly client: KiloClient
+  readonly providers: readonly ProviderAccess[]
+  readonly relative: RelativePath
+  readonly times: AgentTimes
+  readonly redact: Redact
+  readonly log: Log
+  readonly now: () => Date
+  /** Resolves when the process has ended. */
+  readonly exited: Promise<unknown>
+  readonly onMetric: (metric: SupervisorMetric) => void
+  listen(listener: Listener): () => void
+  /** Ends the whole process tree. */
+  kill(): Promise<void>
+}
+
+const INTERRUPTED: AgentEvent = { type: 'turn.finished', outcome: { kind: 'interrupted' } }
+/** A killed tree is gone within milliseconds; a turn does not wait longer than this to see it. */
+const KILL_WAIT_MS = 2000
+const SECOND_LOOK_MS = 1000
+
+/**
+ * One prompt and everything that comes of it, ending with exactly one `turn.finished`, or with a JobFailure when the
+ * agent itself failed. It listens before it speaks. When the signal aborts, or nobody reads on, the agent is asked
+ * to stop, and killed if it does not.
+ */
+export async function* runTurn(
+  host: TurnHost,
+  turn: AgentTurn,
+  signal: AbortSignal
+): AsyncGenerator<AgentEvent> {
+  if (signal.aborted) return yield INTERRUPTED
+
+  const { client, times } = host
+  const rootSessionId = turn.agentSessionId
+  const slash = turn.model.indexOf('/')
+  const providerId = turn.model.slice(0, slash)
+  const modelId = turn.model.slice(slash + 1)
+  const mailbox = createMailbox<AgentEvent>()
+  const settled = Promise.withResolvers<void>()
+  const translator = createTurnTranslator({
+    rootSessionId,
+    relative: host.relative,
+    redact: host.redact,
+    now: host.now,
+    onInexact: () => host.onMetric({ kind: 'text-not-exact' })
+  })
+  let finished = false
+  let opened = false
+  let networkRetries = 0
+  let openTimer: NodeJS.Timeout | undefined
+  let promptedAtMs = Date.now()
+
+  const settle = (failure?: JobFailure) => {
+    if (finished) return
+    finished = true
+    if (failure) mailbox.fail(failure)
+    else mailbox.end()
+    settled.resolve()
+  }
+
+  const give = (event: AgentEvent) => {
+    if (finished) return
+    if (event.type === 'unrecognised') host.onMetric({ kind: 'unrecognised', name: event.name })
+    if (event.type === 'turn.opened') {
+      opened = true
+      clearTimeout(openTimer)
+      // It had been told to stop before it began, and has begun all the same.
+      if (cancelling) askToStop()
+    }
+    mailbox.put(event)
+    if (event.type === 'turn.finished') settle()
+  }
+
+  const stall = async (sentence: string) => {
+    if (finished) return
+    host.onMetric({ kind: 'stalled' })
+    const failure = new JobFailure('agent_stalled', sentence)
+    host.log.warn({ rootSessionId, sentence }, 'agent stalled')
+    // A turn that began late would write into somebody else's work.
+    finishing = failure
+    await within(host.kill(), KILL_WAIT_MS)
+    settle(failure)
+  }
+
+  /** Why the process is being killed by this turn, if it is. */
+  let finishing: JobFailure | undefined
+  let cancelling: Promise<void> | undefined
+  const askToStop = () => void client.abort(rootSessionId).catch(() => {})
+  const stop = async () => {
+    askToStop()
+    await within(settled.promise, times.cancelGraceMs)
+    if (finished) return
+    host.log.warn({ rootSessionId }, 'agent did not stop and is killed')
+    await within(host.kill(), KILL_WAIT_MS)
+    give(INTERRUPTED)
+  }
+  const cancel = () => (cancelling ??= stop())
+
+  const answerNetwork = async (id: string) => {
+    const reachable = await isReachable(host.providers, providerId)
+    if (decideNetwork(networkRetries, reachable) === 'retry') {
+      networkRetries += 1
+      give({ type: 'notice', text: 'The connection to the model was lost; trying again.' })
+      await pauseBeforeRetry()
+      await client.retryNetwork(id)
+    } else {
+      translator.giveUpNetwork()
+      await client.giveUpNetwork(id)
+    }
+  }
+  const networkAsked = (id: string) =>
+    answerNetwork(id).catch(() => {
+      if (!cancelling) void stall('Kilo waits for the model provider and cannot be told not to.')
+    })
+
+  const back = async () => {
+    const facts = { client, translator, rootSessionId, promptedAtMs }
+    const caught = await catchUp(facts)
+    caught.events.forEach(give)
+    caught.networkWaits.forEach((id) => void networkAsked(id))
+    if (!caught.idle) return
+
+    const reason = translator.closedFor()
+    if (reason) return give(translator.finish(reason))
+    if (!opened) return
+    // It may be between two states: only a second look is believed.
+    setTimeout(() => {
+      client.busySessions().then(
+        (busy) =>
+          busy.has(rootSessionId) || give(translator.finish(translator.closedFor() ?? 'error')),
+        () => {}
+      )
+    }, SECOND_LOOK_MS).unref()
+  }
+
+  const say = async () => {
+    promptedAtMs = Date.now()
+    const { mode, text, currentFilePath: activeFile } = turn
+    await client.prompt({ sessionId: rootSessionId, mode, providerId, modelId, text, activeFile })
+    if (cancelling) askToStop()
+    if (finished || opened) return
+    openTimer = setTimeout(() => {
+      const why = translator.complaint()
+      void stall(`Kilo took the prompt and began nothing${why ? `: ${why}` : '.'}`)
+    }, times.turnOpenMs)
+  }
+
+  const refused = async (error: unknown) => {
+    // The process may just have died, and that is the better answer.
+    await within(host.exited, 500)
+    const { status } = ((error as Error).cause ?? {}) as { status?: number }
+    const words = host.redact((error as Error).message)
+    if (status === undefined) return stall(`Kilo did not take the prompt: ${words}`)
+    settle(new JobFailure('agent_unavailable', `Kilo refused the prompt: ${words}`))
+  }
+
+  const unlisten = host.listen({
+    frame(payload) {
+      translator.hear(payload).forEach(give)
+      const asked = networkAskOf(payload)
+      if (asked && translator.sessions.has(asked.sessionID)) void networkAsked(asked.id)
+    },
+    torn: translator.tear,
+    back,
+    gone(failure) {
+      if (cancelling) give(INTERRUPTED)
+      else settle(finishing ?? failure)
+    }
+  })
+  signal.addEventListener('abort', cancel)
+  try {
+    void say().catch(refused)
+    yield* mailbox
+  } finally {
+    if (!finished) await cancel()
+    signal.removeEventListener('abort', cancel)
+    clearTimeout(openTimer)
+    unlisten()
+    // What Kilo still waits for stays in its lists after a stop.
+    for (const { id, kind } of translator.asks.open()) {
+      const answer =
+        kind === 'permission' ? client.replyPermission(id, 'reject') : client.rejectQuestion(id)
+      answer.catch(() => {})
+    }
+  }
+}
+
+function networkAskOf({ type, properties }: KiloPayload) {
+  if (type !== 'session.network.asked') return undefined
+  return properties as { id: string; sessionID: string }
+}

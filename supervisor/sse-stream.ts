@@ -1,0 +1,13 @@
+import { createParser } from 'eventsource-parser'
+
+/** The messages of an event stream, whole and in order, however the bytes were cut. */
+export async function* readSse(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  const messages: string[] = []
+  const parser = createParser({ onEvent: ({ data }) => messages.push(data) })
+
+  for await (const bytes of body) {
+    parser.feed(decoder.decode(bytes, { stream: true }))
+    yield* messages.splice(0)
+  }
+}
