@@ -1,0 +1,144 @@
+import { join, resolve } from 'node:path'
+import type { Microcredits } from '#kernel/money.ts'
+import { parseCredits } from '#kernel/money.ts'
+import { agentsThatFit, type Machine, thisMachine } from './agents-max.ts'
+import { ConfigError, refuse, refuseSecret } from './config-error.ts'
+import { type ProviderSettings, readProviders } from './providers.ts'
+import { type Environment, list, oneOf, secret, secretUrl, text, wholeNumber } from './readers.ts'
+
+const ROLES = ['all', 'api', 'worker'] as const
+const ISOLATIONS = ['auto', 'bubblewrap', 'process'] as const
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+const DAY_SECONDS = 24 * 60 * 60
+const ADMIN_KEY_CHARS_MIN = 20
+
+/** Every setting, read once and checked. Paths are absolute, times are milliseconds. */
+export interface Config {
+  readonly host: string
+  /** 0 means a free one. */
+  readonly port: number
+  readonly dataDir: string
+  readonly projectsDir: string
+  /** Undefined: PGlite in `dataDir`. */
+  readonly databaseUrl: string | undefined
+  /** Empty: queue, lock and bell in this process. */
+  readonly redisUrls: readonly string[]
+  readonly role: (typeof ROLES)[number]
+  /** Undefined: made at the first start and kept in `dataDir`. */
+  readonly adminApiKey: string | undefined
+  /** Undefined: the supervisor takes the one of the installed platform package. */
+  readonly kiloBin: string | undefined
+  /** `provider/model`. */
+  readonly model: string
+  /** Those that can be asked, each with its key. */
+  readonly providers: readonly ProviderSettings[]
+  /** Undefined: the list shipped with the product. */
+  readonly priceListPath: string | undefined
+  readonly reserveCredits: Microcredits
+  readonly idleStopMs: number
+  readonly jobTimeoutMs: number
+  readonly agentsMax: number
+  readonly isolation: (typeof ISOLATIONS)[number]
+  /** Compared whole with a browser's `Origin`. */
+  readonly allowedOrigins: readonly string[]
+  readonly logLevel: (typeof LOG_LEVELS)[number]
+}
+
+/** The settings of an environment, or a `ConfigError` that names the first one that cannot be. */
+export function readConfig(
+  env: Environment,
+  cwd: string,
+  machine: Machine = thisMachine()
+): Config {
+  const path = (given: string) => resolve(cwd, given)
+  const seconds = (name: 'IDLE_STOP_SECONDS' | 'JOB_TIMEOUT_SECONDS', standard: number) =>
+    wholeNumber(env, name, { from: 1, to: 7 * DAY_SECONDS, standard }) * 1000
+  const dataDir = path(text(env, 'DATA_DIR') ?? 'data')
+  const kiloBin = text(env, 'KILO_BIN')
+  const priceList = text(env, 'PRICE_LIST')
+
+  const config: Config = {
+    host: readHost(env),
+    port: wholeNumber(env, 'PORT', { from: 0, to: 65_535, standard: 8080 }),
+    dataDir,
+    projectsDir: path(text(env, 'PROJECTS_DIR') ?? join(dataDir, 'projects')),
+    databaseUrl: readDatabaseUrl(env),
+    redisUrls: readRedisUrls(env),
+    role: oneOf(env, 'ROLE', ROLES, 'all'),
+    adminApiKey: secret(env, 'ADMIN_API_KEY', ADMIN_KEY_CHARS_MIN),
+    kiloBin: kiloBin && path(kiloBin),
+    model: readModel(env),
+    providers: Object.freeze(readProviders(env)),
+    priceListPath: priceList && path(priceList),
+    reserveCredits: readReserve(env),
+    idleStopMs: seconds('IDLE_STOP_SECONDS', 600),
+    jobTimeoutMs: seconds('JOB_TIMEOUT_SECONDS', 3600),
+    agentsMax: wholeNumber(env, 'AGENTS_MAX', {
+      from: 1,
+      to: 1000,
+      standard: agentsThatFit(machine)
+    }),
+    isolation: oneOf(env, 'ISOLATION', ISOLATIONS, 'auto'),
+    allowedOrigins: Object.freeze(list(env, 'ALLOWED_ORIGINS').map(checkOrigin)),
+    logLevel: oneOf(env, 'LOG_LEVEL', LOG_LEVELS, 'info')
+  }
+  checkRole(config)
+  return Object.freeze(config)
+}
+
+function readHost(env: Environment): string {
+  const given = text(env, 'HOST') ?? '127.0.0.1'
+  if (!/^[\w.:-]+$/.test(given)) throw refuse('HOST', given, 'a host name or an IP address')
+  return given
+}
+
+function readDatabaseUrl(env: Environment): string | undefined {
+  const given = text(env, 'DATABASE_URL')
+  return given && secretUrl(given, 'DATABASE_URL', ['postgres:', 'postgresql:'])
+}
+
+/** An even number of nodes can split its votes, and then nobody ever holds the lock. */
+function readRedisUrls(env: Environment): readonly string[] {
+  const urls = list(env, 'REDIS_URL').map((url) =>
+    secretUrl(url, 'REDIS_URL', ['redis:', 'rediss:'])
+  )
+  if (urls.length > 0 && urls.length % 2 === 0) {
+    throw new ConfigError('REDIS_URL', `names ${urls.length} nodes: give an odd number of them.`)
+  }
+  if (new Set(urls).size < urls.length) throw refuseSecret('REDIS_URL', 'each node once')
+  return Object.freeze(urls)
+}
+
+function readModel(env: Environment): string {
+  const given = text(env, 'MODEL') ?? 'anthropic/claude-sonnet-4-5'
+  if (!/^[\w.-]+\/\S+$/.test(given)) throw refuse('MODEL', given, 'provider/model')
+  return given
+}
+
+function readReserve(env: Environment): Microcredits {
+  const given = text(env, 'RESERVE_CREDITS') ?? '10'
+  const amount = /^[\d.]+$/.test(given) ? parseCredits(Number(given)) : undefined
+  if (!amount) {
+    throw refuse('RESERVE_CREDITS', given, 'a number of credits above 0, with at most six decimals')
+  }
+  return amount
+}
+
+function checkOrigin(given: string): string {
+  const url = URL.parse(given)
+  if (!url || !['http:', 'https:'].includes(url.protocol) || url.origin !== given) {
+    const allowed = 'whole origins like https://app.example.com, in lower case, without a path'
+    throw refuse('ALLOWED_ORIGINS', given, allowed)
+  }
+  return given
+}
+
+/** Apart, the two halves meet in the database and in Redis and nowhere else. */
+function checkRole({ role, databaseUrl, redisUrls }: Config): void {
+  if (role === 'all' || (databaseUrl !== undefined && redisUrls.length > 0)) return
+  const missing = databaseUrl === undefined ? 'DATABASE_URL' : 'REDIS_URL'
+  throw new ConfigError(
+    'ROLE',
+    `is "${role}", which needs ${missing} as well: give it, or ROLE=all.`
+  )
+}

@@ -1,0 +1,37 @@
+import { ConfigError } from './config-error.ts'
+import { type Environment, httpUrl, secret } from './readers.ts'
+
+export interface ProviderSettings {
+  /** The first half of a model's name. */
+  readonly id: 'anthropic' | 'openai-compatible'
+  /** Undefined where the endpoint wants none. */
+  readonly apiKey: string | undefined
+  /** `/messages` or `/chat/completions` come right after it. */
+  readonly baseUrl: string
+}
+
+/** The providers that the environment gives what they need. */
+export function readProviders(env: Environment): readonly ProviderSettings[] {
+  return [readAnthropic(env), readOpenAiCompatible(env)]
+    .filter((provider) => provider !== undefined)
+    .map((provider) => Object.freeze(provider))
+}
+
+function readAnthropic(env: Environment): ProviderSettings | undefined {
+  const apiKey = secret(env, 'ANTHROPIC_API_KEY')
+  const baseUrl = httpUrl(env, 'ANTHROPIC_BASE_URL') ?? 'https://api.anthropic.com'
+  if (apiKey === undefined) return undefined
+  // People write this address with its version and without.
+  return { id: 'anthropic', apiKey, baseUrl: /\/v\d+$/.test(baseUrl) ? baseUrl : `${baseUrl}/v1` }
+}
+
+function readOpenAiCompatible(env: Environment): ProviderSettings | undefined {
+  const apiKey = secret(env, 'OPENAI_COMPATIBLE_API_KEY')
+  const baseUrl = httpUrl(env, 'OPENAI_COMPATIBLE_BASE_URL')
+  if (baseUrl !== undefined) return { id: 'openai-compatible', apiKey, baseUrl }
+  if (apiKey === undefined) return undefined
+  throw new ConfigError(
+    'OPENAI_COMPATIBLE_BASE_URL',
+    'is missing: OPENAI_COMPATIBLE_API_KEY alone does not say which endpoint it is for.'
+  )
+}

@@ -1,0 +1,78 @@
+import { refuse, refuseSecret } from './config-error.ts'
+import type { SettingName } from './settings.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** The setting's text; an empty one counts as not given, as a compose file writes it. */
+export function text(env: Environment, name: SettingName): string | undefined {
+  return env[name]?.trim() || undefined
+}
+
+export function list(env: Environment, name: SettingName): string[] {
+  const items = text(env, name)?.split(',') ?? []
+  return items.map((item) => item.trim()).filter((item) => item !== '')
+}
+
+export function wholeNumber(
+  env: Environment,
+  name: SettingName,
+  bounds: { readonly from: number; readonly to: number; readonly standard: number }
+): number {
+  const given = text(env, name)
+  if (given === undefined) return bounds.standard
+
+  const number = Number(given)
+  if (!/^\d+$/.test(given) || number < bounds.from || number > bounds.to) {
+    throw refuse(name, given, `a whole number from ${bounds.from} to ${bounds.to}`)
+  }
+  return number
+}
+
+export function oneOf<Word extends string>(
+  env: Environment,
+  name: SettingName,
+  words: readonly Word[],
+  standard: Word
+): Word {
+  const given = text(env, name)
+  if (given === undefined) return standard
+
+  const word = words.find((word) => word === given)
+  if (!word) throw refuse(name, given, `one of ${words.join(', ')}`)
+  return word
+}
+
+/** An address that may hold a password, and so is never shown. */
+export function secretUrl(given: string, name: SettingName, protocols: readonly string[]): string {
+  const url = URL.parse(given)
+  if (!url?.hostname || !protocols.includes(url.protocol)) {
+    throw refuseSecret(name, `a URL like ${protocols[0]}//user:password@host:port`)
+  }
+  return given
+}
+
+/** Where an HTTP service is, without a slash at its end. */
+export function httpUrl(env: Environment, name: SettingName): string | undefined {
+  const given = text(env, name)
+  if (given === undefined) return undefined
+
+  const url = URL.parse(given)
+  if (!url?.hostname || !['http:', 'https:'].includes(url.protocol)) {
+    throw refuse(name, given, 'a URL that begins with http:// or https://')
+  }
+  if (url.username || url.password || url.search || url.hash) {
+    throw refuseSecret(name, 'a URL without a user, a password, a query or a fragment')
+  }
+  return url.href.replace(/\/+$/, '')
+}
+
+/** A key as it goes into a header: no spaces, no control characters. */
+export function secret(env: Environment, name: SettingName, charsMin = 1): string | undefined {
+  const given = text(env, name)
+  if (given === undefined) return undefined
+
+  const usable = given.length >= charsMin && /^[\x21-\x7e]+$/.test(given)
+  const atLeast = charsMin > 1 ? `at least ${charsMin} ` : ''
+  if (!usable) throw refuseSecret(name, `${atLeast}printable ASCII characters without spaces`)
+  return given
+}

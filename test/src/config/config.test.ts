@@ -1,0 +1,248 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Config, ConfigError, HELP, readConfig } from '#config'
+import { credits, microcredits } from '#kernel/money.ts'
+import { agentsThatFit } from '../../../src/config/agents-max.ts'
+import { SETTINGS } from '../../../src/config/settings.ts'
+
+const GB = 1e9
+const machine = { memoryBytes: 24 * GB, cores: 2 }
+const read = (env: Record<string, string>) => readConfig(env, '/srv/kilowatt', machine)
+
+t.test('with nothing given, everything has a value', async (t) => {
+  t.same(read({}), {
+    host: '127.0.0.1',
+    port: 8080,
+    dataDir: '/srv/kilowatt/data',
+    projectsDir: '/srv/kilowatt/data/projects',
+    databaseUrl: undefined,
+    redisUrls: [],
+    role: 'all',
+    adminApiKey: undefined,
+    kiloBin: undefined,
+    model: 'anthropic/claude-sonnet-4-5',
+    providers: [],
+    priceListPath: undefined,
+    reserveCredits: credits(10),
+    idleStopMs: 600_000,
+    jobTimeoutMs: 3_600_000,
+    agentsMax: 8,
+    isolation: 'auto',
+    allowedOrigins: [],
+    logLevel: 'info'
+  } satisfies Config)
+  t.same(
+    read(Object.fromEntries(SETTINGS.map(({ name }) => [name, '']))),
+    read({}),
+    'empty is not given'
+  )
+})
+
+t.test('a config cannot be changed, nor what is in it', async (t) => {
+  const config = read({
+    ANTHROPIC_API_KEY: 'key',
+    ALLOWED_ORIGINS: 'http://a',
+    REDIS_URL: 'redis://a'
+  })
+  for (const part of [
+    config,
+    config.providers,
+    config.providers[0],
+    config.allowedOrigins,
+    config.redisUrls
+  ]) {
+    t.ok(Object.isFrozen(part))
+  }
+})
+
+t.test('good values are read', async (t) => {
+  const good: [Record<string, string>, Partial<Config>][] = [
+    [
+      { HOST: '0.0.0.0', PORT: '0' },
+      { host: '0.0.0.0', port: 0 }
+    ],
+    [
+      { HOST: '::1', PORT: '65535' },
+      { host: '::1', port: 65_535 }
+    ],
+    [
+      { DATA_DIR: '/var/kilowatt' },
+      { dataDir: '/var/kilowatt', projectsDir: '/var/kilowatt/projects' }
+    ],
+    [
+      { DATA_DIR: '../there', PROJECTS_DIR: 'mine' },
+      { dataDir: '/srv/there', projectsDir: '/srv/kilowatt/mine' }
+    ],
+    [{ KILO_BIN: 'bin/kilo' }, { kiloBin: '/srv/kilowatt/bin/kilo' }],
+    [{ PRICE_LIST: '/etc/prices.json' }, { priceListPath: '/etc/prices.json' }],
+    [
+      { DATABASE_URL: 'postgresql://u:p@db:5432/kw' },
+      { databaseUrl: 'postgresql://u:p@db:5432/kw' }
+    ],
+    [
+      { REDIS_URL: 'redis://a:6379, rediss://b:6379,redis://c:6379' },
+      { redisUrls: ['redis://a:6379', 'rediss://b:6379', 'redis://c:6379'] }
+    ],
+    [
+      { ROLE: 'worker', DATABASE_URL: 'postgres://db/kw', REDIS_URL: 'redis://a' },
+      { role: 'worker' }
+    ],
+    [{ ADMIN_API_KEY: 'kw_0123456789abcdefghij' }, { adminApiKey: 'kw_0123456789abcdefghij' }],
+    [
+      { MODEL: 'openai-compatible/meta/llama-4:free' },
+      { model: 'openai-compatible/meta/llama-4:free' }
+    ],
+    [
+      { ANTHROPIC_API_KEY: ' sk-ant ' },
+      {
+        providers: [{ id: 'anthropic', apiKey: 'sk-ant', baseUrl: 'https://api.anthropic.com/v1' }]
+      }
+    ],
+    [
+      { ANTHROPIC_API_KEY: 'k', ANTHROPIC_BASE_URL: 'http://127.0.0.1:4100/v1/' },
+      { providers: [{ id: 'anthropic', apiKey: 'k', baseUrl: 'http://127.0.0.1:4100/v1' }] }
+    ],
+    [
+      { OPENAI_COMPATIBLE_BASE_URL: 'http://localhost:11434/v1' },
+      {
+        providers: [
+          { id: 'openai-compatible', apiKey: undefined, baseUrl: 'http://localhost:11434/v1' }
+        ]
+      }
+    ],
+    [{ RESERVE_CREDITS: '0.25' }, { reserveCredits: microcredits(250_000n) }],
+    [
+      { IDLE_STOP_SECONDS: '5', JOB_TIMEOUT_SECONDS: '60' },
+      { idleStopMs: 5000, jobTimeoutMs: 60_000 }
+    ],
+    [{ AGENTS_MAX: '3' }, { agentsMax: 3 }],
+    [{ ISOLATION: 'process' }, { isolation: 'process' }],
+    [
+      { ALLOWED_ORIGINS: 'https://app.example.com,http://localhost:3000' },
+      { allowedOrigins: ['https://app.example.com', 'http://localhost:3000'] }
+    ],
+    [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }]
+  ]
+  for (const [env, expected] of good) t.match(read(env), expected, JSON.stringify(env))
+})
+
+t.test('a bad value is refused in one line that names it', async (t) => {
+  const bad: [Record<string, string>, string][] = [
+    [{ PORT: '65536' }, 'PORT is "65536": give a whole number from 0 to 65535.'],
+    [{ PORT: '80a' }, 'PORT is "80a": give a whole number from 0 to 65535.'],
+    [{ PORT: '-1' }, 'PORT is "-1": give a whole number from 0 to 65535.'],
+    [{ PORT: '8e3' }, 'PORT is "8e3": give a whole number from 0 to 65535.'],
+    [{ HOST: 'my host' }, 'HOST is "my host": give a host name or an IP address.'],
+    [{ HOST: 'http://x\ny' }, 'HOST is "http://x\\ny": give a host name or an IP address.'],
+    [{ ROLE: 'boss' }, 'ROLE is "boss": give one of all, api, worker.'],
+    [{ ROLE: 'api' }, 'ROLE is "api", which needs DATABASE_URL as well: give it, or ROLE=all.'],
+    [
+      { ROLE: 'worker', DATABASE_URL: 'postgres://db/kw' },
+      'ROLE is "worker", which needs REDIS_URL as well: give it, or ROLE=all.'
+    ],
+    [
+      { DATABASE_URL: 'mysql://u:hunter2@db/kw' },
+      'DATABASE_URL is not usable: give a URL like postgres://user:password@host:port.'
+    ],
+    [
+      { REDIS_URL: 'redis://:hunter2@a,redis://b' },
+      'REDIS_URL names 2 nodes: give an odd number of them.'
+    ],
+    [
+      { REDIS_URL: 'redis://a,hunter2,redis://b' },
+      'REDIS_URL is not usable: give a URL like redis://user:password@host:port.'
+    ],
+    [
+      { REDIS_URL: 'redis://a,redis://a,redis://b' },
+      'REDIS_URL is not usable: give each node once.'
+    ],
+    [
+      { ADMIN_API_KEY: 'hunter2' },
+      'ADMIN_API_KEY is not usable: give at least 20 printable ASCII characters without spaces.'
+    ],
+    [
+      { ANTHROPIC_API_KEY: 'hunter2\nx' },
+      'ANTHROPIC_API_KEY is not usable: give printable ASCII characters without spaces.'
+    ],
+    [
+      { ANTHROPIC_BASE_URL: 'api.anthropic.com' },
+      'ANTHROPIC_BASE_URL is "api.anthropic.com": give a URL that begins with http:// or https://.'
+    ],
+    [
+      { OPENAI_COMPATIBLE_BASE_URL: 'https://me:hunter2@models/v1' },
+      'OPENAI_COMPATIBLE_BASE_URL is not usable: give a URL without a user, a password, a query or a fragment.'
+    ],
+    [
+      { OPENAI_COMPATIBLE_API_KEY: 'hunter2' },
+      'OPENAI_COMPATIBLE_BASE_URL is missing: OPENAI_COMPATIBLE_API_KEY alone does not say which endpoint it is for.'
+    ],
+    [{ MODEL: 'claude' }, 'MODEL is "claude": give provider/model.'],
+    [
+      { RESERVE_CREDITS: '0' },
+      'RESERVE_CREDITS is "0": give a number of credits above 0, with at most six decimals.'
+    ],
+    [
+      { RESERVE_CREDITS: '1.2345678' },
+      'RESERVE_CREDITS is "1.2345678": give a number of credits above 0, with at most six decimals.'
+    ],
+    [{ IDLE_STOP_SECONDS: '0' }, 'IDLE_STOP_SECONDS is "0": give a whole number from 1 to 604800.'],
+    [
+      { JOB_TIMEOUT_SECONDS: '1h' },
+      'JOB_TIMEOUT_SECONDS is "1h": give a whole number from 1 to 604800.'
+    ],
+    [{ AGENTS_MAX: '0' }, 'AGENTS_MAX is "0": give a whole number from 1 to 1000.'],
+    [{ ISOLATION: 'docker' }, 'ISOLATION is "docker": give one of auto, bubblewrap, process.'],
+    ...[
+      '*',
+      'null',
+      'app.example.com',
+      'https://App.example.com',
+      'https://a.com/',
+      'ws://a.com'
+    ].map((origin): [Record<string, string>, string] => [
+      { ALLOWED_ORIGINS: `https://good.com,${origin}` },
+      `ALLOWED_ORIGINS is "${origin}": give whole origins like https://app.example.com, in lower case, without a path.`
+    ]),
+    [
+      { LOG_LEVEL: 'x'.repeat(100) },
+      `LOG_LEVEL is "${'x'.repeat(60)}…": give one of trace, debug, info, warn, error, fatal, silent.`
+    ]
+  ]
+  for (const [env, message] of bad) {
+    try {
+      read(env)
+      t.fail(`accepted ${JSON.stringify(env)}`)
+    } catch (error) {
+      t.ok(error instanceof ConfigError)
+      t.equal((error as Error).message, message)
+      t.notMatch((error as Error).message, /hunter2|\n/)
+    }
+  }
+})
+
+t.test('agents are counted by memory, then by cores', async (t) => {
+  for (const [gigabytes, cores, expected] of [
+    [1, 1, 1],
+    [4, 2, 2],
+    [8, 4, 4],
+    [24, 2, 8],
+    [64, 16, 37],
+    [64, 4, 16]
+  ] as const) {
+    t.equal(
+      agentsThatFit({ memoryBytes: gigabytes * GB, cores }),
+      expected,
+      `${gigabytes} GB, ${cores} cores`
+    )
+  }
+  t.ok(readConfig({}, '/').agentsMax >= 1, 'this machine carries at least one')
+})
+
+t.test('help and documentation name every setting', async (t) => {
+  const page = await readFile(join(import.meta.dirname, '../../../docs/running.md'), 'utf8')
+  for (const { name } of SETTINGS) {
+    t.match(HELP, new RegExp(`^  ${name} `, 'm'))
+    t.ok(page.includes(`\`${name}\``), `docs/running.md has ${name}`)
+  }
+})
