@@ -1,0 +1,115 @@
+import { closeSync, constants, fstatSync, mkdirSync, openSync, type Stats } from 'node:fs'
+import { notAllowed } from './paths.ts'
+
+const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
+
+/** An open folder of a worktree. Names are looked up in this very folder, whatever its path leads to by now. */
+export interface Folder extends Disposable {
+  readonly fd: number
+  readonly device: number
+  nameOf(leaf: string): string
+}
+
+/**
+ * Walks down from the worktree one open descriptor at a time, so that no link is ever followed and nobody can swap
+ * a folder for a link between a check and its use. Undefined when a folder is not there (and is not to be made).
+ */
+export function openFolder(
+  worktree: string,
+  segments: readonly string[],
+  options: { readonly create?: boolean } = {}
+): Folder | undefined {
+  let fd = openSync(worktree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  const device = fstatSync(fd).dev
+  try {
+    for (const segment of segments) {
+      const next = openChild(fd, segment, options.create ?? false)
+      if (next === undefined) return release(fd)
+      closeSync(fd)
+      fd = next
+      if (fstatSync(fd).dev !== device) throw notAllowed(segments.join('/'), 'Another device')
+    }
+  } catch (error) {
+    closeSync(fd)
+    throw asRefusal(error, segments.join('/'))
+  }
+  return folder(fd, device)
+}
+
+function openChild(parent: number, segment: string, create: boolean): number | undefined {
+  const name = within(parent, segment)
+  try {
+    return openSync(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+    if (!create) return undefined
+  }
+  try {
+    mkdirSync(name)
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
+  }
+  return openSync(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+}
+
+export interface OpenFile extends Disposable {
+  readonly fd: number
+  readonly stats: Stats
+}
+
+/** Opens a regular file of this folder for reading; undefined when it is not there. Links and pipes are refused. */
+export function openLeaf(
+  folder: Folder,
+  leaf: string,
+  path: string,
+  options: { readonly linksMax: number }
+): OpenFile | undefined {
+  let fd: number
+  try {
+    fd = openSync(folder.nameOf(leaf), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw asRefusal(error, path)
+  }
+  const stats = fstatSync(fd)
+  if (!stats.isFile() || stats.nlink > options.linksMax || stats.dev !== folder.device) {
+    closeSync(fd)
+    throw notAllowed(path, 'This is not a plain file of the project')
+  }
+  return { fd, stats, [Symbol.dispose]: () => closeSync(fd) }
+}
+
+/** What the file system says of a path that is not ours to touch is a refusal; the rest is a failure. */
+export function asRefusal(error: unknown, path: string): unknown {
+  switch (codeOf(error)) {
+    case 'ELOOP':
+    case 'ENOTDIR':
+    case 'EISDIR':
+    case 'ENOTEMPTY':
+    case 'EEXIST':
+    case 'ENXIO':
+    case 'EACCES':
+    case 'EPERM':
+      return notAllowed(path, 'A link, or something that is not a plain file, is in the way', error)
+    case 'ENAMETOOLONG':
+      return notAllowed(path, 'A name is too long', error)
+    default:
+      return error
+  }
+}
+
+export const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
+
+const within = (fd: number, leaf: string) => `/proc/self/fd/${fd}/${leaf}`
+
+const folder = (fd: number, device: number): Folder => ({
+  fd,
+  device,
+  nameOf: (leaf) => within(fd, leaf),
+  [Symbol.dispose]: () => closeSync(fd)
+})
+
+function release(fd: number): undefined {
+  closeSync(fd)
+  return undefined
+}

@@ -1,0 +1,84 @@
+import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { codeOf } from './descent.ts'
+
+export type Turn = <T>(work: () => Promise<T>) => Promise<T>
+
+const POLL_MS = 4
+const PATIENCE_MS = 5 * 60_000
+/** A holder on another machine cannot be asked whether it lives; single git operations are far shorter than this. */
+const FOREIGN_STALE_MS = 15 * 60_000
+
+/**
+ * One at a time, in the order of asking: in this process by a queue, and among processes that share the folder (an
+ * `api` and a `worker`) by a lock file that a dead holder does not keep.
+ */
+export function createTurn(lockPath: string): Turn {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const mine = last.then(async () => {
+      using _lock = await takeLock(lockPath)
+      return await work()
+    })
+    last = mine.catch(() => {})
+    return mine
+  }
+}
+
+async function takeLock(path: string): Promise<Disposable> {
+  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += POLL_MS) {
+    if (tryLock(path)) return { [Symbol.dispose]: () => rmSync(path, { force: true }) }
+    if (isStale(path)) {
+      // Renamed before it is removed: of two that find it stale, only one can rename it.
+      const aside = `${path}.${randomUUID()}`
+      try {
+        renameSync(path, aside)
+      } catch {}
+      rmSync(aside, { force: true })
+    } else {
+      await sleep(POLL_MS)
+    }
+  }
+  throw new Error('The workspace is busy')
+}
+
+function tryLock(path: string): boolean {
+  try {
+    const fd = openSync(path, 'wx', 0o600)
+    writeSync(fd, OWNER)
+    closeSync(fd)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    if (codeOf(error) === 'ENOENT') throw new Error('This project has no workspace')
+    throw error
+  }
+}
+
+function isStale(path: string): boolean {
+  try {
+    const owner = readFileSync(path, 'utf8')
+    const ageMs = Date.now() - statSync(path).mtimeMs
+    const [host, pid, born] = owner.split(' ')
+    // Created and not yet signed: its maker is between two calls, or died there.
+    if (born === undefined) return ageMs > 1000
+    if (host !== hostname()) return ageMs > FOREIGN_STALE_MS
+    return birthOf(Number(pid)) !== born
+  } catch {
+    return false
+  }
+}
+
+/** When this process id began, in the kernel's ticks: ids are given again, births are not. */
+function birthOf(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  } catch {
+    return undefined
+  }
+}
+
+const OWNER = `${hostname()} ${process.pid} ${birthOf(process.pid) ?? 'unknown'}`

@@ -1,0 +1,101 @@
+import { join } from 'node:path'
+import { AppError } from '#kernel/errors.ts'
+import { commitJob, discardJob, rescue, returnToMain, startJob } from './branches.ts'
+import { parentOf, type CommitOptions } from './commits.ts'
+import { diffOf, rawDiffOf, type Diff } from './diffs.ts'
+import { readFile } from './files.ts'
+import {
+  changesOf,
+  listCommit,
+  listWorktree,
+  resolve,
+  type Change,
+  type Listing
+} from './listing.ts'
+import { mergeJob, revert, type MergeOptions, type MergeResult } from './merges.ts'
+import { finishMove } from './moves.ts'
+import { mainOf, type Place } from './place.ts'
+import { removeFile, saveFile, type RemoveOptions, type Saved, type SaveOptions } from './saves.ts'
+import { createTurn } from './turns.ts'
+
+export interface FileContent {
+  readonly path: string
+  readonly content: Buffer
+  readonly sha: string
+  readonly size: number
+}
+
+/** One project's files and their history. Whatever changes them does so alone, one short step at a time. */
+export interface Workspace {
+  /** The folder in which the editor, the agent and dev servers work. */
+  readonly worktree: string
+  /** The commit of main. */
+  head(): Promise<string>
+  /** The worktree as it is, or what a commit or branch holds. */
+  list(at?: string): Promise<Listing>
+  read(path: string): Promise<FileContent>
+  save(path: string, content: Buffer, options: SaveOptions): Promise<Saved>
+  remove(path: string, options: RemoveOptions): Promise<{ path: string; commit: string }>
+
+  /** `job`, if given, is who `changedByJob` names while its work is not committed yet. */
+  startJob(branch: string, job?: string): Promise<{ base: string }>
+  changes(): Promise<Change[]>
+  /** Null when nothing changed. */
+  commitJob(options: CommitOptions): Promise<string | null>
+  /**
+   * Where a job's own work begins: the commit below its commit. This is not where the job started if people saved
+   * meanwhile, since their saves lie below it.
+   */
+  baseOf(commit: string): Promise<string>
+  diff(base: string, head: string): Promise<Diff>
+  rawDiff(base: string, head: string): Promise<string>
+  mergeJob(branch: string, options: MergeOptions): Promise<MergeResult>
+  returnToMain(): Promise<void>
+  discardJob(branch: string): Promise<void>
+  revert(base: string, commit: string, options: MergeOptions): Promise<MergeResult>
+  rescue(branch: string, options: CommitOptions): Promise<string | null>
+}
+
+export function createWorkspace(place: Place, lockPath: string): Workspace {
+  const turn = createTurn(lockPath)
+
+  return {
+    worktree: place.worktree,
+    head: async () => mainOf(place),
+    list: (at) =>
+      at === undefined
+        ? turn(async () => {
+            await finishMove(place)
+            return listWorktree(place)
+          })
+        : listCommit(place, at),
+    read: async (path) => {
+      const file = await readFile(place.worktree, path)
+      if (!file) throw new AppError('not_found', 'There is no such file', { path })
+      return { path, content: file.content, sha: file.sha, size: file.content.length }
+    },
+    save: (path, content, options) => turn(() => saveFile(place, path, content, options)),
+    remove: (path, options) => turn(() => removeFile(place, path, options)),
+
+    startJob: (branch, job) => turn(() => startJob(place, branch, job)),
+    changes: () => turn(() => changesOf(place)),
+    commitJob: (options) => turn(async () => (await commitJob(place, options)) ?? null),
+    baseOf: async (commit) => parentOf(place, await resolve(place, commit)),
+    diff: (base, head) => diffOf(place, base, head),
+    rawDiff: (base, head) => rawDiffOf(place, base, head),
+    mergeJob: (branch, options) => turn(() => mergeJob(place, branch, options)),
+    returnToMain: () => turn(() => returnToMain(place)),
+    discardJob: (branch) => turn(() => discardJob(place, branch)),
+    revert: (base, commit, options) => turn(() => revert(place, base, commit, options)),
+    rescue: (branch, options) => turn(async () => (await rescue(place, branch, options)) ?? null)
+  }
+}
+
+/** Where in a project's folder everything is. */
+export const layout = (dir: string) => ({
+  repo: join(dir, 'repo'),
+  worktree: join(dir, 'worktree'),
+  aside: join(dir, 'aside'),
+  moving: join(dir, 'moving'),
+  lock: join(dir, 'lock')
+})

@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { Clock } from '#kernel/clock.ts'
+import { AppError } from '#kernel/errors.ts'
+import type { ProjectId } from '#kernel/ids.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import type { Log } from '#kernel/log.ts'
+import { cloneToMain, dropSubmodules, type CloneRules, type GitSource } from './cloning.ts'
+import { moveRef, treeOf, writeCommit, type Author } from './commits.ts'
+import { placeFile, prepareFile, tooLarge } from './files.ts'
+import { ATTRIBUTES } from './git-safety.ts'
+import { createGit } from './git.ts'
+import type { Place } from './place.ts'
+import { MAIN, readRef } from './refs.ts'
+import { stageAll } from './staging.ts'
+import { TEMPLATES, type NewFile } from './templates.ts'
+import { createWorkspace, layout, type Workspace } from './workspace.ts'
+
+export interface WorkspacesOptions {
+  readonly projectsDir: string
+  readonly log: Log
+  readonly clock: Clock
+  readonly clone?: CloneRules
+}
+
+/** What a project starts with; several are laid over each other: a clone, then a template, then files. */
+export interface WorkspaceSource {
+  readonly template?: string | undefined
+  readonly files?: readonly NewFile[] | undefined
+  readonly git?: GitSource | undefined
+}
+
+export interface Workspaces {
+  /** Makes the project's repository and worktree, with a first commit on main. All of it, or nothing. */
+  create(id: ProjectId, source: WorkspaceSource, author: Author): Promise<{ head: string }>
+  /** The same object for the same project. */
+  open(id: ProjectId): Workspace
+  remove(id: ProjectId): Promise<void>
+}
+
+/** Every project's files in a folder of its own, and git's memory of them where the agent cannot write. */
+export function createWorkspaces(options: WorkspacesOptions): Workspaces {
+  const projectsDir = resolve(options.projectsDir)
+  const opened = new Map<ProjectId, Workspace>()
+  const dirOf = (id: ProjectId) => join(projectsDir, id)
+
+  return {
+    async create(id, source, author) {
+      const dir = dirOf(id)
+      await mkdir(projectsDir, { recursive: true })
+      await mkdir(dir)
+      try {
+        return { head: await fill(placeAt(dir, options), source, author, options.clone ?? {}) }
+      } catch (error) {
+        await rm(dir, { recursive: true, force: true })
+        throw error
+      }
+    },
+
+    open(id) {
+      const known = opened.get(id)
+      if (known) return known
+      const dir = dirOf(id)
+      const workspace = createWorkspace(placeAt(dir, options), layout(dir).lock)
+      opened.set(id, workspace)
+      return workspace
+    },
+
+    async remove(id) {
+      opened.delete(id)
+      const gone = join(projectsDir, `.removed-${randomUUID()}`)
+      await rename(dirOf(id), gone).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error
+      })
+      await rm(gone, { recursive: true, force: true, maxRetries: 3 })
+    }
+  }
+}
+
+function placeAt(dir: string, { log, clock }: WorkspacesOptions): Place {
+  const { repo, worktree, aside, moving } = layout(dir)
+  const git = createGit(worktree, [`--git-dir=${repo}`, `--work-tree=${worktree}`])
+  const memory = { trees: new Map(), parents: new Map() }
+  return { repo, worktree, aside, moving, git, log, clock, memory }
+}
+
+async function fill(place: Place, source: WorkspaceSource, author: Author, rules: CloneRules) {
+  const files = filesOf(source)
+  await mkdir(place.worktree)
+  await mkdir(place.aside)
+  await createGit(
+    place.aside,
+    []
+  )([...['init', '--bare', '--template=', '--initial-branch=main', '--', place.repo]])
+  await mkdir(join(place.repo, 'info'), { recursive: true })
+  await writeFile(join(place.repo, 'info', 'attributes'), ATTRIBUTES)
+
+  if (source.git) await checkOutClone(place, source.git, rules)
+  for (const file of files) await writeNew(place, file)
+  await stageAll(place)
+  return commitFirst(place, source, author)
+}
+
+async function checkOutClone(place: Place, source: GitSource, rules: CloneRules): Promise<void> {
+  await cloneToMain(place, source, rules)
+  await place.git(['read-tree', '--reset', '-u', MAIN])
+  const left = await dropSubmodules(place)
+  if (left.length > 0) place.log.info({ paths: left }, 'submodules left out of a clone')
+}
+
+/** A clone that came as we want it keeps the commit that it came with. */
+async function commitFirst(place: Place, source: WorkspaceSource, author: Author): Promise<string> {
+  const cloned = readRef(place.repo, MAIN)
+  const tree = (await place.git(['write-tree'])).out.trim()
+  if (cloned !== undefined && (await treeOf(place, cloned)) === tree) return cloned
+
+  const message = source.git ? `Start from ${source.git.url}` : 'Start the project'
+  const parents = cloned === undefined ? [] : [cloned]
+  const head = await writeCommit(place, { tree, parents, author, message })
+  await moveRef(place, MAIN, head, cloned)
+  return head
+}
+
+function filesOf(source: WorkspaceSource): readonly NewFile[] {
+  const template = TEMPLATES.get(source.template ?? 'empty')
+  if (!template) {
+    const known = [...TEMPLATES.keys()]
+    throw new AppError('invalid_request', 'There is no such template', { field: 'template', known })
+  }
+  const files = [...template, ...(source.files ?? [])]
+  if (files.length > LIMITS.filesPerCreateMax) {
+    throw new AppError('invalid_request', 'These are too many files', { field: 'files' })
+  }
+  return files
+}
+
+async function writeNew(place: Place, { path, content }: NewFile): Promise<void> {
+  const bytes = Buffer.from(content)
+  if (bytes.length > LIMITS.fileBytesMax) throw tooLarge(path, bytes.length)
+  using prepared = await prepareFile(place.aside, bytes, { executable: false, sync: false })
+  placeFile(place.worktree, path, prepared)
+}
