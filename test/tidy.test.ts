@@ -151,7 +151,7 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['src/http/planted-test.ts', '../../test/planted.ts', 'no-tests-in-the-product'],
   ['test/planted.ts', 'node:fs', ''],
   ['src/kernel/planted-ring.ts', './planted-ring.ts', 'no-cycles'],
-  ['src/kernel/planted-ring-b.ts', 'type ./planted-ring-c.ts', 'no-cycles'],
+  ['src/kernel/planted-ring-b.ts', './planted-ring-c.ts', 'no-cycles'],
   ['src/kernel/planted-ring-c.ts', './planted-ring-b.ts', ''],
   ['src/kernel/planted-nowhere.ts', './is-not-there.ts', 'no-unresolvable'],
   ['src/kernel/planted-dev.ts', 'fast-check', 'no-dev-dependencies-in-the-product'],

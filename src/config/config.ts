@@ -12,7 +12,7 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 const DAY_SECONDS = 24 * 60 * 60
 const ADMIN_KEY_CHARS_MIN = 20
 
-/** Every setting, read once and checked. Paths are absolute, times are milliseconds. */
+/** Every setting, read once and checked. Paths are absolute. */
 export interface Config {
   readonly host: string
   /** 0 means a free one. */
@@ -33,10 +33,10 @@ export interface Config {
   /** Those that can be asked, each with its key. */
   readonly providers: readonly ProviderSettings[]
   /** Undefined: the list shipped with the product. */
-  readonly priceListPath: string | undefined
+  readonly priceList: string | undefined
   readonly reserveCredits: Microcredits
-  readonly idleStopMs: number
-  readonly jobTimeoutMs: number
+  readonly idleStopSeconds: number
+  readonly jobTimeoutSeconds: number
   readonly agentsMax: number
   readonly isolation: (typeof ISOLATIONS)[number]
   /** Compared whole with a browser's `Origin`. */
@@ -52,7 +52,7 @@ export function readConfig(
 ): Config {
   const path = (given: string) => resolve(cwd, given)
   const seconds = (name: 'IDLE_STOP_SECONDS' | 'JOB_TIMEOUT_SECONDS', standard: number) =>
-    wholeNumber(env, name, { from: 1, to: 7 * DAY_SECONDS, standard }) * 1000
+    wholeNumber(env, name, { from: 1, to: 7 * DAY_SECONDS, standard })
   const dataDir = path(text(env, 'DATA_DIR') ?? 'data')
   const kiloBin = text(env, 'KILO_BIN')
   const priceList = text(env, 'PRICE_LIST')
@@ -69,10 +69,10 @@ export function readConfig(
     kiloBin: kiloBin && path(kiloBin),
     model: readModel(env),
     providers: Object.freeze(readProviders(env)),
-    priceListPath: priceList && path(priceList),
+    priceList: priceList && path(priceList),
     reserveCredits: readReserve(env),
-    idleStopMs: seconds('IDLE_STOP_SECONDS', 600),
-    jobTimeoutMs: seconds('JOB_TIMEOUT_SECONDS', 3600),
+    idleStopSeconds: seconds('IDLE_STOP_SECONDS', 600),
+    jobTimeoutSeconds: seconds('JOB_TIMEOUT_SECONDS', 3600),
     agentsMax: wholeNumber(env, 'AGENTS_MAX', {
       from: 1,
       to: 1000,

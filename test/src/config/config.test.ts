@@ -23,10 +23,10 @@ t.test('with nothing given, everything has a value', async (t) => {
     kiloBin: undefined,
     model: 'anthropic/claude-sonnet-4-5',
     providers: [],
-    priceListPath: undefined,
+    priceList: undefined,
     reserveCredits: credits(10),
-    idleStopMs: 600_000,
-    jobTimeoutMs: 3_600_000,
+    idleStopSeconds: 600,
+    jobTimeoutSeconds: 3600,
     agentsMax: 8,
     isolation: 'auto',
     allowedOrigins: [],
@@ -75,7 +75,7 @@ t.test('good values are read', async (t) => {
       { dataDir: '/srv/there', projectsDir: '/srv/kilowatt/mine' }
     ],
     [{ KILO_BIN: 'bin/kilo' }, { kiloBin: '/srv/kilowatt/bin/kilo' }],
-    [{ PRICE_LIST: '/etc/prices.json' }, { priceListPath: '/etc/prices.json' }],
+    [{ PRICE_LIST: '/etc/prices.json' }, { priceList: '/etc/prices.json' }],
     [
       { DATABASE_URL: 'postgresql://u:p@db:5432/kw' },
       { databaseUrl: 'postgresql://u:p@db:5432/kw' }
@@ -114,7 +114,7 @@ t.test('good values are read', async (t) => {
     [{ RESERVE_CREDITS: '0.25' }, { reserveCredits: microcredits(250_000n) }],
     [
       { IDLE_STOP_SECONDS: '5', JOB_TIMEOUT_SECONDS: '60' },
-      { idleStopMs: 5000, jobTimeoutMs: 60_000 }
+      { idleStopSeconds: 5, jobTimeoutSeconds: 60 }
     ],
     [{ AGENTS_MAX: '3' }, { agentsMax: 3 }],
     [{ ISOLATION: 'process' }, { isolation: 'process' }],
