@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Db } from './db.ts'
 
@@ -89,7 +90,7 @@ async function readKey(db: Db, { owner, key, route, bodyHash }: IdempotentReques
   const row = await db
     .selectFrom('idempotency_keys')
     .select(['route', 'body_hash', 'status', 'headers', 'body'])
-    .where('user_id', '=', owner)
+    .where('user_id', '=', owner as UserId)
     .where('key', '=', key)
     .executeTakeFirst()
 

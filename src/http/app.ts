@@ -1,0 +1,84 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type { App, AppDeps } from './app-deps.ts'
+import { requireOperator, requireUser } from './plugins/auth.ts'
+import { readJsonBodies } from './plugins/body.ts'
+import { admitBrowsers, limitRates } from './plugins/browsers.ts'
+import { refuseUnstorableText } from './plugins/clean-text.ts'
+import { publishDocuments } from './plugins/documents.ts'
+import { replayAnswers } from './plugins/idempotency.ts'
+import { refuseOtherMethods } from './plugins/methods.ts'
+import { answerProblems } from './plugins/problems.ts'
+import { logRequests } from './plugins/request-log.ts'
+import { measureRequests } from './plugins/request-metrics.ts'
+import { refuseWhenStopping } from './plugins/shutdown.ts'
+import { compileValidator } from './plugins/validation.ts'
+import { answerRoutes } from './routes/answers.ts'
+import { commandRoutes } from './routes/commands.ts'
+import { eventRoutes } from './routes/events.ts'
+import { fileRoutes } from './routes/files.ts'
+import { healthRoutes } from './routes/health.ts'
+import { jobRoutes } from './routes/jobs.ts'
+import { projectRoutes } from './routes/projects.ts'
+import { reviewRoutes } from './routes/reviews.ts'
+import { sessionRoutes } from './routes/sessions.ts'
+import { admitSockets, streamRoute } from './routes/stream.ts'
+import { ticketRoutes } from './routes/tickets.ts'
+import { userRoutes } from './routes/users.ts'
+import { walletRoutes } from './routes/wallet.ts'
+import { serverOptions } from './server-options.ts'
+
+/** The doors of the product: every route of the contract, and around them what holds for all. Not listening yet. */
+export async function createApp(given: AppDeps): Promise<FastifyInstance> {
+  const app: App = Fastify(serverOptions(given.log)).withTypeProvider<TypeBoxTypeProvider>()
+  const deps = { ...given, signal: endingWith(app, given.signal) }
+
+  app.setValidatorCompiler(compileValidator)
+  // Schemas describe answers; what is answered is what the handler said.
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
+  app.decorateRequest('userId', null)
+  app.decorateRequest('onlyProject', null)
+  answerProblems(app)
+  readJsonBodies(app)
+  logRequests(app)
+  measureRequests(app, deps.metrics)
+  refuseWhenStopping(app, deps.signal)
+  await admitBrowsers(app, deps.allowedOrigins)
+  await admitSockets(app)
+  const closeMethods = refuseOtherMethods(app)
+  await limitRates(app, deps.requestsPerMinuteMax)
+  await publishDocuments(app, deps.version)
+  refuseUnstorableText(app)
+  replayAnswers(app, deps.idempotency)
+
+  healthRoutes(app, deps)
+  streamRoute(app, deps)
+  await app.register(async (operators: App) => {
+    operators.addHook('onRequest', (request) => requireOperator(deps, request))
+    userRoutes(operators, deps)
+  })
+  await app.register(async (people: App) => {
+    people.addHook('onRequest', (request) => requireUser(deps, request))
+    projectRoutes(people, deps)
+    fileRoutes(people, deps)
+    commandRoutes(people, deps.jobs)
+    jobRoutes(people, deps.jobs)
+    reviewRoutes(people, deps.jobs)
+    answerRoutes(people, deps.jobs)
+    eventRoutes(people, deps)
+    sessionRoutes(people, deps.jobs)
+    ticketRoutes(people, deps)
+    walletRoutes(people, deps)
+  })
+  closeMethods()
+
+  await app.ready()
+  return app as unknown as FastifyInstance
+}
+
+/** Aborts with the server's own signal, or when the app is closed without it. */
+function endingWith(app: App, signal: AbortSignal): AbortSignal {
+  const closing = new AbortController()
+  app.addHook('preClose', async () => closing.abort())
+  return AbortSignal.any([signal, closing.signal])
+}

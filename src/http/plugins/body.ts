@@ -1,0 +1,22 @@
+import { AppError } from '#kernel/errors.ts'
+import type { App } from '../app-deps.ts'
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** Bodies are JSON in UTF-8, or nothing: `Content-Type: application/json` with no body is no body. */
+export function readJsonBodies(app: App): void {
+  const parse = app.getDefaultJsonParser('error', 'error')
+
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
+    if (bytes.length === 0) return done(null, undefined)
+    try {
+      const text = utf8.decode(bytes as Buffer)
+      parse(request, text, (err, body) => (err ? done(notJson()) : done(null, body)))
+    } catch {
+      done(notJson())
+    }
+  })
+}
+
+const notJson = () => new AppError('invalid_request', 'The body is not JSON in UTF-8')

@@ -1,0 +1,38 @@
+import cors from '@fastify/cors'
+import rateLimit from '@fastify/rate-limit'
+import { AppError } from '#kernel/errors.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import type { App } from '../app-deps.ts'
+
+const EXPOSED = [
+  'etag',
+  'location',
+  'retry-after',
+  'x-request-id',
+  'idempotent-replayed',
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset'
+]
+
+/** Pages of the allowed origins may call us; no other page's script reads an answer. */
+export async function admitBrowsers(app: App, allowedOrigins: readonly string[]): Promise<void> {
+  await app.register(cors, {
+    origin: allowedOrigins.length > 0 ? [...allowedOrigins] : false,
+    methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    exposedHeaders: EXPOSED,
+    maxAge: 600,
+    strictPreflight: false
+  })
+}
+
+/** So many requests a minute for each user; those without a key share their address's. */
+export async function limitRates(app: App, perMinute: number = LIMITS.requestsPerMinuteMax) {
+  await app.register(rateLimit, {
+    max: perMinute,
+    timeWindow: 60_000,
+    keyGenerator: ({ userId, ip }) => userId ?? ip,
+    errorResponseBuilder: (_request, { max }) =>
+      new AppError('rate_limited', `More than ${max} requests in a minute`)
+  })
+}

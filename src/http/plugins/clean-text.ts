@@ -1,0 +1,30 @@
+import { AppError } from '#kernel/errors.ts'
+import type { App } from '../app-deps.ts'
+
+/** A file may hold any character, and is not stored in the database. */
+const FILE_TEXT = 'content'
+
+/** No text that the database cannot store, or that UTF-8 cannot say, gets further than this. */
+export function refuseUnstorableText(app: App): void {
+  app.addHook('preHandler', async ({ params, query, body }) => {
+    for (const part of [params, query, body]) check(part)
+  })
+}
+
+function check(value: unknown, name?: string): void {
+  if (typeof value === 'string') return checkText(value, name)
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, inner] of Object.entries(value)) {
+    checkText(key)
+    check(inner, Array.isArray(value) ? name : key)
+  }
+}
+
+function checkText(text: string, name?: string): void {
+  if (name !== FILE_TEXT && text.includes('\0')) {
+    throw new AppError('invalid_request', 'A text holds the character U+0000')
+  }
+  if (!text.isWellFormed()) {
+    throw new AppError('invalid_request', 'A text holds half of a surrogate pair')
+  }
+}

@@ -1,0 +1,28 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { App } from '../app-deps.ts'
+
+const DESCRIPTION = `A backend for agentic IDEs: send a prompt, and Kilo carries it out in the project's git
+workspace while you watch. What happens reaches you over \`/ws\`, as server-sent events or as JSON pages.`
+
+/** The schemas of the routes, as an OpenAPI document and as a page that people read. */
+export async function publishDocuments(app: App, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Kilowatt', description: DESCRIPTION, version },
+      components: {
+        securitySchemes: { key: { type: 'http', scheme: 'bearer', bearerFormat: 'kw_…' } }
+      },
+      security: [{ key: [] }]
+    },
+    transform: ({ schema, url }) => ({ schema, url: url.replace('*', ':path') })
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+
+  app.get(
+    '/openapi.json',
+    { config: { watched: true, rateLimit: false }, schema: { hide: true } },
+    async () => app.swagger() as never
+  )
+}

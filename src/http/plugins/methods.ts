@@ -1,0 +1,36 @@
+import { AppError } from '#kernel/errors.ts'
+import type { App } from '../app-deps.ts'
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+
+/**
+ * Answers every other method of a known address with 405 and what is allowed there. Call the function that
+ * this returns once all routes stand.
+ */
+export function refuseOtherMethods(app: App): () => void {
+  const known = new Map<string, Set<string>>()
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = known.get(url) ?? new Set<string>()
+    for (const one of [method].flat()) methods.add(one)
+    known.set(url, methods)
+  })
+
+  return () => {
+    for (const [url, allowed] of [...known]) {
+      const others = METHODS.filter((method) => !allowed.has(method))
+      if (url === '*' || others.length === 0) continue
+      const allow = [...allowed].join(', ')
+      app.route({
+        url,
+        method: others,
+        schema: { hide: true },
+        // Before anything looks at the body.
+        onRequest: async (request, reply) => {
+          void reply.header('allow', allow)
+          throw new AppError('method_not_allowed', `${request.method} is not allowed here`)
+        },
+        handler: () => {}
+      })
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, REFUSALS, type RefusalCode } from '#kernel/errors.ts'
+import type { App } from '../app-deps.ts'
+import { isDatabaseAway } from './database-away.ts'
+
+/** When to come back, where we know better than the one who asks. */
+const RETRY_AFTER_SECONDS: Partial<Record<RefusalCode, number>> = {
+  idempotency_in_flight: 1,
+  queue_full: 5,
+  agent_unavailable: 5,
+  database_unavailable: 2,
+  shutting_down: 5
+}
+
+/** Every refusal leaves as `application/problem+json` with a code of ours; what broke inside stays inside. */
+export function answerProblems(app: App): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => sendProblem(error, request, reply))
+  app.setNotFoundHandler(() => {
+    throw new AppError('not_found', 'There is nothing at this address')
+  })
+}
+
+export function sendProblem(error: Error, request: FastifyRequest, reply: FastifyReply) {
+  const refusal = toRefusal(error)
+  const problem = problemOf(refusal, request.url, request.id)
+  if (problem.status >= 500) request.log.error({ err: error }, 'request failed')
+
+  const seconds = RETRY_AFTER_SECONDS[refusal.code]
+  if (seconds !== undefined) void reply.header('retry-after', String(seconds))
+  if (refusal.code === 'unauthenticated') {
+    void reply.header('www-authenticate', 'Bearer realm="kilowatt"')
+  }
+  return reply
+    .code(problem.status)
+    .type('application/problem+json; charset=utf-8')
+    .send(JSON.stringify(problem) as never)
+}
+
+export function problemOf(refusal: AppError, url: string, requestId: string) {
+  const { status, title, retryable } = REFUSALS[refusal.code]
+  return {
+    ...refusal.facts,
+    type: `urn:kilowatt:problem:${refusal.code}`,
+    title,
+    status,
+    detail: refusal.message,
+    // Without the query: a ticket may be in it.
+    instance: url.split('?', 1)[0] ?? '/',
+    code: refusal.code,
+    retryable,
+    requestId
+  }
+}
+
+function toRefusal(error: Error & Partial<FastifyError>): AppError {
+  if (error instanceof AppError) return error
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new AppError('payload_too_large', 'The body is larger than we take')
+  }
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new AppError('invalid_request', 'The body must be JSON: Content-Type: application/json')
+  }
+  // What Fastify itself refuses: a header or an address that does not parse.
+  if (error.code?.startsWith('FST_') && (error.statusCode ?? 500) < 500) {
+    return new AppError('invalid_request', error.message)
+  }
+  if (isDatabaseAway(error)) {
+    return new AppError(
+      'database_unavailable',
+      'The database does not answer',
+      {},
+      { cause: error }
+    )
+  }
+  return new AppError('internal', 'Something broke on our side', {}, { cause: error })
+}

@@ -1,0 +1,52 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { AppError } from '#kernel/errors.ts'
+import type { Workspace } from '#workspaces'
+import { hasTag, readTags, type Tags } from './etags.ts'
+
+/** No blob has this id, so a save that expects it is refused. */
+const NO_SHA = 'none'
+
+/** Whether the client has this content already: `If-None-Match` of a read. */
+export function isKnown(headers: IncomingHttpHeaders, sha: string): boolean {
+  const tags = tagsOf('if-none-match', headers)
+  return tags !== undefined && hasTag(tags, sha, { weak: true })
+}
+
+/** `If-None-Match: *` of a save: only if there is no file yet. */
+export function onlyIfNew(headers: IncomingHttpHeaders): '*' | undefined {
+  const tags = tagsOf('if-none-match', headers)
+  if (tags === undefined || tags === '*') return tags
+  throw new AppError('invalid_request', 'If-None-Match of a save is `*`: only if there is no file')
+}
+
+/** `If-Match`: the one blob id of its list that the file may still have. The workspace compares it again, alone. */
+export async function expectedSha(
+  headers: IncomingHttpHeaders,
+  workspace: Workspace,
+  path: string
+): Promise<string | undefined> {
+  const tags = tagsOf('if-match', headers)
+  if (tags === undefined || tags === '*') return tags
+  const strong = tags.filter((one) => !one.weak).map((one) => one.tag)
+  if (strong.length <= 1) return strong[0] ?? NO_SHA
+
+  const sha = await shaOf(workspace, path)
+  return strong.find((tag) => tag === sha) ?? NO_SHA
+}
+
+function tagsOf(name: 'if-match' | 'if-none-match', headers: IncomingHttpHeaders) {
+  const header = headers[name]
+  if (header === undefined) return undefined
+  const tags: Tags | undefined = readTags(header)
+  if (tags) return tags
+  throw new AppError('invalid_request', `${name} is not a list of quoted tags`)
+}
+
+async function shaOf(workspace: Workspace, path: string): Promise<string | undefined> {
+  try {
+    return (await workspace.read(path)).sha
+  } catch (err) {
+    if (err instanceof AppError && err.code === 'not_found') return undefined
+    throw err
+  }
+}

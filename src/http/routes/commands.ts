@@ -1,0 +1,47 @@
+import { AiCommand, Submitted, type Jobs } from '#jobs'
+import type { App } from '../app-deps.ts'
+import { userOf } from '../plugins/auth.ts'
+import { Idempotent, IdParams, NoBody, refusals } from '../schemas.ts'
+
+const accepted = { 202: { ...Submitted, description: 'The job is queued' }, ...refusals } as const
+
+/** What starts work: a prompt, or a job that is to be tried again. */
+export function commandRoutes(app: App, jobs: Jobs): void {
+  app.post(
+    '/projects/:id/ai-command',
+    {
+      config: { idempotent: 'plain' },
+      schema: {
+        tags: ['jobs'],
+        summary: 'Ask the agent to do something in the project',
+        params: IdParams,
+        headers: Idempotent,
+        body: AiCommand,
+        response: accepted
+      }
+    },
+    async (request, reply) => {
+      const submitted = await jobs.submit(userOf(request), request.params.id, request.body)
+      return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
+    }
+  )
+
+  app.post(
+    '/jobs/:id/retry',
+    {
+      config: { idempotent: 'plain' },
+      schema: {
+        tags: ['jobs'],
+        summary: 'A failed, cancelled or conflicted job again, as a new job',
+        params: IdParams,
+        headers: Idempotent,
+        body: NoBody,
+        response: accepted
+      }
+    },
+    async (request, reply) => {
+      const submitted = await jobs.retry(userOf(request), request.params.id)
+      return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
+    }
+  )
+}

@@ -1,0 +1,87 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type, type Static } from 'typebox'
+import { AppError } from '#kernel/errors.ts'
+import { FRAME_DATA, Frame } from '#kernel/frames.ts'
+import { jobId, projectId, type JobId, type ProjectId } from '#kernel/ids.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import { ownProject } from '#projects'
+import { accepts } from '../accept.ts'
+import type { App, AppDeps } from '../app-deps.ts'
+import { userOf } from '../plugins/auth.ts'
+import { IdParams, Listed, refusals } from '../schemas.ts'
+import { streamEvents } from '../stream/event-stream.ts'
+
+const SEQ = { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }
+const EventsQuery = Type.Object({
+  after: Type.Optional(Type.Integer({ ...SEQ, description: 'only frames with a larger `seq`' })),
+  cursor: Type.Optional(Type.Integer({ ...SEQ, description: 'another name of `after`' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMITS.framesPerPage })),
+  types: Type.Optional(
+    Type.String({ maxLength: 1000, description: 'types of frames, separated by commas' })
+  )
+})
+type EventsQuery = Static<typeof EventsQuery>
+
+const options = (summary: string) => ({
+  // A HEAD of something that may never end would never end either.
+  exposeHeadRoute: false,
+  schema: {
+    tags: ['events'],
+    summary: `${summary}; \`Accept: text/event-stream\` for server-sent events`,
+    params: IdParams,
+    querystring: EventsQuery,
+    headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ maxLength: 20 })) }),
+    response: { 200: Listed(Frame, 'A page of frames, oldest first'), ...refusals }
+  }
+})
+
+/** History by request: the same frames as on the socket, as JSON pages or as server-sent events. */
+export function eventRoutes(app: App, deps: AppDeps): void {
+  app.get('/projects/:id/events', options('What happened in a project'), async (request, reply) => {
+    const { id } = await ownProject(deps.db, userOf(request), request.params.id)
+    return answer(deps, request, reply, { projectId: id })
+  })
+
+  app.get('/jobs/:id/events', options('What happened in a job'), async (request, reply) => {
+    const job = await deps.jobs.find(userOf(request), request.params.id)
+    const of = { projectId: projectId.parse(job.projectId)!, jobId: jobId.parse(job.id)! }
+    return answer(deps, request, reply, of)
+  })
+}
+
+async function answer(
+  deps: AppDeps,
+  request: FastifyRequest<{ Querystring: EventsQuery }>,
+  reply: FastifyReply,
+  of: { projectId: ProjectId; jobId?: JobId }
+) {
+  const { query, headers } = request
+  const types = readTypes(query.types)
+  void reply.header('vary', 'Accept')
+
+  if (accepts(request, 'text/event-stream')) {
+    const after = readLastEventId(headers['last-event-id']) ?? query.after ?? query.cursor
+    return streamEvents(deps, reply, { ...of, after, types })
+  }
+  const limit = query.limit ?? LIMITS.pageItemsDefault
+  const after = query.after ?? query.cursor ?? 0
+  const items = await deps.feed.page(of.projectId, { jobId: of.jobId, after, types, limit })
+  const last = items.at(-1)
+  return { items, nextCursor: last && items.length === limit ? String(last.seq) : null }
+}
+
+function readTypes(text: string | undefined): string[] | undefined {
+  if (text === undefined) return undefined
+  const types = text.split(',').map((type) => type.trim())
+  const unknown = types.find((type) => !Object.hasOwn(FRAME_DATA, type))
+  if (unknown === undefined) return types
+  const known = Object.keys(FRAME_DATA)
+  throw new AppError('invalid_request', `There are no frames of type '${unknown}'`, { known })
+}
+
+function readLastEventId(header: unknown): number | undefined {
+  if (typeof header !== 'string' || header === '') return undefined
+  const seq = /^\d{1,16}$/.test(header) ? Number(header) : NaN
+  if (Number.isSafeInteger(seq)) return seq
+  throw new AppError('invalid_request', 'Last-Event-ID is not the id of an event of ours')
+}

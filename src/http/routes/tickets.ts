@@ -1,0 +1,40 @@
+import { Type } from 'typebox'
+import { issueTicket } from '#accounts'
+import { LIMITS } from '#kernel/limits.ts'
+import { ownProject } from '#projects'
+import type { App, AppDeps } from '../app-deps.ts'
+import { userOf } from '../plugins/auth.ts'
+import { OnlyThese, Time, refusals } from '../schemas.ts'
+
+const TicketFor = Type.Object({ projectId: Type.String({ maxLength: 64 }) }, OnlyThese)
+const TicketView = Type.Object(
+  { ticket: Type.String(), expiresAt: Time },
+  { description: 'Opens `/ws?ticket=…` once' }
+)
+
+/** A browser cannot send a header with a WebSocket, so it fetches a ticket first. */
+export function ticketRoutes(app: App, { db, clock }: AppDeps): void {
+  app.post(
+    '/ws-tickets',
+    {
+      schema: {
+        tags: ['events'],
+        summary: "A ticket for one socket of one project's events",
+        body: TicketFor,
+        response: { 201: TicketView, ...refusals }
+      }
+    },
+    async (request, reply) => {
+      const userId = userOf(request)
+      const { id } = await ownProject(db, userId, request.body.projectId)
+      const { ticket, expiresAt } = await issueTicket(
+        db,
+        userId,
+        id,
+        LIMITS.ticketTtlMs,
+        clock.now()
+      )
+      return reply.code(201).send({ ticket, expiresAt: expiresAt.toISOString() })
+    }
+  )
+}

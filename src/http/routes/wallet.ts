@@ -1,0 +1,120 @@
+import { Type } from 'typebox'
+import type { StatementLine } from '#billing'
+import { AppError } from '#kernel/errors.ts'
+import { parseCredits, toCredits, ZERO } from '#kernel/money.ts'
+import type { App, AppDeps } from '../app-deps.ts'
+import { userOf } from '../plugins/auth.ts'
+import { purchaseId } from '../purchase-id.ts'
+import {
+  Credits,
+  IdempotentAlways,
+  Listed,
+  OnlyThese,
+  PageQuery,
+  Time,
+  pageOf,
+  refusals
+} from '../schemas.ts'
+
+const PURCHASE_CREDITS_MAX = 1_000_000_000
+
+const Wallet = Type.Object(
+  { userId: Type.String(), balance: Credits, reserved: Credits, spent: Credits },
+  { description: 'What can be spent, what jobs have set aside, and what they cost so far' }
+)
+const Purchase = Type.Object(
+  { credits: Type.Number({ exclusiveMinimum: 0, maximum: PURCHASE_CREDITS_MAX }) },
+  OnlyThese
+)
+const Purchased = Type.Object(
+  { transactionId: Type.String(), balance: Credits },
+  { description: 'The credits are there' }
+)
+const Line = Type.Object({
+  id: Type.String(),
+  kind: Type.Enum(['grant', 'hold', 'extend', 'charge', 'release']),
+  title: Type.String(),
+  amount: Credits,
+  change: Type.Number({ description: 'what it did to the balance; negative when credits left it' }),
+  balanceAfter: Credits,
+  jobId: Type.Union([Type.String(), Type.Null()]),
+  createdAt: Time
+})
+
+/** A user's credits: what there is, how more comes, and where they went. */
+export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
+  app.get(
+    '/wallet',
+    {
+      schema: {
+        tags: ['wallet'],
+        summary: 'Your credits',
+        response: { 200: Wallet, ...refusals }
+      }
+    },
+    async (request) => {
+      const userId = userOf(request)
+      const { balance, reserved, spent } = await ledger.wallet(db, userId)
+      return {
+        userId,
+        balance: toCredits(balance),
+        reserved: toCredits(reserved),
+        spent: toCredits(spent)
+      }
+    }
+  )
+
+  app.post(
+    '/wallet/purchase',
+    {
+      config: { idempotent: 'plain' },
+      schema: {
+        tags: ['wallet'],
+        summary: 'Buy credits',
+        headers: IdempotentAlways,
+        body: Purchase,
+        response: { 201: Purchased, ...refusals }
+      }
+    },
+    async (request, reply) => {
+      const userId = userOf(request)
+      const amount = parseCredits(request.body.credits)
+      if (amount === undefined || amount === ZERO) {
+        throw new AppError('invalid_request', 'Credits are above zero, with at most six decimals')
+      }
+      const id = purchaseId(userId, request.headers['idempotency-key'])
+      const granted = await ledger.grant(db, { id, userId, amount, memo: { reason: 'purchase' } })
+      if (granted.kind === 'reused') {
+        throw new AppError('idempotency_key_reused', 'This key was used for another purchase')
+      }
+      return reply.code(201).send({ transactionId: id, balance: toCredits(granted.balance) })
+    }
+  )
+
+  app.get(
+    '/wallet/transactions',
+    {
+      schema: {
+        tags: ['wallet'],
+        summary: 'Every movement of your credits, newest first',
+        querystring: PageQuery,
+        response: { 200: Listed(Line, 'A page of the statement'), ...refusals }
+      }
+    },
+    async (request) => {
+      const page = await ledger.statement(db, userOf(request), pageOf(request.query))
+      return { items: page.items.map(toLine), nextCursor: page.nextCursor }
+    }
+  )
+}
+
+const toLine = (line: StatementLine) => ({
+  id: line.id,
+  kind: line.kind,
+  title: line.title,
+  amount: toCredits(line.amount),
+  change: toCredits(line.change),
+  balanceAfter: toCredits(line.balanceAfter),
+  jobId: line.jobId,
+  createdAt: line.createdAt.toISOString()
+})

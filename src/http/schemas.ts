@@ -1,0 +1,76 @@
+import { Type, type TSchema } from 'typebox'
+import { REFUSALS, type RefusalCode } from '#kernel/errors.ts'
+import { LIMITS } from '#kernel/limits.ts'
+
+export const OnlyThese = { additionalProperties: false } as const
+export const Time = Type.String({ format: 'date-time' })
+export const Review = Type.Enum(['merge', 'hold'])
+export const Credits = Type.Number({ description: 'credits, at most six decimals' })
+
+/** Why a request was refused (RFC 9457). `code` is the stable word; some refusals carry further facts. */
+export const Problem = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    instance: Type.String(),
+    code: Type.Enum(Object.keys(REFUSALS) as RefusalCode[]),
+    retryable: Type.Boolean({ description: 'whether the same request may succeed later' }),
+    requestId: Type.String()
+  },
+  { description: 'Why the request was refused (RFC 9457)' }
+)
+
+const refusal = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: Problem } }
+})
+
+/** The answers that any route may give besides its own. */
+export const refusals = {
+  '4xx': refusal('The request was refused'),
+  '5xx': refusal('It is our fault, or we are stopping')
+} as const
+
+export const empty = (description: string) => Type.Null({ description })
+
+/** The body of a command that takes none: absent, or an object with nothing in it. */
+export const NoBody = Type.Union([Type.Null(), Type.Object({}, OnlyThese)])
+
+export const IdParams = Type.Object({ id: Type.String({ maxLength: 64 }) })
+
+export const PageQuery = Type.Object({
+  cursor: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 200, description: '`nextCursor` of the page before' })
+  ),
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: LIMITS.pageItemsMax,
+      description: `${LIMITS.pageItemsDefault} unless told`
+    })
+  )
+})
+
+/** The page that a query asks for. */
+export const pageOf = (query: { cursor?: string; limit?: number }) => ({
+  cursor: query.cursor,
+  limit: query.limit ?? LIMITS.pageItemsDefault
+})
+
+export const Listed = <T extends TSchema>(item: T, description: string) =>
+  Type.Object(
+    { items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) },
+    { description }
+  )
+
+const IdempotencyKey = Type.String({
+  pattern: '^[!-~]{1,255}$',
+  description:
+    'The same key and body again is answered as the first time, and nothing happens twice'
+})
+
+/** The headers of a route that creates or spends. */
+export const Idempotent = Type.Object({ 'idempotency-key': Type.Optional(IdempotencyKey) })
+export const IdempotentAlways = Type.Object({ 'idempotency-key': IdempotencyKey })

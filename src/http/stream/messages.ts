@@ -1,0 +1,52 @@
+import { Type, type Static } from 'typebox'
+import { Compile } from 'typebox/compile'
+import { PROTOCOL_VERSION } from '#kernel/frames.ts'
+import type { ProjectId } from '#kernel/ids.ts'
+
+const PROJECT = { projectId: Type.String({ maxLength: 64 }) }
+const SEQ_MAX = Number.MAX_SAFE_INTEGER
+
+/** What a client may say. Fields that we do not know are ignored, as clients ignore ours. */
+export const ClientMessage = Type.Union([
+  Type.Object({
+    type: Type.Literal('subscribe'),
+    ...PROJECT,
+    after: Type.Optional(Type.Integer({ minimum: 0, maximum: SEQ_MAX }))
+  }),
+  Type.Object({ type: Type.Literal('unsubscribe'), ...PROJECT }),
+  Type.Object({ type: Type.Literal('ping') })
+])
+export type ClientMessage = Static<typeof ClientMessage>
+
+const checked = Compile(ClientMessage)
+
+/** The message, or undefined when it is none that we know. */
+export function readMessage(data: Buffer): ClientMessage | undefined {
+  try {
+    const message: unknown = JSON.parse(data.toString('utf8'))
+    return checked.Check(message) ? message : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export type NoticeType = 'hello' | 'snapshot' | 'resync' | 'heartbeat' | 'pong' | 'error'
+
+/** A message that is not history: it has no `seq`, and nobody will ever replay it. */
+export const notice = (type: NoticeType, data: object, projectId?: ProjectId) => ({
+  v: PROTOCOL_VERSION,
+  type,
+  ...(projectId && { projectId }),
+  ts: new Date().toISOString(),
+  data
+})
+
+/** Why a socket is closed by us, as the protocol numbers it. */
+export const CLOSE = {
+  broken: 1011,
+  restart: 1012,
+  overload: 1013,
+  forbidden: 4003,
+  unknownProject: 4004,
+  handshakeTooSlow: 4008
+} as const

@@ -1,0 +1,64 @@
+import type { WebSocket } from '@fastify/websocket'
+import { CLOSE } from './messages.ts'
+
+/** What waits for one reader. */
+export interface Outbox {
+  /** Takes the message, and resolves when there is room for the next one, or the socket is going. */
+  send(message: object): Promise<void>
+  /** For what is only worth saying now: dropped when too much waits already. */
+  mention(message: object): void
+  /** Nobody waits for room any more. */
+  close(): void
+}
+
+/**
+ * A reader may let so many bytes wait. Beyond that its senders, and nobody else, wait with it; if it then takes
+ * nothing for `stallMs` it is closed with 1013, and comes back for the rest.
+ */
+export function createOutbox(
+  socket: WebSocket,
+  limits: { readonly bytesMax: number; readonly stallMs: number }
+): Outbox {
+  let waitingBytes = 0
+  let room: PromiseWithResolvers<void> | undefined
+  let stalled: NodeJS.Timeout | undefined
+
+  const isFull = () => waitingBytes > limits.bytesMax
+  const giveUp = () => {
+    socket.close(CLOSE.overload, 'too slow: come back with after')
+    makeRoom()
+  }
+  const makeRoom = () => {
+    clearTimeout(stalled)
+    room?.resolve()
+    room = stalled = undefined
+  }
+  const wait = (): Promise<void> => {
+    stalled ??= setTimeout(giveUp, limits.stallMs)
+    room ??= Promise.withResolvers<void>()
+    return room.promise
+  }
+  const write = (message: object) => {
+    const text = JSON.stringify(message)
+    const bytes = Buffer.byteLength(text)
+    waitingBytes += bytes
+    socket.send(text, () => {
+      waitingBytes -= bytes
+      // Something was taken: whoever takes is not stalled.
+      stalled = stalled?.refresh()
+      if (!isFull()) makeRoom()
+    })
+  }
+
+  return {
+    async send(message) {
+      if (socket.readyState !== socket.OPEN) return
+      write(message)
+      if (isFull()) await wait()
+    },
+    mention: (message) => {
+      if (socket.readyState === socket.OPEN && !isFull()) write(message)
+    },
+    close: makeRoom
+  }
+}
