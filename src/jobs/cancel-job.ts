@@ -28,6 +28,7 @@ async function endQueued(deps: JobDeps, job: JobRow): Promise<boolean> {
   try {
     await finishJob(deps, job, null, {
       branch: null,
+      base: null,
       commit: null,
       merge: 'none',
       cost: ZERO,

@@ -9,6 +9,8 @@ import { closePrompts } from './prompt-store.ts'
 /** What a job came to, before it is paid for. */
 export interface JobResult {
   readonly branch: string | null
+  /** Where the job's own work begins: its diff is from here to its commit. */
+  readonly base: string | null
   readonly commit: string | null
   readonly merge: MergeState
   /** What the model's work costs by the price list, whoever pays. */

@@ -8,6 +8,7 @@ export {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
+  Review,
   ReviewResult,
   SessionView,
   Submitted,

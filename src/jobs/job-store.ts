@@ -246,6 +246,7 @@ export interface JobEnd {
   readonly refunded: Microcredits
   readonly usage: UsageTotals
   readonly branch: string | null
+  readonly base: string | null
   readonly commit: string | null
   readonly merge: MergeState
   readonly error: { readonly code: JobFailureCode; readonly message: string } | null
@@ -267,6 +268,7 @@ export async function updateJobEnd(
       reserved: end.charged + end.refunded,
       usage: JSON.stringify(end.usage),
       branch: end.branch,
+      base: end.base,
       commit: end.commit,
       merge: end.merge,
       error_code: end.error?.code ?? null,

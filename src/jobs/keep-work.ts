@@ -11,14 +11,14 @@ export const AGENT = { name: 'Kilo', email: 'kilo@kilowatt.invalid' }
 
 const SUBJECT_CHARS_MAX = 72
 
-export type Kept = Pick<JobResult, 'branch' | 'commit' | 'merge'>
+export type Kept = Pick<JobResult, 'branch' | 'base' | 'commit' | 'merge'>
 
 /** One commit of what the agent left, then into main, or held for review; the worktree is main's again. */
 export async function keepWork(run: JobRun, files: FileWatch): Promise<Kept> {
   const commit = await commitWork(run, files, run.job.text)
   const merge = commit === null ? 'none' : await bringHome(run)
   await run.workspace.returnToMain()
-  return { branch: run.branch, commit, merge }
+  return { branch: run.branch, base: run.base ?? null, commit, merge }
 }
 
 /**
@@ -39,7 +39,10 @@ export async function salvageWork(run: JobRun, files: FileWatch, error: unknown)
     return null
   })
   const { code, message } = failure
-  return { branch, commit, merge: 'none' as const, failure: { code, message } }
+  return {
+    ...{ branch, commit, base: run.base ?? null, merge: 'none' as const },
+    failure: { code, message }
+  }
 }
 
 async function rescue(run: JobRun, files: FileWatch, failure: JobFailure) {
@@ -72,7 +75,11 @@ async function commitWork(run: JobRun, files: FileWatch, text: string): Promise<
     },
     author: AGENT
   })
-  if (commit !== null) run.writer.write(await diffFrame(run, base, commit))
+  if (commit === null) return null
+
+  // People may have saved meanwhile: their commits lie below the job's own, and are not its work.
+  run.base = await workspace.baseOf(commit)
+  run.writer.write(await diffFrame(run, run.base, commit))
   return commit
 }
 

@@ -35,6 +35,7 @@ export async function recoverProject(deps: JobDeps, lease: Lease): Promise<void>
   const failure = new JobFailure('interrupted', 'the server stopped in the middle of the job')
   await finishJob(deps, { ...job }, lease.token, {
     branch: job.branch,
+    base: job.base,
     commit: commit ?? job.commit,
     merge: 'none',
     cost: ZERO,

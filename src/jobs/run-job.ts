@@ -77,8 +77,7 @@ const findAgent = ({ deps, job, workspace, signal }: JobRun) =>
 
 /** Held work is gone on with; after anything else the conversation's branch starts from main again. */
 async function openBranch(run: JobRun): Promise<void> {
-  const continued = await readIsContinued(run.deps.db, run.job)
-  const { base } = await run.workspace.startJob(run.branch, { continued })
+  const { base } = await run.workspace.startJob(run.branch, run.job.id)
   run.base = base
 }
 

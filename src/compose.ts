@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import type { Logger } from 'pino'
+import { createAccounts, loadOrCreateAdminKey } from '#accounts'
+import { createLedger, readPriceList, type PriceList } from '#billing'
+import type { Config } from '#config'
+import { createIdempotencyStore } from '#db'
+import { createEventLog, createFeed } from '#events'
+import { createApp, type AppDeps } from '#http'
+import { createJobs, startWorker, type JobSettings } from '#jobs'
+import { systemClock } from '#kernel/clock.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import { openSupervisor, type ProviderAccess, type SupervisorOptions } from '#supervisor'
+import { createWorkspaces } from '#workspaces'
+import { openEmbedded } from './adapters/embedded/open.ts'
+import { createMetrics } from './metrics.ts'
+import { VERSION } from './version.ts'
+
+/** What a test may want otherwise: shorter times, nothing else. */
+export interface Tuning {
+  readonly agents?: Pick<SupervisorOptions, 'times' | 'modelTimeouts' | 'modelRetriesMax'>
+  readonly jobs?: Partial<JobSettings>
+  readonly http?: Pick<AppDeps, 'timings' | 'requestsPerMinuteMax'>
+}
+
+export interface Product extends AsyncDisposable {
+  /** Where it listens: `http://host:port`. */
+  readonly url: string
+  readonly adminKey: string
+  /** The file with the operator's key, when we made it. */
+  readonly adminKeyPath: string | null
+  readonly isolation: 'bubblewrap' | 'process'
+}
+
+/** The whole product, from the ground up to its doors. Whatever opens closes again, in reverse, if a later line throws. */
+export async function compose(
+  config: Config,
+  log: Logger,
+  tuning: Tuning = {}
+): Promise<Product> {
+  await using opening = new AsyncDisposableStack()
+  const clock = systemClock
+  const metrics = createMetrics()
+
+  const prices = await readPriceList(config.priceList)
+  const backbone = opening.use(
+    await openEmbedded({ dataDir: config.dataDir, queueWidth: config.agentsMax, clock })
+  )
+  const { db, bus, lock, queue } = backbone
+  const admin = await loadOrCreateAdminKey(config.dataDir, config.adminApiKey)
+  const accounts = createAccounts()
+  const ledger = createLedger()
+  const events = createEventLog(db, bus)
+  const feed = createFeed(db, bus)
+  const workspaces = createWorkspaces({ projectsDir: config.projectsDir, clock, log })
+  const supervisor = opening.use(
+    await openSupervisor({
+      kiloBin: config.kiloBin,
+      agentsDir: join(config.dataDir, 'agents'),
+      isolation: config.isolation,
+      agentsMax: config.agentsMax,
+      idleStopMs: config.idleStopSeconds * 1000,
+      providersFor: () => providersOf(config, prices),
+      defaultModel: config.model,
+      onMetric: metrics.supervisor,
+      log,
+      clock,
+      ...tuning.agents
+    })
+  )
+  metrics.watchLedger(db, ledger)
+
+  const settings: JobSettings = {
+    defaultModel: config.model,
+    reserveCredits: config.reserveCredits,
+    jobTimeoutMs: config.jobTimeoutSeconds * 1000,
+    promptAnswerMs: LIMITS.promptAnswerMs,
+    providers: config.providers.map(({ id }) => id),
+    ...tuning.jobs
+  }
+  const jobDeps = {
+    ...{ db, bus, lock, queue, events, feed, ledger, prices },
+    ...{ supervisor, workspaces, clock, log, settings, metrics: metrics.jobs }
+  }
+  const jobs = createJobs(jobDeps)
+  opening.use(startWorker(jobDeps))
+
+  const closing = new AbortController()
+  const app = await createApp({
+    ...{ db, accounts, jobs, events, feed, workspaces, ledger, prices, log, clock },
+    adminKey: admin.key,
+    idempotency: createIdempotencyStore(db),
+    version: VERSION,
+    health: () => ({
+      status: closing.signal.aborted ? 'stopping' : 'ok',
+      version: VERSION,
+      kilo: { version: supervisor.kiloVersion },
+      database: backbone.database,
+      coordination: backbone.coordination,
+      isolation: supervisor.isolation
+    }),
+    ready: () => sql`SELECT 1`.execute(db).then(Boolean, () => false),
+    metrics: metrics.registry,
+    allowedOrigins: config.allowedOrigins,
+    signal: closing.signal,
+    ...tuning.http
+  })
+  opening.defer(() => app.close())
+  // Streams and sockets end first, then the server closes, and only then the work behind it.
+  opening.defer(() => closing.abort())
+  const url = await app.listen({ host: config.host, port: config.port })
+
+  const opened = opening.move()
+  return {
+    url,
+    adminKey: admin.key,
+    adminKeyPath: admin.path,
+    isolation: supervisor.isolation,
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
+
+/** Each provider that has a key, with the models that have a price. */
+function providersOf(config: Config, prices: PriceList): ProviderAccess[] {
+  return config.providers.map((provider) => ({
+    ...provider,
+    models: prices
+      .models()
+      .filter((model) => model.startsWith(`${provider.id}/`))
+      .map((model) => ({
+        id: model.slice(provider.id.length + 1),
+        contextTokens: prices.find(model)?.contextTokens ?? 128_000,
+        outputTokens: prices.find(model)?.outputTokens ?? 16_000
+      }))
+  }))
+}

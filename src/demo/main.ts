@@ -1,0 +1,50 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { styleText } from 'node:util'
+import { readConfig } from '#config'
+import { startScriptedModel } from '#fixtures'
+import { compose } from '../compose.ts'
+import { createLogger } from '../logger.ts'
+import { tellStory } from './story.ts'
+
+/** Whatever the environment says of a real installation does not concern the demo. */
+const EMBEDDED = Object.fromEntries(
+  ['DATABASE_URL', 'REDIS_URL', 'ROLE', 'PROJECTS_DIR', 'ADMIN_API_KEY'].map((name) => [name, undefined])
+)
+
+/**
+ * The product in one command, with nothing set up: embedded, on a folder of its own that goes afterwards, with the
+ * real Kilo. The model is Claude when ANTHROPIC_API_KEY is set, and else one that follows a script.
+ */
+async function main(): Promise<boolean> {
+  await using closing = new AsyncDisposableStack()
+  const dataDir = await mkdtemp(join(tmpdir(), 'kilowatt-demo-'))
+  closing.defer(() => rm(dataDir, { recursive: true, force: true }))
+  const { ANTHROPIC_API_KEY } = process.env
+
+  const settings = { LOG_LEVEL: 'error', ...process.env, ...EMBEDDED, DATA_DIR: dataDir, PORT: '0' }
+  if (!ANTHROPIC_API_KEY) {
+    const model = closing.use(await startScriptedModel({ chunkMs: 15 }))
+    Object.assign(settings, {
+      MODEL: 'openai-compatible/scripted',
+      OPENAI_COMPATIBLE_BASE_URL: model.url,
+      OPENAI_COMPATIBLE_API_KEY: 'demo'
+    })
+  }
+
+  const config = readConfig(settings, process.cwd())
+  const server = closing.use(await compose(config, createLogger(config.logLevel)))
+  const model = ANTHROPIC_API_KEY ? 'Claude' : 'a scripted model (set ANTHROPIC_API_KEY for Claude)'
+  process.stdout.write(`${styleText('bold', 'Kilowatt')} at ${server.url}, with ${model}\n`)
+  process.stdout.write(styleText('dim', `Kilo runs in isolation: ${server.isolation}\n`))
+  return tellStory(server, process.stdout)
+}
+
+main().then(
+  (succeeded) => process.exit(succeeded ? 0 : 1),
+  (error: unknown) => {
+    process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.exit(1)
+  }
+)

@@ -1,0 +1,83 @@
+import { randomUUID } from 'node:crypto'
+import { styleText } from 'node:util'
+import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
+import { createApiClient, type ApiClient } from './api-client.ts'
+import { createFrameShow, paintPatch } from './show-frame.ts'
+
+const PROMPT = 'Add a shopping list screen with categories'
+const CREDITS = 100
+const STARTER = [
+  { path: 'README.md', content: '# Pantry\n\nA small app that Kilowatt works on.\n' },
+  {
+    path: 'package.json',
+    content: `${JSON.stringify({ name: 'pantry', private: true, type: 'module' }, null, 2)}\n`
+  }
+]
+
+interface Wallet {
+  balance: number
+  reserved: number
+  spent: number
+}
+interface Diff {
+  files: { path: string; status: string; additions: number; deletions: number }[]
+}
+
+/**
+ * The main job, the way a client does it: a user with credits, a project, a prompt, the frames as they come, and
+ * then what came of it. Answers whether the job succeeded.
+ */
+export async function tellStory(
+  server: { readonly url: string; readonly adminKey: string },
+  out: NodeJS.WritableStream
+): Promise<boolean> {
+  const heading = (text: string) => out.write(`\n${styleText(['bold', 'underline'], text)}\n`)
+  const client = await becomeUser(server)
+  const project = await client.post<{ id: string }>('/projects', { name: 'pantry', files: STARTER })
+
+  heading(`“${PROMPT}”`)
+  const frames = await client.watch(project.id)
+  const startedAt = performance.now()
+  const { jobId } = await client.post<{ jobId: string }>(`/projects/${project.id}/ai-command`, {
+    text: PROMPT
+  })
+  const last = await showJob(frames, jobId, out)
+  out.write(styleText('dim', `  ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`))
+
+  heading('What changed')
+  out.write(`${paintPatch(await client.text(`/jobs/${jobId}/diff`, 'text/x-diff'))}\n`)
+  const { files } = await client.get<Diff>(`/jobs/${jobId}/diff`)
+  for (const { path, additions, deletions } of files) {
+    const plus = styleText('green', `+${additions}`)
+    out.write(`  ${plus} ${styleText('red', `-${deletions}`)}  ${path}\n`)
+  }
+
+  heading('What it cost')
+  const { credits } = last.data as { credits: { charged: number; refunded: number } }
+  const wallet = await client.get<Wallet>('/wallet')
+  out.write(`  ${credits.charged} credits charged, ${credits.refunded} of the hold given back\n`)
+  out.write(`  wallet: ${wallet.balance} left of ${CREDITS}, ${wallet.spent} spent\n\n`)
+  return last.type === 'job:success'
+}
+
+async function becomeUser({ url, adminKey }: { url: string; adminKey: string }): Promise<ApiClient> {
+  const operator = createApiClient(url, adminKey)
+  const { apiKey } = await operator.post<{ apiKey: string }>('/users', { name: 'demo' })
+  const client = createApiClient(url, apiKey)
+  await client.post('/wallet/purchase', { credits: CREDITS }, { 'idempotency-key': randomUUID() })
+  return client
+}
+
+async function showJob(
+  frames: AsyncIterable<Frame>,
+  jobId: string,
+  out: NodeJS.WritableStream
+): Promise<Frame> {
+  const show = createFrameShow(out)
+  for await (const frame of frames) {
+    if (frame.jobId !== jobId) continue
+    show(frame)
+    if ((TERMINAL_FRAMES as readonly string[]).includes(frame.type)) return frame
+  }
+  throw new Error('the stream ended before the job did')
+}

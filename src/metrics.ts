@@ -1,0 +1,90 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import type { Ledger } from '#billing'
+import type { Db } from '#db'
+import type { JobMetrics } from '#jobs'
+import type { SupervisorMetric } from '#supervisor'
+
+const JOB_SECONDS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
+
+export interface Metrics {
+  readonly registry: Registry
+  readonly jobs: JobMetrics
+  readonly supervisor: (metric: SupervisorMetric) => void
+  /** Shows the ledger's own proof: each of its sums is zero, or somebody should wake up. */
+  watchLedger(db: Db, ledger: Ledger): void
+}
+
+/** Everything that `/metrics` counts, by its Prometheus name. */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+
+  const jobSeconds = new Histogram({
+    name: 'kilowatt_job_duration_seconds',
+    help: 'From the request to the last frame, by how the job ended',
+    labelNames: ['status', 'code'],
+    buckets: JOB_SECONDS,
+    registers
+  })
+  const mismatches = new Counter({
+    name: 'kilowatt_usage_mismatches_total',
+    help: 'Jobs whose steps and session metadata did not agree on the tokens',
+    registers
+  })
+  const unrecognised = new Counter({
+    name: 'kilowatt_unrecognised_agent_events_total',
+    help: 'Words of the agent that this version has no meaning for',
+    labelNames: ['event'],
+    registers
+  })
+  const agents = new Counter({
+    name: 'kilowatt_agent_events_total',
+    help: 'What happened to agents: started, stopped, crashed, stalled, reconnected, …',
+    labelNames: ['kind'],
+    registers
+  })
+  const agentStart = new Histogram({
+    name: 'kilowatt_agent_start_seconds',
+    help: 'From spawn to ready and warm',
+    buckets: [1, 2, 3, 4, 6, 10, 20, 60],
+    registers
+  })
+
+  return {
+    registry,
+
+    jobs: {
+      jobEnded: ({ status, code, seconds }) => jobSeconds.observe({ status, code }, seconds),
+      usageMismatch: () => mismatches.inc(),
+      unrecognisedEvent: (event) => unrecognised.inc({ event })
+    },
+
+    supervisor(metric) {
+      agents.inc({ kind: metric.kind })
+      if (metric.kind === 'started') agentStart.observe(metric.durationMs / 1000)
+    },
+
+    watchLedger(db, ledger) {
+      const audit = new Gauge({
+        name: 'kilowatt_ledger_audit',
+        help: 'Every sum of the ledger audit: anything but zero is an alarm',
+        labelNames: ['sum'],
+        registers,
+        async collect() {
+          for (const [sum, value] of Object.entries(await ledger.audit(db))) {
+            audit.set({ sum }, Number(value))
+          }
+        }
+      })
+      const loss = new Gauge({
+        name: 'kilowatt_platform_loss_credits',
+        help: 'What providers were paid and nobody was charged for',
+        registers,
+        async collect() {
+          loss.set(Number(await ledger.platformLoss(db)) / 1_000_000)
+        }
+      })
+    }
+  }
+}

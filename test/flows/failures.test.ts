@@ -1,0 +1,138 @@
+import t from 'tap'
+import { script, type Step } from '#fixtures'
+import { givenProject, seen, startProduct, type Client } from '../helpers/product.ts'
+
+interface Wallet {
+  balance: number
+  reserved: number
+  spent: number
+}
+const walletOf = async (client: Client) => (await client.call<Wallet>('GET', '/wallet')).body
+
+/** What a provider, a person or an empty wallet does to a job, and who pays for it. */
+t.test('jobs that do not end well', async (t) => {
+  const { user, url } = await startProduct(t, {
+    tuning: {
+      agents: { modelTimeouts: { headerMs: 1500, chunkMs: 1500 }, modelRetriesMax: 1 }
+    }
+  })
+
+  for (const [says, fault, expected] of [
+    ['the provider refuses the key', { fail: 401 }, { code: 'model_error', retryable: false }],
+    ['the provider wants money', { fail: 402 }, { code: 'model_error', retryable: false }],
+    ['the provider is broken', { fail: 500 }, { code: 'model_error' }],
+    ['the provider has had enough', { fail: 429 }, { code: 'model_rate_limited', retryable: true }],
+    ['the provider says nothing', { hang: 'headers' }, { code: 'model_unreachable' }],
+    ['the provider stops in the middle', { hang: 'mid', say: 'I am' }, { code: 'model_unreachable' }]
+  ] as [string, Step, object][]) {
+    await t.test(`${says}: refunded whole`, async (t) => {
+      const client = await user(100)
+      const project = await givenProject(client)
+      const story = await project.run(script(fault, { say: 'never' }))
+      t.match(story.only('job:error'), {
+        ...expected,
+        credits: { reserved: 10, charged: 0, refunded: 10 }
+      })
+      t.same(await walletOf(client), {
+        ...(await walletOf(client)),
+        balance: 100,
+        reserved: 0,
+        spent: 0
+      })
+    })
+  }
+
+  await t.test('what was done before a failure is kept on the branch, not on main', async (t) => {
+    const client = await user(100)
+    const project = await givenProject(client)
+    const file = { filePath: '{{worktree}}/half.txt', content: 'half\n' }
+    const story = await project.run(script({ tool: 'write', input: file }, { fail: 401 }))
+    const { branch } = story.only('job:error')
+    t.equal(await project.read('half.txt'), undefined, 'main does not have it')
+    const { body } = await client.call<{ files: { path: string }[] }>(
+      'GET',
+      `/projects/${project.id}/files?at=${encodeURIComponent(branch!)}`
+    )
+    t.match(body.files, [{ path: 'half.txt' }])
+  })
+
+  await t.test('no credits: 402, and nothing is queued', async (t) => {
+    const client = await user(0)
+    const project = await givenProject(client)
+    const refused = await client.call('POST', `/projects/${project.id}/ai-command`, { text: 'hi' })
+    t.match(refused, { status: 402, body: { code: 'insufficient_credits', status: 402 } })
+    const { body } = await client.call('GET', `/projects/${project.id}/jobs`)
+    t.match(body, { items: [], nextCursor: null })
+  })
+
+  await t.test('a job that would cost more than its maximum stops there', async (t) => {
+    const client = await user(100)
+    const project = await givenProject(client)
+    const dear = { say: 'dear', usage: { input: 100_000, output: 1000 } }
+    const write = { tool: 'write', input: { filePath: '{{worktree}}/a.txt', content: 'a' } }
+    const story = await project.run(
+      script({ ...write, ...dear }, { ...write, ...dear }, { say: 'never' }),
+      { maxCredits: 20 }
+    )
+    const { code, credits } = story.only('job:error')
+    t.equal(code, 'credits_exhausted')
+    t.ok(credits.charged <= 20, 'never more than the maximum')
+    t.equal((await walletOf(client)).balance, 100 - credits.charged)
+  })
+
+  await t.test('cancelled in the middle of its answer: pays for what was used', async (t) => {
+    const client = await user(100)
+    const project = await givenProject(client)
+    const endless = { say: 'word '.repeat(200), chunks: 200, chunkMs: 100 }
+    const jobId = await project.submit(script(endless))
+    await seen(client, jobId, 'job:log')
+    const cancelledAt = Date.now()
+    t.match(await client.call('POST', `/jobs/${jobId}/cancel`), { status: 202 })
+    const story = await project.story(jobId)
+    t.ok(Date.now() - cancelledAt < 10_000)
+    t.match(story.only('job:error'), { code: 'cancelled', credits: { reserved: 10 } })
+    t.equal((await walletOf(client)).reserved, 0)
+
+    t.match(await client.call('POST', `/jobs/${jobId}/cancel`), { status: 202 }, 'twice is once')
+    const again = await client.call<{ jobId: string; sessionId: string }>(
+      'POST',
+      `/jobs/${jobId}/retry`
+    )
+    t.equal(again.status, 202)
+    t.not(again.body.jobId, jobId)
+    await client.call('POST', `/jobs/${again.body.jobId}/cancel`)
+    t.match((await project.story(again.body.jobId)).only('job:error'), { code: 'cancelled' })
+  })
+
+  await t.test('cancelled while it waits: ends at once, refunded', async (t) => {
+    const client = await user(100)
+    const project = await givenProject(client)
+    const first = await project.submit(
+      script({ say: 'word '.repeat(20), chunks: 20, chunkMs: 100 })
+    )
+    const second = await project.submit(script({ say: 'never' }))
+    await client.call('POST', `/jobs/${second}/cancel`)
+    const story = await project.story(second)
+    t.match(story.only('job:error'), { code: 'cancelled', credits: { charged: 0, refunded: 10 } })
+    t.equal((await project.story(first)).last.type, 'job:success')
+    const { body } = await client.call('GET', `/jobs/${second}`)
+    t.match(body, { status: 'cancelled', startedAt: null })
+  })
+
+  await t.test('a job that succeeded is not tried again', async (t) => {
+    const client = await user(100)
+    const project = await givenProject(client)
+    const { jobId } = await project.run(script({ say: 'ok' }))
+    t.match(await client.call('POST', `/jobs/${jobId}/retry`), {
+      status: 409,
+      body: { code: 'job_not_retryable' }
+    })
+  })
+
+  await t.test('after all that, the ledger adds up', async (t) => {
+    const metrics = await (await fetch(`${url}/metrics`)).text()
+    const sums = metrics.split('\n').filter((line) => line.startsWith('kilowatt_ledger_audit{'))
+    t.ok(sums.length >= 5)
+    for (const sum of sums) t.match(sum, / 0$/)
+  })
+})

@@ -1,0 +1,137 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { credits, microcredits, ZERO } from '#kernel/money.ts'
+import { fileFrames, type Change } from '../../../src/jobs/file-frames.ts'
+import { join } from '../../../src/jobs/frame-writer.ts'
+import { chooseMode } from '../../../src/jobs/job-choices.ts'
+import { JOB_STATES, statesBefore, UNFINISHED } from '../../../src/jobs/job-states.ts'
+import { isGranted } from '../../../src/jobs/permission-policy.ts'
+import { decideReserve, percentile90 } from '../../../src/jobs/reserve-policy.ts'
+import { isTerminal } from '#kernel/transitions.ts'
+import type { Draft } from '#kernel/frames.ts'
+
+t.test('what a job reserves', async (t) => {
+  const ten = credits(10)
+  for (const [says, facts, expected] of [
+    ['the minimum without a history', {}, ten],
+    ['what nine of ten cost', { recentCosts: [...'123456789'].map(() => credits(30)) }, credits(30)],
+    ['never over its maximum', { maxCredits: credits(4) }, credits(4)],
+    ['never over the balance', { balance: credits(3) }, credits(3)],
+    ['nothing when there is nothing', { balance: ZERO }, ZERO]
+  ] as const) {
+    const given = {
+      minimum: ten,
+      recentCosts: [],
+      maxCredits: null,
+      balance: credits(1000),
+      ...facts
+    }
+    t.equal(decideReserve(given), expected, says)
+  }
+})
+
+t.test('nine tenths of the costs are within the percentile, and no smaller one does it', async (t) => {
+  fc.assert(
+    fc.property(fc.array(fc.bigInt(0n, 1000n), { minLength: 1, maxLength: 40 }), (costs) => {
+      const p90 = percentile90(costs.map(microcredits))
+      const within = (limit: bigint) => costs.filter((cost) => cost <= limit).length
+      return within(p90) * 10 >= costs.length * 9 && within(p90 - 1n) * 10 < costs.length * 9
+    })
+  )
+  t.equal(percentile90([]), ZERO)
+})
+
+t.test('a standing permission covers what was granted word for word', async (t) => {
+  const standing = [{ kind: 'bash', patterns: ['ls', 'pwd'], title: '' }]
+  for (const [says, asked, expected] of [
+    ['the same', { kind: 'bash', patterns: ['ls'] }, true],
+    ['all of it', { kind: 'bash', patterns: ['pwd', 'ls'] }, true],
+    ['more than that', { kind: 'bash', patterns: ['ls', 'rm -rf .'] }, false],
+    ['another kind', { kind: 'edit', patterns: ['ls'] }, false],
+    ['nothing in particular', { kind: 'bash', patterns: [] }, false]
+  ] as const) {
+    t.equal(isGranted(standing, asked), expected, says)
+  }
+})
+
+t.test('modes have two names, and others are refused with the known ones', async (t) => {
+  const known = ['code', 'plan', 'ask']
+  t.equal(chooseMode(known, undefined), 'code')
+  t.equal(chooseMode(known, 'coder'), 'code')
+  t.equal(chooseMode(known, 'architect'), 'plan')
+  for (const wrong of ['wizard', 'constructor', '__proto__', '']) {
+    t.throws(() => chooseMode(known, wrong), { code: 'unknown_mode', facts: { known } })
+  }
+})
+
+t.test('the states of a job', async (t) => {
+  for (const state of UNFINISHED) t.notOk(isTerminal(JOB_STATES, state))
+  for (const end of ['succeeded', 'failed', 'cancelled'] as const) {
+    t.ok(isTerminal(JOB_STATES, end))
+    t.ok(statesBefore(end).every((state) => !isTerminal(JOB_STATES, state)))
+  }
+  t.same(statesBefore('succeeded'), ['settling'], 'nothing succeeds without having been settled')
+})
+
+t.test('file frames tell whoever knew the last state what the state is now', async (t) => {
+  const path = fc.constantFrom('a', 'b', 'c', 'd')
+  const change = fc.record({
+    path,
+    status: fc.constantFrom('added', 'modified', 'deleted'),
+    sha: fc.constantFrom('1', '2', '3')
+  })
+  const state = fc
+    .uniqueArray(change, { selector: (one) => one.path })
+    .map((list) =>
+      list.map((one): Change => (one.status === 'deleted' ? { ...one, sha: null } : one) as Change)
+    )
+
+  fc.assert(
+    fc.property(state, state, (before, now) => {
+      const told = new Map(before.map(({ path, sha }) => [path, sha]))
+      for (const { type, data } of fileFrames(before, now)) {
+        if (!type.startsWith('job:file-')) return false
+        const { path, sha } = data as { path: string; sha: string | null }
+        told.set(path, sha)
+      }
+      return now.every(({ path, sha }) => told.get(path) === sha)
+    })
+  )
+  t.same(fileFrames([{ path: 'a', status: 'added', sha: '1' }], []), [
+    { type: 'job:file-deleted', data: { path: 'a', sha: null, by: 'agent' } }
+  ])
+  t.match(
+    fileFrames(
+      [{ path: 'a', status: 'added', sha: '1' }],
+      [{ path: 'a', status: 'added', sha: '2' }]
+    ),
+    [{ type: 'job:file-updated' }]
+  )
+})
+
+t.test('joined pieces are the same text, in the same order of parts', async (t) => {
+  const piece = fc.record({
+    source: fc.constantFrom('assistant', 'reasoning'),
+    partId: fc.constantFrom('p1', 'p2'),
+    text: fc.string()
+  })
+  const textOf = (drafts: readonly Draft[], partId: string, source: string) =>
+    drafts
+      .map(({ data }) => data as { partId: string; source: string; text: string })
+      .filter((data) => data.partId === partId && data.source === source)
+      .map(({ text }) => text)
+      .join('')
+
+  fc.assert(
+    fc.property(fc.array(piece), (pieces) => {
+      const drafts = pieces.map((data) => ({ type: 'job:log', data }) as Draft)
+      const joined = drafts.reduce<Draft[]>(join, [])
+      return ['p1', 'p2'].every((part) =>
+        ['assistant', 'reasoning'].every(
+          (source) => textOf(joined, part, source) === textOf(drafts, part, source)
+        )
+      )
+    })
+  )
+  t.pass('for every sequence of pieces')
+})
