@@ -1,3 +1,4 @@
+import { writeObject } from './objects.ts'
 import { remember, type Place } from './place.ts'
 import { NO_COMMIT } from './refs.ts'
 
@@ -22,26 +23,27 @@ const MESSAGE_CHARS_MAX = 16_000
 
 /** Writes a commit that no branch names yet. */
 export async function writeCommit(place: Place, draft: CommitDraft): Promise<string> {
-  const date = `${Math.floor(place.clock.now().getTime() / 1000)} +0000`
-  const parents = draft.parents.flatMap((parent) => ['-p', parent])
-  const { out } = await place.git(
-    ['commit-tree', ...parents, `-m${tidy(draft.message)}`, draft.tree],
-    {
-      env: {
-        GIT_AUTHOR_NAME: oneLine(draft.author.name) || 'Somebody',
-        GIT_AUTHOR_EMAIL: oneLine(draft.author.email),
-        GIT_AUTHOR_DATE: date,
-        GIT_COMMITTER_NAME: KILOWATT.name,
-        GIT_COMMITTER_EMAIL: KILOWATT.email,
-        GIT_COMMITTER_DATE: date
-      }
-    }
-  )
-  const commit = out.trim()
+  const at = `${Math.floor(place.clock.now().getTime() / 1000)} +0000`
+  const lines = [
+    `tree ${draft.tree}`,
+    ...draft.parents.map((parent) => `parent ${parent}`),
+    `author ${signature(draft.author)} ${at}`,
+    `committer ${signature(KILOWATT)} ${at}`,
+    '',
+    tidy(draft.message),
+    ''
+  ]
+  const commit = await writeObject(place.repo, 'commit', Buffer.from(lines.join('\n')))
   remember(place.memory.trees, commit, draft.tree)
   const [parent] = draft.parents
   if (parent !== undefined) remember(place.memory.parents, commit, parent)
   return commit
+}
+
+/** What a header could be broken with is left out, so that nobody signs as somebody else. */
+function signature({ name, email }: Author): string {
+  const plain = (text: string) => oneLine(text.replace(/[<>]/g, ''))
+  return `${plain(name) || 'Somebody'} <${plain(email).replaceAll(' ', '')}>`
 }
 
 export interface CommitOptions {

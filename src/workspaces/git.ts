@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { simpleGit } from 'simple-git'
+import { GitPluginError, simpleGit } from 'simple-git'
 import { gitEnvironment, SAFE_CONFIG, UNSAFE_WORDS } from './git-safety.ts'
 
 export interface GitAnswer {
@@ -74,7 +74,7 @@ async function spawnGit(cwd: string, args: string[], options: GitOptions): Promi
     errors: (error, result) => {
       code = result.exitCode
       err = Buffer.concat(result.stdErr).toString()
-      return error instanceof Error ? error : undefined
+      return error instanceof GitPluginError ? error : undefined
     }
   })
   git.env(gitEnvironment(options.env))

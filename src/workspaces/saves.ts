@@ -6,6 +6,7 @@ import { LIMITS } from '#kernel/limits.ts'
 import { isAncestor, jobOf, moveRef, treeOf, writeCommit, type Author } from './commits.ts'
 import { placeFile, prepareFile, readFile, tooLarge, unlinkFile, type FileNow } from './files.ts'
 import { finishMove } from './moves.ts'
+import { writeObject } from './objects.ts'
 import { checkPath } from './paths.ts'
 import { standing, type Place, type Standing } from './place.ts'
 import { MAIN } from './refs.ts'
@@ -43,12 +44,11 @@ export async function saveFile(
   await checkPrecondition(place, path, before, options)
 
   const executable = before?.executable ?? false
+  // Whether a path is ignored does not depend on its being there, so git may look while the disk writes.
+  const ignoring = isIgnored(place, path)
+  const sha = await writeObject(place.repo, 'blob', content)
   using prepared = await prepareFile(place.aside, content, { executable, sync: true })
-  const [sha, ignored] = await Promise.all([
-    storeBlob(place, prepared.temporary),
-    // Asked of the path as it will be: whether a file is ignored does not depend on its being there.
-    isIgnored(place, path)
-  ])
+  const ignored = await ignoring
   placeFile(place.worktree, path, prepared)
   place.memory.settled = undefined
 
@@ -106,13 +106,12 @@ async function lastJob(place: Place, path: string, sha: string | undefined) {
   return jobOf(place, commit, path)
 }
 
-async function storeBlob(place: Place, file: string): Promise<string> {
-  const { out } = await place.git(['hash-object', '-w', '--no-filters', '--', file])
-  return out.trim()
-}
-
 async function isIgnored(place: Place, path: string): Promise<boolean> {
-  const { code } = await place.git(['check-ignore', '--quiet', '--', path], { codes: [0, 1, 128] })
+  // This command knows no literal paths; with a dot in front none begins like a pattern.
+  const { code } = await place.git(['check-ignore', '--quiet', '--', `./${path}`], {
+    codes: [0, 1, 128],
+    env: { GIT_LITERAL_PATHSPECS: '0' }
+  })
   return code === 0
 }
 
