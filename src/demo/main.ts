@@ -38,7 +38,8 @@ async function main(): Promise<boolean> {
   const model = ANTHROPIC_API_KEY ? 'Claude' : 'a scripted model (set ANTHROPIC_API_KEY for Claude)'
   process.stdout.write(`${styleText('bold', 'Kilowatt')} at ${server.url}, with ${model}\n`)
   process.stdout.write(styleText('dim', `Kilo runs in isolation: ${server.isolation}\n`))
-  return tellStory(server, process.stdout)
+  // Awaited here: the server closes when this scope ends.
+  return await tellStory(server, process.stdout)
 }
 
 main().then(

@@ -18,7 +18,7 @@ export function refuseOtherMethods(app: App): () => void {
   return () => {
     for (const [url, allowed] of [...known]) {
       const others = METHODS.filter((method) => !allowed.has(method))
-      if (url === '*' || others.length === 0) continue
+      if (url === '*' || url.startsWith('/docs') || others.length === 0) continue
       const allow = [...allowed].join(', ')
       app.route({
         url,
