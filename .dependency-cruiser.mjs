@@ -1,5 +1,5 @@
 /** What each folder may import of ours: the table of docs/architecture.md, as data. */
-const LAYERS = {
+export const LAYERS = {
   'src/kernel': [],
   'src/db': ['src/kernel'],
   'src/config': ['src/kernel'],

@@ -189,7 +189,23 @@ t.test('the layer check names the rule that a planted import breaks', async (t) 
     t.ok(planted.has(name), `${name} was seen to bite`)
 })
 
+t.test('the layers are documented as they are checked', async (t) => {
+  const { LAYERS } = (await import(join(ROOT, '.dependency-cruiser.mjs'))) as Layers
+  const page = (await read('docs/architecture.md')).split('## Layers')[1]!.split('\n\n')[1]!
+  const rows = page.split('\n').slice(2)
+  const names = (cell: string) => [...cell.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)
+  const documented = rows.map((row) => {
+    const [, folder = '', below = ''] = row.split('|')
+    return [names(folder)[0], names(below).toSorted()]
+  })
+  t.same(
+    Object.fromEntries(documented),
+    Object.fromEntries(Object.entries(LAYERS).map(([folder, below]) => [folder, below.toSorted()]))
+  )
+})
+
 interface Layers {
+  readonly LAYERS: Readonly<Record<string, readonly string[]>>
   readonly default: { readonly forbidden: readonly { readonly name: string }[] }
 }
 

@@ -6,7 +6,7 @@ export interface ProviderSettings {
   readonly id: 'anthropic' | 'openai-compatible'
   /** Undefined where the endpoint wants none. */
   readonly apiKey: string | undefined
-  /** `/messages` or `/chat/completions` come right after it. */
+  /** As people write it: Anthropic's with its version or without. No slash at the end. */
   readonly baseUrl: string
 }
 
@@ -21,8 +21,7 @@ function readAnthropic(env: Environment): ProviderSettings | undefined {
   const apiKey = secret(env, 'ANTHROPIC_API_KEY')
   const baseUrl = httpUrl(env, 'ANTHROPIC_BASE_URL') ?? 'https://api.anthropic.com'
   if (apiKey === undefined) return undefined
-  // People write this address with its version and without.
-  return { id: 'anthropic', apiKey, baseUrl: /\/v\d+$/.test(baseUrl) ? baseUrl : `${baseUrl}/v1` }
+  return { id: 'anthropic', apiKey, baseUrl }
 }
 
 function readOpenAiCompatible(env: Environment): ProviderSettings | undefined {

@@ -96,7 +96,7 @@ t.test('good values are read', async (t) => {
     [
       { ANTHROPIC_API_KEY: ' sk-ant ' },
       {
-        providers: [{ id: 'anthropic', apiKey: 'sk-ant', baseUrl: 'https://api.anthropic.com/v1' }]
+        providers: [{ id: 'anthropic', apiKey: 'sk-ant', baseUrl: 'https://api.anthropic.com' }]
       }
     ],
     [
