@@ -25,10 +25,14 @@ export const folderOf = (agentsDir: string, projectId: ProjectId | string): Agen
   note: join(agentsDir, projectId, 'process.json')
 })
 
+/** An empty list of models, in the agent's own folder. */
+export const MODELS_FILE = 'models.json'
+
 export async function makeFolder(folder: AgentFolder): Promise<void> {
   for (const name of OWN_FOLDERS) {
     await mkdir(join(folder.own, name), { recursive: true, mode: 0o700 })
   }
+  await writeFile(join(folder.own, MODELS_FILE), '{}')
 }
 
 /** Written before the process is born and again when its pid is known, so that none is ever unknown to us. */

@@ -137,6 +137,8 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
 
   let stopping: Promise<void> | undefined
   const stop = async () => {
+    // Kilo waits a second for an event stream that is still open.
+    events[Symbol.dispose]()
     await kilo.stop(times.stopMs)
     await exited
     plan.onMetric({ kind: 'stopped' })

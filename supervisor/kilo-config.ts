@@ -73,12 +73,26 @@ export function kiloConfig(facts: KiloConfigFacts): object {
   }
 }
 
+const LIBRARIES: Record<ProviderAccess['id'], { npm: string; name: string }> = {
+  anthropic: { npm: '@ai-sdk/anthropic', name: 'Anthropic' },
+  'openai-compatible': { npm: '@ai-sdk/openai-compatible', name: 'OpenAI compatible' }
+}
+
+/** What every model of Anthropic's can; of others we only know that they are of no use without tools. */
+const ABILITIES: Record<ProviderAccess['id'], object> = {
+  anthropic: {
+    tool_call: true,
+    attachment: true,
+    reasoning: true,
+    modalities: { input: ['text', 'image', 'pdf'], output: ['text'] }
+  },
+  'openai-compatible': { tool_call: true }
+}
+
 function kiloProvider(provider: ProviderAccess, timeouts: ModelTimeouts): object {
   const baseURL = provider.baseUrl && baseUrlOf(provider.id, provider.baseUrl)
   return {
-    ...(provider.id === 'openai-compatible'
-      ? { npm: '@ai-sdk/openai-compatible', name: 'OpenAI compatible' }
-      : {}),
+    ...LIBRARIES[provider.id],
     options: {
       ...(baseURL ? { baseURL } : {}),
       ...(provider.apiKey ? { apiKey: provider.apiKey } : {}),
@@ -90,7 +104,7 @@ function kiloProvider(provider: ProviderAccess, timeouts: ModelTimeouts): object
         model.id,
         {
           name: model.id,
-          tool_call: true,
+          ...ABILITIES[provider.id],
           limit: { context: model.contextTokens, output: model.outputTokens }
         }
       ])

@@ -1,6 +1,6 @@
 import { dirname, join } from 'node:path'
 import { INSIDE } from './jail.ts'
-import type { OWN_FOLDERS } from './agent-folder.ts'
+import { MODELS_FILE, type OWN_FOLDERS } from './agent-folder.ts'
 import { MARKER } from './process-tree.ts'
 
 export interface EnvironmentFacts {
@@ -52,6 +52,8 @@ export function kiloEnvironment(facts: EnvironmentFacts): Record<string, string>
     XDG_STATE_HOME: folder('state'),
     XDG_CACHE_HOME: folder('cache'),
     [MARKER]: facts.marker,
+    // Our models are all in the configuration; reading the catalogue of thousands costs the first turn a second.
+    KILO_MODELS_PATH: join(own, MODELS_FILE),
     KILO_CONFIG_CONTENT: JSON.stringify(facts.config),
     KILO_SERVER_PASSWORD: facts.password,
     KILO_SESSION_RETRY_LIMIT: String(Math.max(1, facts.modelRetriesMax)),

@@ -80,10 +80,10 @@ function titleOf(tool: string, state: ToolPart['state'], relative: RelativePath)
   const path = field('filePath') ?? field('filepath')
   const title =
     (path && relative(path)) ??
+    field('pattern') ??
     (state.title || undefined) ??
     field('description') ??
     field('command') ??
-    field('pattern') ??
     tool
   return cutText(title, TITLE_BYTES_MAX)
 }

@@ -1,0 +1,113 @@
+import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { AgentEvent, TurnOutcome } from '#kernel/agent-events.ts'
+import { systemClock } from '#kernel/clock.ts'
+import { startScriptedModel } from '#fixtures'
+import { projectId } from '#kernel/ids.ts'
+import { silentLog } from '#kernel/log.ts'
+import {
+  openSupervisor,
+  type Agent,
+  type AgentTurn,
+  type SupervisorMetric,
+  type SupervisorOptions
+} from '#supervisor'
+
+interface Teardown {
+  teardown(end: () => Promise<unknown>): void
+}
+
+export const MODEL = 'openai-compatible/scripted'
+export const API_KEY = 'sk-real-provider-key-0123456789'
+
+/** A supervisor with a scripted model behind it, in a folder of its own; all gone after the test. */
+export async function openStage(t: Teardown, overrides: Partial<SupervisorOptions> = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'kilowatt-supervisor-'))
+  const model = await startScriptedModel({ apiKey: API_KEY })
+  const metrics: SupervisorMetric[] = []
+  const models = [{ id: 'scripted', contextTokens: 200_000, outputTokens: 8192 }]
+  const supervisor = await openSupervisor({
+    kiloBin: undefined,
+    agentsDir: join(folder, 'agents'),
+    isolation: 'auto',
+    agentsMax: 2,
+    idleStopMs: 600_000,
+    providersFor: () => [{ id: 'openai-compatible', baseUrl: model.url, apiKey: API_KEY, models }],
+    defaultModel: MODEL,
+    log: silentLog,
+    clock: systemClock,
+    modelRetriesMax: 1,
+    onMetric: (metric) => metrics.push(metric),
+    ...overrides
+  })
+  t.teardown(async () => {
+    await supervisor[Symbol.asyncDispose]()
+    await model[Symbol.asyncDispose]()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  const project = async (name = 'worktree') => {
+    const worktree = join(folder, name)
+    await mkdir(worktree, { recursive: true })
+    const id = projectId.create()
+    const agent = await supervisor.agent(id, worktree, never())
+    const { pid } = supervisor.running().find((running) => running.projectId === id) ?? {}
+    return { id, worktree, agent, pid: pid as number }
+  }
+  return { folder, model, models, supervisor, metrics, project }
+}
+
+export const never = () => new AbortController().signal
+
+export interface Played {
+  readonly events: AgentEvent[]
+  readonly outcome: TurnOutcome | undefined
+  /** The joined pieces of the root's texts, by source. */
+  readonly said: string
+  readonly thought: string
+}
+
+/** Plays one turn to its end in a new session; `hear` may answer what it hears. */
+export async function play(
+  agent: Agent,
+  turn: Partial<AgentTurn> & { text: string },
+  hear: (event: AgentEvent) => unknown = () => {},
+  signal = never()
+): Promise<Played> {
+  const agentSessionId = turn.agentSessionId ?? (await agent.openSession('a test'))
+  const events: AgentEvent[] = []
+  const whole = { mode: 'code', model: MODEL, ...turn, agentSessionId }
+  for await (const event of agent.runTurn(whole, signal)) {
+    events.push(event)
+    await hear(event)
+  }
+  return {
+    events,
+    outcome: events.flatMap((e) => (e.type === 'turn.finished' ? [e.outcome] : [])).at(-1),
+    said: joined(events, 'assistant'),
+    thought: joined(events, 'reasoning')
+  }
+}
+
+export const joined = (events: readonly AgentEvent[], source: 'assistant' | 'reasoning') =>
+  events
+    .flatMap((e) => (e.type === 'text.appended' && e.source === source ? [e.text] : []))
+    .join('')
+
+export const toolsOf = (events: readonly AgentEvent[]) =>
+  events.flatMap((e) => (e.type === 'tool.updated' ? [e] : []))
+
+/** Processes whose command line or environment has this text. */
+export async function processesWith(text: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0 && pid !== process.pid)
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const read = (name: string) => readFile(`/proc/${pid}/${name}`, 'latin1').catch(() => '')
+      return (await read('cmdline')).includes(text) || (await read('environ')).includes(text)
+        ? [pid]
+        : []
+    })
+  )
+  return found.flat()
+}
