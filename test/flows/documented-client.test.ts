@@ -1,0 +1,75 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { script } from '#fixtures'
+import type { Frame } from '#kernel/frames.ts'
+import { givenProject, startProduct } from '../helpers/product.ts'
+
+const PAGE = join(import.meta.dirname, '../../docs/protocol.md')
+const LINES_MAX = 40
+
+interface Client {
+  follow(options: {
+    url: string
+    key: string
+    projectId: string
+    onFrame: (frame: Frame) => void
+    onSnapshot?: (snapshot: unknown) => void
+  }): () => void
+}
+
+t.test('the client of docs/protocol.md misses nothing, also when its line is cut', async (t) => {
+  const code = /```js\n([\s\S]*?)```/.exec(await readFile(PAGE, 'utf8'))?.[1] ?? ''
+  t.ok(code.trimEnd().split('\n').length <= LINES_MAX, 'it fits on a page')
+  const url = `data:text/javascript,${encodeURIComponent(code)}`
+  const { follow } = (await import(url)) as Client
+
+  const sockets: WebSocket[] = []
+  const Original = globalThis.WebSocket
+  t.teardown(() => (globalThis.WebSocket = Original))
+  globalThis.WebSocket = class extends Original {
+    constructor(...args: ConstructorParameters<typeof WebSocket>) {
+      super(...args)
+      sockets.push(this)
+    }
+  }
+
+  const product = await startProduct(t)
+  const user = await product.user()
+  const project = await givenProject(user)
+  const ready = Promise.withResolvers<void>()
+  const over = Promise.withResolvers<void>()
+  const frames: Frame[] = []
+  let isCut = false
+  const stop = follow({
+    url: product.url,
+    key: user.key,
+    projectId: project.id,
+    onSnapshot: () => ready.resolve(),
+    onFrame: (frame) => {
+      frames.push(frame)
+      if (frame.type === 'job:log' && !isCut) {
+        isCut = true
+        sockets.at(-1)?.close()
+      }
+      if (frame.type === 'job:success') over.resolve()
+    }
+  })
+  t.teardown(stop)
+  await ready.promise
+
+  const say = 'one word after the other '.repeat(8)
+  const jobId = await project.submit(script({ say, chunkMs: 100 }))
+  await over.promise
+  stop()
+
+  t.ok(sockets.length > 1, 'it came back')
+  const first = frames[0]?.seq ?? 0
+  t.same(
+    frames.map(({ seq }) => seq),
+    frames.map((_, index) => first + index),
+    'without a gap, and nothing twice'
+  )
+  const story = await project.story(jobId)
+  t.same(frames, story.frames, 'and what it saw is the history')
+})
