@@ -1,20 +1,29 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyBaseLogger, FastifyServerOptions } from 'fastify'
-import type { RawServerDefault } from 'fastify'
+import {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyHttpOptions,
+  type RawServerDefault
+} from 'fastify'
 import { AppError } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { problemOf, sendProblem } from './plugins/problems.ts'
 import { requestIdOf } from './plugins/request-log.ts'
+import { SOCKET_PATH } from './stream/handshake.ts'
 
 /** How the server listens: no surprises in what it reads, and a problem document even for what is no request. */
 export const serverOptions = (loggerInstance: FastifyBaseLogger) =>
   ({
     loggerInstance,
-    disableRequestLogging: true,
-    requestIdLogLabel: 'requestId',
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'requestId'
+    }),
     genReqId: requestIdOf,
     bodyLimit: LIMITS.bodyBytesMax,
+    http: { shouldUpgradeCallback: isForSocket },
     // A param's length is its schema's affair: a long one is refused, not unknown.
     routerOptions: { maxParamLength: 16 * 1024 },
     return503OnClosing: false,
@@ -23,7 +32,11 @@ export const serverOptions = (loggerInstance: FastifyBaseLogger) =>
       void sendProblem(error, request as never, reply as never)
     },
     clientErrorHandler: refuseNonsense
-  }) satisfies FastifyServerOptions<RawServerDefault, FastifyBaseLogger>
+  }) satisfies FastifyHttpOptions<RawServerDefault, FastifyBaseLogger>
+
+/** An offer to speak something else, or elsewhere, is passed over: the request is answered as it stands. */
+const isForSocket = ({ headers, url = '' }: IncomingMessage) =>
+  headers.upgrade?.toLowerCase() === 'websocket' && url.split('?', 1)[0] === SOCKET_PATH
 
 /** What Node could not read as HTTP: too long a header, a broken line, a request that never ends. */
 function refuseNonsense(error: Error & { code?: string }, socket: Socket): void {

@@ -25,7 +25,7 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   const problem = problemOf(refusal, request.url, request.id)
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed')
 
-  const seconds = RETRY_AFTER_SECONDS[refusal.code]
+  const seconds = refusal.facts['retryAfterSeconds'] ?? RETRY_AFTER_SECONDS[refusal.code]
   if (seconds !== undefined) void reply.header('retry-after', String(seconds))
   if (refusal.code === 'unauthenticated') {
     void reply.header('www-authenticate', 'Bearer realm="kilowatt"')
@@ -38,8 +38,7 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
 
 export function problemOf(refusal: AppError, url: string, requestId: string) {
   const { status, title, retryable } = REFUSALS[refusal.code]
-  return {
-    ...refusal.facts,
+  const standard = {
     type: `urn:kilowatt:problem:${refusal.code}`,
     title,
     status,
@@ -50,6 +49,8 @@ export function problemOf(refusal: AppError, url: string, requestId: string) {
     retryable,
     requestId
   }
+  // Facts come after them, and never instead of them.
+  return { ...standard, ...refusal.facts, ...standard }
 }
 
 function toRefusal(error: Error & Partial<FastifyError>): AppError {

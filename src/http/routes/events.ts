@@ -5,7 +5,7 @@ import { FRAME_DATA, Frame } from '#kernel/frames.ts'
 import { jobId, projectId, type JobId, type ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { ownProject } from '#projects'
-import { accepts } from '../accept.ts'
+import { accepts, varyByAccept } from '../accept.ts'
 import type { App, AppDeps } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 import { IdParams, Listed, refusals } from '../schemas.ts'
@@ -57,7 +57,7 @@ async function answer(
 ) {
   const { query, headers } = request
   const types = readTypes(query.types)
-  void reply.header('vary', 'Accept')
+  varyByAccept(reply)
 
   if (accepts(request, 'text/event-stream')) {
     const after = readLastEventId(headers['last-event-id']) ?? query.after ?? query.cursor

@@ -54,7 +54,7 @@ export function fileRoutes(app: App, deps: AppDeps): void {
       const { id } = await ownProject(db, userOf(request), request.params.id)
       const { path, content, sha, size } = await workspaces.open(id).read(request.params['*'])
       void reply.header('etag', etagOf(sha)).header('cache-control', 'private, no-cache')
-      if (isKnown(request.headers, sha)) return reply.code(304).send(null)
+      if (isKnown(request.headers, sha)) return reply.code(304).send(undefined as never)
       return { path, ...encode(content), sha, size }
     }
   )

@@ -1,6 +1,6 @@
 import { JobDiff, JobView, type Jobs } from '#jobs'
 import type { App } from '../app-deps.ts'
-import { accepts } from '../accept.ts'
+import { accepts, varyByAccept } from '../accept.ts'
 import { userOf } from '../plugins/auth.ts'
 import { IdParams, Listed, NoBody, PageQuery, pageOf, refusals } from '../schemas.ts'
 
@@ -59,7 +59,7 @@ export function jobRoutes(app: App, jobs: Jobs): void {
       }
     },
     async (request, reply) => {
-      void reply.header('vary', 'Accept')
+      varyByAccept(reply)
       if (!accepts(request, 'text/x-diff')) return jobs.diff(userOf(request), request.params.id)
 
       const patch = await jobs.rawDiff(userOf(request), request.params.id)

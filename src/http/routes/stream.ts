@@ -7,13 +7,11 @@ import { LIMITS } from '#kernel/limits.ts'
 import type { App, AppDeps } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 import { serveConnection } from '../stream/connection.ts'
-import { shakeHands } from '../stream/handshake.ts'
+import { shakeHands, SOCKET_PATH } from '../stream/handshake.ts'
 import { timingsOf } from '../stream/timings.ts'
 import { refusals } from '../schemas.ts'
 
-const PATH = '/ws'
-
-/** Makes the server able to speak WebSocket, at `/ws` and nowhere else. Before any route, for it looks at them all. */
+/** Makes the server able to speak WebSocket. Before any route, for it looks at them all. */
 export async function admitSockets(app: App): Promise<void> {
   await app.register(websocket, {
     options: {
@@ -24,11 +22,6 @@ export async function admitSockets(app: App): Promise<void> {
     errorHandler: (err, socket, request) => {
       request.log.debug({ err }, 'socket broke')
       socket.terminate()
-    }
-  })
-  app.addHook('onRequest', async (request) => {
-    if (request.ws && request.routeOptions.url !== PATH) {
-      throw new AppError('not_found', `Sockets open at ${PATH}`)
     }
   })
 }
@@ -44,7 +37,7 @@ export function streamRoute(app: App, deps: AppDeps): void {
 
   app.route({
     method: 'GET',
-    url: PATH,
+    url: SOCKET_PATH,
     exposeHeadRoute: false,
     schema: {
       tags: ['events'],
@@ -64,7 +57,8 @@ export function streamRoute(app: App, deps: AppDeps): void {
       const { onlyProject, log } = request
       open.inc()
       socket.once('close', () => open.dec())
-      serveConnection(deps, { socket, userId: userOf(request), onlyProject, log }, timings)
+      const viewer = { userId: userOf(request), onlyProject }
+      serveConnection(deps, { socket, viewer, log }, timings)
     }
   })
 }

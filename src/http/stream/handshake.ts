@@ -5,8 +5,10 @@ import { SUBPROTOCOL } from '#kernel/frames.ts'
 import type { AppDeps } from '../app-deps.ts'
 import { requireUser } from '../plugins/auth.ts'
 
+export const SOCKET_PATH = '/ws'
+
 const KEY = /^[+/0-9A-Za-z]{22}==$/
-const PROTOCOLS = /^[!#$%&'*+.^_`|~\w-]+$/
+const PROTOCOL = /^[!#$%&'*+.^_`|~\w-]+$/
 
 export type HandshakeDeps = Pick<
   AppDeps,
@@ -32,17 +34,16 @@ export async function shakeHands(deps: HandshakeDeps, request: FastifyRequest): 
 }
 
 function checkHeaders({ headers }: FastifyRequest): void {
-  if (
-    headers['sec-websocket-version'] !== undefined &&
-    String(headers['sec-websocket-version']) !== '13'
-  ) {
+  if (headers['sec-websocket-version'] !== '13') {
     throw new AppError('invalid_request', 'Sec-WebSocket-Version must be 13')
   }
-  if (!KEY.test(String(headers['sec-websocket-key']))) {
+  if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
     throw new AppError('invalid_request', 'Sec-WebSocket-Key is not 16 bytes in base64')
   }
   const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((word) => word.trim())
-  if (!offered.includes(SUBPROTOCOL) || !offered.every((word) => PROTOCOLS.test(word))) {
+  const proper =
+    offered.every((word) => PROTOCOL.test(word)) && new Set(offered).size === offered.length
+  if (!proper || !offered.includes(SUBPROTOCOL)) {
     throw new AppError('invalid_request', `Sec-WebSocket-Protocol must offer ${SUBPROTOCOL}`)
   }
 }

@@ -1,7 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
 import { PROTOCOL_VERSION } from '#kernel/frames.ts'
-import type { ProjectId } from '#kernel/ids.ts'
 
 const PROJECT = { projectId: Type.String({ maxLength: 64 }) }
 const SEQ_MAX = Number.MAX_SAFE_INTEGER
@@ -33,7 +32,7 @@ export function readMessage(data: Buffer): ClientMessage | undefined {
 export type NoticeType = 'hello' | 'snapshot' | 'resync' | 'heartbeat' | 'pong' | 'error'
 
 /** A message that is not history: it has no `seq`, and nobody will ever replay it. */
-export const notice = (type: NoticeType, data: object, projectId?: ProjectId) => ({
+export const notice = (type: NoticeType, data: object, projectId?: string) => ({
   v: PROTOCOL_VERSION,
   type,
   ...(projectId && { projectId }),

@@ -1,12 +1,9 @@
 import type { ProjectId, UserId } from '#kernel/ids.ts'
-import { ownProject } from '#projects'
 import type { AppDeps } from '../app-deps.ts'
 import { startOf } from './cursor.ts'
 import { notice } from './messages.ts'
 import type { Outbox } from './outbox.ts'
 import { takeSnapshot, type SnapshotDeps } from './snapshot.ts'
-
-export type SubscriptionDeps = SnapshotDeps & Pick<AppDeps, 'feed'>
 
 export interface Subscription {
   readonly userId: UserId
@@ -25,7 +22,7 @@ export interface Progress {
  * aborts. The place in history is read before the state, so nothing falls between the two.
  */
 export async function follow(
-  deps: SubscriptionDeps,
+  deps: SnapshotDeps & Pick<AppDeps, 'feed'>,
   outbox: Outbox,
   { userId, projectId, after }: Subscription,
   progress: Progress,
@@ -45,7 +42,3 @@ export async function follow(
     progress.lastSeq = frame.seq
   }
 }
-
-/** Throws `not_found` once the project is gone or somebody else's. */
-export const stillOwned = ({ db }: Pick<AppDeps, 'db'>, userId: UserId, projectId: string) =>
-  ownProject(db, userId, projectId)

@@ -1,0 +1,104 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Test } from 'tap'
+import { WebSocket, type ClientOptions } from 'ws'
+import { SUBPROTOCOL } from '#kernel/frames.ts'
+
+export interface Message {
+  readonly v: 1
+  readonly type: string
+  readonly projectId?: string
+  readonly seq?: number
+  readonly data: any
+}
+
+export interface Socket {
+  readonly ws: WebSocket
+  /** Everything that came so far. */
+  readonly seen: Message[]
+  say(message: unknown): void
+  /** The next message, of this type if one is given: others before it are passed over. */
+  next(type?: string): Promise<Message>
+  /** How it was closed. */
+  closed(): Promise<{ code: number; reason: string }>
+}
+
+/** The app on a port of its own; its address. */
+export async function listen(app: FastifyInstance): Promise<string> {
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+}
+
+export interface SocketOptions extends ClientOptions {
+  readonly path?: string
+  readonly protocols?: string[]
+}
+
+/** Opens a socket as a program would. Rejects with the status of a refusal. */
+export async function openSocket(
+  t: Test,
+  url: string,
+  { path = '/ws', protocols = [SUBPROTOCOL], ...options }: SocketOptions = {}
+): Promise<Socket> {
+  const ws = new WebSocket(`${url.replace('http', 'ws')}${path}`, protocols, options)
+  t.teardown(() => ws.terminate())
+  const seen: Message[] = []
+  let taken = 0
+  let arrived = Promise.withResolvers<void>()
+  ws.on('message', (data: Buffer) => {
+    seen.push(JSON.parse(data.toString()) as Message)
+    arrived.resolve()
+    arrived = Promise.withResolvers()
+  })
+  const closing = once(ws, 'close')
+  closing.catch(() => {})
+  await Promise.race([
+    once(ws, 'open'),
+    once(ws, 'unexpected-response').then(([, response]) => {
+      throw new Refused(response.statusCode, response.headers['content-type'])
+    })
+  ])
+
+  return {
+    ws,
+    seen,
+    say: (message) => ws.send(typeof message === 'string' ? message : JSON.stringify(message)),
+    async next(type) {
+      for (;;) {
+        while (taken < seen.length) {
+          const message = seen[taken++]!
+          if (type === undefined || message.type === type) return message
+        }
+        await arrived.promise
+      }
+    },
+    async closed() {
+      const [code, reason] = (await closing) as [number, Buffer]
+      return { code, reason: reason.toString() }
+    }
+  }
+}
+
+export class Refused extends Error {
+  readonly status: number
+  readonly contentType: string
+
+  constructor(status: number, contentType: string) {
+    super(`refused with ${status}`)
+    this.status = status
+    this.contentType = contentType
+  }
+}
+
+/** How an attempt to open a socket was refused. */
+export const refusal = (opening: Promise<Socket>): Promise<Refused> =>
+  opening.then(
+    () => {
+      throw new Error('the socket opened')
+    },
+    (err: unknown) => {
+      if (err instanceof Refused) return err
+      throw err
+    }
+  )
