@@ -33,11 +33,7 @@ export interface Product extends AsyncDisposable {
 }
 
 /** The whole product, from the ground up to its doors. Whatever opens closes again, in reverse, if a later line throws. */
-export async function compose(
-  config: Config,
-  log: Logger,
-  tuning: Tuning = {}
-): Promise<Product> {
+export async function compose(config: Config, log: Logger, tuning: Tuning = {}): Promise<Product> {
   await using opening = new AsyncDisposableStack()
   const clock = systemClock
   const metrics = createMetrics()

@@ -10,7 +10,10 @@ import { tellStory } from './story.ts'
 
 /** Whatever the environment says of a real installation does not concern the demo. */
 const EMBEDDED = Object.fromEntries(
-  ['DATABASE_URL', 'REDIS_URL', 'ROLE', 'PROJECTS_DIR', 'ADMIN_API_KEY'].map((name) => [name, undefined])
+  ['DATABASE_URL', 'REDIS_URL', 'ROLE', 'PROJECTS_DIR', 'ADMIN_API_KEY'].map((name) => [
+    name,
+    undefined
+  ])
 )
 
 /**

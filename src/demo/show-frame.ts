@@ -26,7 +26,9 @@ const LINES: Showers = {
   'job:tool': ({ status, tool, title }) =>
     status === 'running' ? undefined : `  ${TOOL_MARKS[status]} ${paint('bold', tool)} ${title}`,
   'job:todo': ({ items }) =>
-    items.map((item) => paint('dim', `    ${TODO_MARKS[item.status] ?? '☐'} ${item.content}`)).join('\n'),
+    items
+      .map((item) => paint('dim', `    ${TODO_MARKS[item.status] ?? '☐'} ${item.content}`))
+      .join('\n'),
   'job:file-created': ({ path }) => paint('green', `  + ${path}`),
   'job:file-updated': ({ path }) => paint('yellow', `  ~ ${path}`),
   'job:file-deleted': ({ path }) => paint('red', `  - ${path}`),

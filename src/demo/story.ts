@@ -60,7 +60,13 @@ export async function tellStory(
   return last.type === 'job:success'
 }
 
-async function becomeUser({ url, adminKey }: { url: string; adminKey: string }): Promise<ApiClient> {
+async function becomeUser({
+  url,
+  adminKey
+}: {
+  url: string
+  adminKey: string
+}): Promise<ApiClient> {
   const operator = createApiClient(url, adminKey)
   const { apiKey } = await operator.post<{ apiKey: string }>('/users', { name: 'demo' })
   const client = createApiClient(url, apiKey)

@@ -87,7 +87,10 @@ export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Pro
 export async function refuseForSilence(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
   if (prompt.kind === 'permission') {
     const what = `${prompt.body.kind}: ${prompt.body.title}`
-    run.verdict ??= new JobFailure('permission_timeout', `nobody answered the permission for ${what}`)
+    run.verdict ??= new JobFailure(
+      'permission_timeout',
+      `nobody answered the permission for ${what}`
+    )
   }
   await passAnswer(run, agent, prompt)
 }

@@ -4,7 +4,8 @@ import { ZERO } from '#kernel/money.ts'
 import { deskOf } from '#ports/bus.ts'
 import { finishJob } from './finish-job.ts'
 import type { JobDeps } from './job-deps.ts'
-import { readJob, updateCancelRequested, type JobRow } from './job-store.ts'
+import { readJob } from './job-read-store.ts'
+import { updateCancelRequested, type JobRow } from './job-store.ts'
 import { ownJob } from './own-job.ts'
 
 const NOTHING = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0, costUsd: 0 }

@@ -4,7 +4,8 @@ import { AppError } from '#kernel/errors.ts'
 import { sessionId, type UserId } from '#kernel/ids.ts'
 import { ownProject } from '#projects'
 import type { MessageView, Page, PageOf, SessionView } from './job-schemas.ts'
-import { readJobsOfSession, type JobRow } from './job-store.ts'
+import { readJobsOfSession } from './job-read-store.ts'
+import type { JobRow } from './job-store.ts'
 import { pageOf } from './pages.ts'
 import { readSession, readSessions, type SessionRow } from './session-store.ts'
 
@@ -41,7 +42,12 @@ export async function listMessages(
   await ownProject(deps.db, userId, session.project_id)
 
   const jobs = await readJobsOfSession(deps.db, session.id, { after: cursor, limit: limit + 1 })
-  const page = pageOf(jobs, limit, (job) => job.position, (job) => job)
+  const page = pageOf(
+    jobs,
+    limit,
+    (job) => job.position,
+    (job) => job
+  )
   const said = await Promise.all(page.items.map((job) => messagesOf(deps.feed, job)))
   return { items: said.flat(), nextCursor: page.nextCursor }
 }

@@ -5,12 +5,8 @@ import { cancelJob } from './cancel-job.ts'
 import { listMessages, listSessions } from './conversations.ts'
 import type { JobDeps } from './job-deps.ts'
 import { ACTIVE } from './job-states.ts'
-import {
-  countJobsAhead,
-  readJobsOfProject,
-  readUnfinishedJobs,
-  type JobRow
-} from './job-store.ts'
+import { countJobsAhead, readJobsOfProject, readUnfinishedJobs } from './job-read-store.ts'
+import type { JobRow } from './job-store.ts'
 import { viewOf } from './job-view.ts'
 import type { Jobs } from './jobs.ts'
 import { ownJob } from './own-job.ts'
@@ -46,7 +42,12 @@ export function createJobs(deps: JobDeps & { readonly feed: Feed }): Jobs {
       const project = await ownProject(db, user, projectId)
       const before = readPosition(cursor)
       const rows = await readJobsOfProject(db, project.id, { before, limit: limit + 1 })
-      const page = pageOf(rows, limit, (job) => job.position, (job) => job)
+      const page = pageOf(
+        rows,
+        limit,
+        (job) => job.position,
+        (job) => job
+      )
       return { items: await views(page.items), nextCursor: page.nextCursor }
     },
 

@@ -27,7 +27,8 @@ export function join(waiting: Draft[], next: Draft): Draft[] {
   return [...waiting.slice(0, -1), { type: 'job:log', data: { ...next.data, text } }]
 }
 
-const charsOf = (draft: Draft | undefined) => (draft?.type === 'job:log' ? draft.data.text.length : 0)
+const charsOf = (draft: Draft | undefined) =>
+  draft?.type === 'job:log' ? draft.data.text.length : 0
 
 /**
  * Writes a job's frames in batches: lifecycle frames at once, text joined for `logJoinMs` or `logJoinBytes`.

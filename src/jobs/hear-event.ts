@@ -41,7 +41,10 @@ export async function hearEvent(
       if (event.mayWrite && event.status !== 'running') files.glance()
       return
     case 'todo.updated':
-      run.writer.write({ type: 'job:todo', data: { items: event.items.map((item) => ({ ...item })) } })
+      run.writer.write({
+        type: 'job:todo',
+        data: { items: event.items.map((item) => ({ ...item })) }
+      })
       return
     case 'permission.asked':
       return void (await askPermission(run, agent, event))

@@ -3,7 +3,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { JobId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
 import { deskOf, type Bus } from '#ports/bus.ts'
-import { readJob } from './job-store.ts'
+import { readJob } from './job-read-store.ts'
 import { readOpenPrompts, type Prompt } from './prompt-store.ts'
 
 /** Without the bell the rows are looked at this often: a missed ring delays an answer and loses none. */

@@ -1,7 +1,8 @@
 import type { Db } from '#db'
 import { AppError } from '#kernel/errors.ts'
 import { jobId, type UserId } from '#kernel/ids.ts'
-import { readJob, type JobRow } from './job-store.ts'
+import { readJob } from './job-read-store.ts'
+import type { JobRow } from './job-store.ts'
 
 /** The job of that id if it is this user's own; anything else is refused as `not_found`. */
 export async function ownJob(db: Db, userId: UserId, id: string): Promise<JobRow> {

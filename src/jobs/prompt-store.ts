@@ -28,8 +28,7 @@ export async function insertPrompt(
   db: Db,
   jobId: JobId,
   prompt: { id: string; expiresAt: Date } & (
-    | { kind: 'permission'; body: PermissionBody }
-    | { kind: 'question'; body: QuestionBody }
+    { kind: 'permission'; body: PermissionBody } | { kind: 'question'; body: QuestionBody }
   )
 ): Promise<void> {
   await db

@@ -4,7 +4,8 @@ import type { Lease } from '#ports/lock.ts'
 import { finishJob } from './finish-job.ts'
 import type { JobDeps } from './job-deps.ts'
 import { branchOf } from './job-run.ts'
-import { readActiveJob, updateJobToken } from './job-store.ts'
+import { readActiveJob } from './job-read-store.ts'
+import { updateJobToken } from './job-store.ts'
 import { AGENT } from './keep-work.ts'
 
 const NOTHING = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0, costUsd: 0 }

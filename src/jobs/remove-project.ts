@@ -2,7 +2,7 @@ import type { UserId } from '#kernel/ids.ts'
 import { markProjectDeleted, ownProject } from '#projects'
 import { cancel } from './cancel-job.ts'
 import type { JobDeps } from './job-deps.ts'
-import { readUnfinishedJobs } from './job-store.ts'
+import { readUnfinishedJobs } from './job-read-store.ts'
 
 const LOOK_EVERY_MS = 50
 const PATIENCE_MS = 15_000

@@ -6,14 +6,8 @@ import { microcredits, parseCredits, toCredits, ZERO, type Microcredits } from '
 import { ownProject, type Project } from '#projects'
 import type { JobDeps } from './job-deps.ts'
 import type { AiCommand, Submitted } from './job-schemas.ts'
-import {
-  countJobsAhead,
-  countQueuedJobs,
-  insertJob,
-  readRecentCosts,
-  type JobRow,
-  type NewJob
-} from './job-store.ts'
+import { countJobsAhead, countQueuedJobs, readRecentCosts } from './job-read-store.ts'
+import { insertJob, type JobRow, type NewJob } from './job-store.ts'
 import { chooseMode, chooseModel } from './job-choices.ts'
 import { decideReserve } from './reserve-policy.ts'
 import { insertSession, readSession } from './session-store.ts'

@@ -13,4 +13,3 @@ export async function ownProject(db: Db, userId: UserId, id: string): Promise<Pr
   if (!project) throw new AppError('not_found', `There is no project ${id}`)
   return project
 }
-

@@ -5,16 +5,19 @@ import type { Bus } from '#ports/bus.ts'
 export function busContract(name: string, open: () => Promise<Bus>) {
   const soon = () => new Promise((resolve) => setTimeout(resolve, 50))
 
-  t.test(`${name}: a bell is heard by all who listen to its topic, and by nobody else`, async (t) => {
-    const bus = await open()
-    const heard: string[] = []
-    bus.listen('a', () => heard.push('first'))
-    bus.listen('a', () => heard.push('second'))
-    bus.listen('b', () => heard.push('other'))
-    bus.ring('a')
-    await soon()
-    t.same(heard.toSorted(), ['first', 'second'])
-  })
+  t.test(
+    `${name}: a bell is heard by all who listen to its topic, and by nobody else`,
+    async (t) => {
+      const bus = await open()
+      const heard: string[] = []
+      bus.listen('a', () => heard.push('first'))
+      bus.listen('a', () => heard.push('second'))
+      bus.listen('b', () => heard.push('other'))
+      bus.ring('a')
+      await soon()
+      t.same(heard.toSorted(), ['first', 'second'])
+    }
+  )
 
   t.test(`${name}: whoever has stopped listening hears nothing`, async (t) => {
     const bus = await open()

@@ -85,9 +85,7 @@ export function projectLockContract(name: string, open: (t: Test) => Promise<Loc
   t.test(`${name}: of many who ask at once, one gets it`, async (t) => {
     const { db, open: openLock } = await open(t)
     const project = await givenProject(db)
-    const leases = await Promise.all(
-      Array.from({ length: 20 }, () => openLock().acquire(project))
-    )
+    const leases = await Promise.all(Array.from({ length: 20 }, () => openLock().acquire(project)))
     const held = leases.filter((lease) => lease !== undefined)
     t.equal(held.length, 1)
     await held[0]?.[Symbol.asyncDispose]()

@@ -10,23 +10,26 @@ export function queueContract(name: string, open: () => Promise<Queue>) {
   }
   const settled = () => new Promise((resolve) => setTimeout(resolve, 150))
 
-  t.test(`${name}: rings of one project never overlap, and one while it is served is kept`, async (t) => {
-    const project = projectId.create()
-    let inside = 0
-    let most = 0
-    let answers = 0
-    await using queue = await served(await open(), async () => {
-      inside += 1
-      most = Math.max(most, inside)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      inside -= 1
-      answers += 1
-    })
-    for (let ring = 0; ring < 10; ring += 1) queue.ring(project)
-    await settled()
-    t.equal(most, 1)
-    t.equal(answers, 2, 'once for the first ring, and once more for all that came meanwhile')
-  })
+  t.test(
+    `${name}: rings of one project never overlap, and one while it is served is kept`,
+    async (t) => {
+      const project = projectId.create()
+      let inside = 0
+      let most = 0
+      let answers = 0
+      await using queue = await served(await open(), async () => {
+        inside += 1
+        most = Math.max(most, inside)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        inside -= 1
+        answers += 1
+      })
+      for (let ring = 0; ring < 10; ring += 1) queue.ring(project)
+      await settled()
+      t.equal(most, 1)
+      t.equal(answers, 2, 'once for the first ring, and once more for all that came meanwhile')
+    }
+  )
 
   t.test(`${name}: projects are served side by side, up to the width`, async (t) => {
     let inside = 0

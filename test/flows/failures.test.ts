@@ -23,7 +23,11 @@ t.test('jobs that do not end well', async (t) => {
     ['the provider is broken', { fail: 500 }, { code: 'model_error' }],
     ['the provider has had enough', { fail: 429 }, { code: 'model_rate_limited', retryable: true }],
     ['the provider says nothing', { hang: 'headers' }, { code: 'model_unreachable' }],
-    ['the provider stops in the middle', { hang: 'mid', say: 'I am' }, { code: 'model_unreachable' }]
+    [
+      'the provider stops in the middle',
+      { hang: 'mid', say: 'I am' },
+      { code: 'model_unreachable' }
+    ]
   ] as [string, Step, object][]) {
     await t.test(`${says}: refunded whole`, async (t) => {
       const client = await user(100)

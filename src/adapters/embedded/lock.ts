@@ -24,7 +24,10 @@ export function createEmbeddedLock(db: Db, clock: Clock, times?: LeaseTimes): Pr
           projectId,
           token: lease.token,
           signal: lease.signal,
-          [Symbol.asyncDispose]: () => lease[Symbol.asyncDispose]().then(giveBack).then(() => {})
+          [Symbol.asyncDispose]: () =>
+            lease[Symbol.asyncDispose]()
+              .then(giveBack)
+              .then(() => {})
         }
       } catch (error) {
         giveBack()

@@ -98,5 +98,8 @@ t.test('a page is filtered by type and by job', async (t) => {
     says('two')
   ])
   const page = await feed.page(projectId, { after: 0, limit: 10, types: ['job:todo'] })
-  t.same(page.map((frame) => frame.seq), [2])
+  t.same(
+    page.map((frame) => frame.seq),
+    [2]
+  )
 })

@@ -14,7 +14,11 @@ t.test('what a job reserves', async (t) => {
   const ten = credits(10)
   for (const [says, facts, expected] of [
     ['the minimum without a history', {}, ten],
-    ['what nine of ten cost', { recentCosts: [...'123456789'].map(() => credits(30)) }, credits(30)],
+    [
+      'what nine of ten cost',
+      { recentCosts: [...'123456789'].map(() => credits(30)) },
+      credits(30)
+    ],
     ['never over its maximum', { maxCredits: credits(4) }, credits(4)],
     ['never over the balance', { balance: credits(3) }, credits(3)],
     ['nothing when there is nothing', { balance: ZERO }, ZERO]
@@ -30,16 +34,19 @@ t.test('what a job reserves', async (t) => {
   }
 })
 
-t.test('nine tenths of the costs are within the percentile, and no smaller one does it', async (t) => {
-  fc.assert(
-    fc.property(fc.array(fc.bigInt(0n, 1000n), { minLength: 1, maxLength: 40 }), (costs) => {
-      const p90 = percentile90(costs.map(microcredits))
-      const within = (limit: bigint) => costs.filter((cost) => cost <= limit).length
-      return within(p90) * 10 >= costs.length * 9 && within(p90 - 1n) * 10 < costs.length * 9
-    })
-  )
-  t.equal(percentile90([]), ZERO)
-})
+t.test(
+  'nine tenths of the costs are within the percentile, and no smaller one does it',
+  async (t) => {
+    fc.assert(
+      fc.property(fc.array(fc.bigInt(0n, 1000n), { minLength: 1, maxLength: 40 }), (costs) => {
+        const p90 = percentile90(costs.map(microcredits))
+        const within = (limit: bigint) => costs.filter((cost) => cost <= limit).length
+        return within(p90) * 10 >= costs.length * 9 && within(p90 - 1n) * 10 < costs.length * 9
+      })
+    )
+    t.equal(percentile90([]), ZERO)
+  }
+)
 
 t.test('a standing permission covers what was granted word for word', async (t) => {
   const standing = [{ kind: 'bash', patterns: ['ls', 'pwd'], title: '' }]
