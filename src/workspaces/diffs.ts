@@ -25,7 +25,7 @@ const SECTION = 'diff --git '
 
 /** What lies between two commits, file by file, with as many whole patches as the limits allow. */
 export async function diffOf(place: Place, base: string, head: string): Promise<Diff> {
-  const ends = [await resolve(place, base), await resolve(place, head)] as const
+  const ends = await Promise.all([resolve(place, base), resolve(place, head)])
   const [summary, patch] = await Promise.all([
     place.git([...DIFF, '--raw', '--numstat', '-z', ...ends]),
     place.git([...DIFF, '--patch', ...ends], { bytesMax: LIMITS.diffPatchBytesMax })
@@ -38,7 +38,7 @@ export async function diffOf(place: Place, base: string, head: string): Promise<
 
 /** The same as one patch that `git apply` takes; cut after a whole file where it has become too long. */
 export async function rawDiffOf(place: Place, base: string, head: string): Promise<string> {
-  const ends = [await resolve(place, base), await resolve(place, head)]
+  const ends = await Promise.all([resolve(place, base), resolve(place, head)])
   const { out, cut } = await place.git([...DIFF, '--patch', '--binary', '--full-index', ...ends], {
     bytesMax: LIMITS.diffPatchBytesMax
   })

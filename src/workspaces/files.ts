@@ -35,6 +35,17 @@ export async function readFile(worktree: string, path: string): Promise<FileNow 
   return { content: whole, sha: blobId(whole), executable: (mode & 0o100) !== 0 }
 }
 
+export type FileState = Omit<FileNow, 'content'>
+
+/** The same without its content, so that a file of any size can be saved over. */
+export async function stateOf(worktree: string, path: string): Promise<FileState | undefined> {
+  const { parents, leaf } = parts(path)
+  using folder = openFolder(worktree, parents)
+  using file = folder && openLeaf(folder, leaf, path, { linksMax: 1 })
+  if (!file) return undefined
+  return { sha: await hashOf(file), executable: (file.stats.mode & 0o100) !== 0 }
+}
+
 /** A file outside the worktree that will take the place of another in one step. */
 export interface Prepared extends Disposable {
   readonly temporary: string
@@ -91,7 +102,7 @@ export function unlinkFile(worktree: string, path: string): void {
 export interface Entry {
   readonly size: number
   /** What git would call it: a link counts as a file that holds its target. */
-  readonly sha: () => Promise<string>
+  readonly sha: () => Promise<string | undefined>
 }
 
 /** A path that git told us of, as it lies in this folder; undefined when git would not store what is there. */
@@ -99,18 +110,37 @@ export function lookAt(folder: Folder, leaf: string, path: string): Entry | unde
   const stats = fs.lstatSync(folder.nameOf(leaf), { throwIfNoEntry: false })
   if (!stats) return undefined
   if (stats.isSymbolicLink()) {
-    const target = fs.readlinkSync(folder.nameOf(leaf), { encoding: 'buffer' })
-    return { size: target.length, sha: async () => blobId(target) }
+    const target = targetOf(folder.nameOf(leaf))
+    return target && { size: target.length, sha: async () => blobId(target) }
   }
   if (!stats.isFile()) return undefined
   return { size: stats.size, sha: () => hashLeaf(folder, leaf, path) }
 }
 
-async function hashLeaf(folder: Folder, leaf: string, path: string): Promise<string> {
-  using file = openLeaf(folder, leaf, path, { linksMax: Infinity })
-  const size = file?.stats.size ?? 0
+function targetOf(link: string): Buffer | undefined {
+  try {
+    return fs.readlinkSync(link, { encoding: 'buffer' })
+  } catch {
+    // It was a link a moment ago.
+    return undefined
+  }
+}
+
+/** Undefined when the file has gone, or has become something else, since git saw it. */
+async function hashLeaf(folder: Folder, leaf: string, path: string): Promise<string | undefined> {
+  try {
+    using file = openLeaf(folder, leaf, path, { linksMax: Infinity })
+    return file && (await hashOf(file))
+  } catch (error) {
+    if (error instanceof AppError) return undefined
+    throw error
+  }
+}
+
+async function hashOf(file: OpenFile): Promise<string> {
+  const { size } = file.stats
   const hash = createHash('sha1').update(`blob ${size}\0`)
-  if (file) await readPieces(file, size, (piece) => void hash.update(piece))
+  await readPieces(file, size, (piece) => void hash.update(piece))
   return hash.digest('hex')
 }
 

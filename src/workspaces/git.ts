@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GitPluginError, simpleGit } from 'simple-git'
 import { gitEnvironment, SAFE_CONFIG, UNSAFE_WORDS } from './git-safety.ts'
@@ -24,34 +25,52 @@ export interface GitOptions {
 export type Git = (args: readonly string[], options?: GitOptions) => Promise<GitAnswer>
 
 const TIMEOUT_MS = 5 * 60_000
-const LOCK_PATIENCE_MS = 2000
-const LOCK_IN_THE_WAY = /Unable to create '(.+\.lock)': File exists/
+const LOCK_POLL_MS = 50
+const LOCK_PATIENCE_MS = 40 * LOCK_POLL_MS
+const LOCKED = /Unable to create '(.+\.lock)': File exists/
+
+export interface GitFolders {
+  readonly repo: string
+  readonly worktree: string
+}
 
 /** Runs git so that nothing but git runs: our git directory, our environment, no hook, filter, pager or prompt. */
-export function createGit(cwd: string, place: readonly string[]): Git {
-  const run: Git = async (args, options = {}) => {
-    const answer = await spawnGit(cwd, [...place, ...args], options)
-    if ((options.codes ?? [0]).includes(answer.code) || answer.cut) return answer
-    const said = answer.err.trim() || answer.out.trim() || `exit code ${answer.code}`
-    throw new Error(`git ${args[0]}: ${said}`)
-  }
-  return (args, options) => pastStaleLocks(() => run(args, options))
+export function createGit({ repo, worktree }: GitFolders): Git {
+  const place = [`--git-dir=${repo}`, `--work-tree=${worktree}`]
+  return (args, options = {}) =>
+    pastStaleLocks(repo, async () => {
+      const answer = await spawnGit(worktree, [...place, ...args], options)
+      const expected = (options.codes ?? [0]).includes(answer.code) && !LOCKED.test(answer.err)
+      if (expected || answer.cut) return answer
+      const said = answer.err.trim() || answer.out.trim() || `exit code ${answer.code}`
+      throw new Error(`git ${args[0]}: ${said}`)
+    })
+}
+
+/** Makes an empty bare repository that has nothing of this machine's templates. */
+export async function initRepository(repo: string, cwd: string): Promise<void> {
+  const { code, err } = await spawnGit(
+    cwd,
+    ['init', '--bare', '--template=', '--initial-branch=main', '--', repo],
+    {}
+  )
+  if (code !== 0) throw new Error(`git init: ${err.trim()}`)
 }
 
 /**
  * The caller has the project to itself, so a lock file is either held by a git that outlived a killed server, and
  * goes in a moment, or was left by one that died too.
  */
-async function pastStaleLocks(run: () => Promise<GitAnswer>): Promise<GitAnswer> {
-  const stepMs = 50
-  for (let waitedMs = 0; ; waitedMs += stepMs) {
+async function pastStaleLocks(repo: string, run: () => Promise<GitAnswer>): Promise<GitAnswer> {
+  for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
     try {
       return await run()
     } catch (error) {
-      const lock = LOCK_IN_THE_WAY.exec(String(error))?.[1]
-      if (lock === undefined || waitedMs > LOCK_PATIENCE_MS) throw error
+      const lock = LOCKED.exec(String(error))?.[1]
+      // The message may quote a name that an agent chose: nothing outside our own repository is ever removed.
+      if (!lock || !resolve(lock).startsWith(`${repo}/`) || waitedMs > LOCK_PATIENCE_MS) throw error
       if (waitedMs === LOCK_PATIENCE_MS) rmSync(lock, { force: true })
-      await sleep(stepMs)
+      await sleep(LOCK_POLL_MS)
     }
   }
 }

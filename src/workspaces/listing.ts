@@ -27,7 +27,7 @@ export async function listWorktree(place: Place): Promise<Listing> {
   const paths = [...known.keys(), ...differ.modified, ...differ.untracked]
   const files = await lookAtAll(place.worktree, paths, async (path, entry) => {
     if (!entry || leadsIntoGit(path)) return undefined
-    const sha = known.get(path) ?? (await entry.sha().catch(() => undefined))
+    const sha = known.get(path) ?? (await entry.sha())
     return sha === undefined ? undefined : { path, size: entry.size, sha }
   })
   return { head: mainOf(place), files: files.filter((file) => file !== undefined).sort(byPath) }
@@ -58,16 +58,18 @@ export async function changesOf(place: Place): Promise<Change[]> {
   const differ = await differences(place)
   const untracked = new Set(differ.untracked)
   const paths = [...differ.untracked, ...differ.modified]
-  const changes = await lookAtAll(place.worktree, paths, async (path, entry) => {
-    const sha = await entry?.sha().catch(() => undefined)
-    const status = untracked.has(path) ? ('added' as const) : ('modified' as const)
-    return sha === undefined ? undefined : { path, status, sha }
+  const looked = await lookAtAll(place.worktree, paths, async (path, entry) => {
+    const sha = await entry?.sha()
+    if (untracked.has(path)) return sha && { path, status: 'added' as const, sha }
+    // A folder where a file was: the file is gone.
+    return sha ? { path, status: 'modified' as const, sha } : deletion(path)
   })
-  const deleted = differ.deleted.map((path) => ({ path, status: 'deleted' as const, sha: null }))
-  const all = [...changes.filter((change) => change !== undefined), ...deleted]
-  if (all.length === 0) settle(place, standing(place).commit)
-  return all.sort(byPath)
+  const changes = [...looked.filter((change) => !!change), ...differ.deleted.map(deletion)]
+  if (changes.length === 0) settle(place, standing(place).commit)
+  return changes.sort(byPath)
 }
+
+const deletion = (path: string): Change => ({ path, status: 'deleted', sha: null })
 
 /** The commit that a word of the caller's names: a commit id, `main`, or a job's branch. */
 export async function resolve(place: Place, at: string): Promise<string> {
@@ -78,6 +80,7 @@ export async function resolve(place: Place, at: string): Promise<string> {
     if (commit === undefined) throw unknown()
     return commit
   }
+  if (place.memory.trees.has(at)) return at
   if (!/^[0-9a-f]{7,40}$/.test(at)) throw unknown()
   const { code, out } = await place.git(['rev-parse', '--verify', '--quiet', `${at}^{commit}`], {
     codes: [0, 1, 128]

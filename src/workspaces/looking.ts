@@ -1,3 +1,4 @@
+import { AppError } from '#kernel/errors.ts'
 import { openFolder } from './descent.ts'
 import { lookAt, type Entry } from './files.ts'
 
@@ -22,7 +23,8 @@ export async function lookAtAll<T>(
 function openQuietly(worktree: string, prefix: string) {
   try {
     return openFolder(worktree, prefix.split('/').slice(0, -1))
-  } catch {
-    return undefined
+  } catch (error) {
+    if (error instanceof AppError) return undefined
+    throw error
   }
 }

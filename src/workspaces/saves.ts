@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { AppError } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { isAncestor, jobOf, moveRef, treeOf, writeCommit, type Author } from './commits.ts'
-import { placeFile, prepareFile, readFile, tooLarge, unlinkFile, type FileNow } from './files.ts'
+import { placeFile, prepareFile, stateOf, tooLarge, unlinkFile, type FileState } from './files.ts'
 import { finishMove } from './moves.ts'
 import { writeObject } from './objects.ts'
 import { checkPath } from './paths.ts'
@@ -40,15 +40,15 @@ export async function saveFile(
   checkPath(path)
   if (content.length > LIMITS.fileBytesMax) throw tooLarge(path, content.length)
   await finishMove(place)
-  const before = await readFile(place.worktree, path)
+  const before = await stateOf(place.worktree, path)
   await checkPrecondition(place, path, before, options)
 
   const executable = before?.executable ?? false
-  // Whether a path is ignored does not depend on its being there, so git may look while the disk writes.
-  const ignoring = isIgnored(place, path)
-  const sha = await writeObject(place.repo, 'blob', content)
+  const [ignored, sha] = await Promise.all([
+    isIgnored(place, path),
+    writeObject(place.repo, 'blob', content)
+  ])
   using prepared = await prepareFile(place.aside, content, { executable, sync: true })
-  const ignored = await ignoring
   placeFile(place.worktree, path, prepared)
   place.memory.settled = undefined
 
@@ -68,7 +68,7 @@ export type RemoveOptions = Omit<SaveOptions, 'ifNoneMatch'>
 export async function removeFile(place: Place, path: string, options: RemoveOptions) {
   checkPath(path)
   await finishMove(place)
-  const before = await readFile(place.worktree, path)
+  const before = await stateOf(place.worktree, path)
   if (!before) throw new AppError('not_found', 'There is no such file', { path })
   await checkPrecondition(place, path, before, options)
 
@@ -82,7 +82,7 @@ export async function removeFile(place: Place, path: string, options: RemoveOpti
 async function checkPrecondition(
   place: Place,
   path: string,
-  before: FileNow | undefined,
+  before: FileState | undefined,
   { ifMatch, ifNoneMatch }: Pick<SaveOptions, 'ifMatch' | 'ifNoneMatch'>
 ): Promise<void> {
   const matches = ifMatch === undefined || (before && (ifMatch === '*' || ifMatch === before.sha))

@@ -10,7 +10,7 @@ import { cloneToMain, dropSubmodules, type CloneRules, type GitSource } from './
 import { moveRef, treeOf, writeCommit, type Author } from './commits.ts'
 import { placeFile, prepareFile, tooLarge } from './files.ts'
 import { ATTRIBUTES } from './git-safety.ts'
-import { createGit } from './git.ts'
+import { createGit, initRepository } from './git.ts'
 import type { Place } from './place.ts'
 import { MAIN, readRef } from './refs.ts'
 import { stageAll } from './staging.ts'
@@ -80,7 +80,7 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
 
 function placeAt(dir: string, { log, clock }: WorkspacesOptions): Place {
   const { repo, worktree, aside, moving } = layout(dir)
-  const git = createGit(worktree, [`--git-dir=${repo}`, `--work-tree=${worktree}`])
+  const git = createGit({ repo, worktree })
   const memory = { trees: new Map(), parents: new Map() }
   return { repo, worktree, aside, moving, git, log, clock, memory }
 }

@@ -1,0 +1,76 @@
+import { spawn } from 'node:child_process'
+import { appendFileSync, existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import t from 'tap'
+import { createTurn } from '../../../src/workspaces/turns.ts'
+import { folder } from './kit.ts'
+
+t.test('turns of one process come in order, and a failure ends only its own', async (t) => {
+  const turn = createTurn(join(folder(t), 'lock'))
+  const told: number[] = []
+  const turns = [3, 2, 1, 0].map((n) =>
+    turn(async () => {
+      told.push(n)
+      await new Promise((resolve) => setTimeout(resolve, n))
+      told.push(n)
+      if (n === 2) throw new Error('its own')
+      return n
+    })
+  )
+  const results = await Promise.allSettled(turns)
+  t.same(told, [3, 3, 2, 2, 1, 1, 0, 0])
+  t.same(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled', 'fulfilled']
+  )
+})
+
+t.test(
+  'processes that share a folder take turns, and a killed one keeps nobody waiting',
+  async (t) => {
+    const dir = folder(t)
+    const module = join(import.meta.dirname, '../../../src/workspaces/turns.ts')
+    const program = join(dir, 'program.mjs')
+    writeFileSync(
+      program,
+      `import { createTurn } from ${JSON.stringify(module)}
+     import { appendFileSync } from 'node:fs'
+     const [dir, name] = process.argv.slice(2)
+     const turn = createTurn(dir + '/lock')
+     for (let n = 0; n < 15; n++) await turn(async () => {
+       appendFileSync(dir + '/told', '(')
+       await new Promise((resolve) => setTimeout(resolve, 2))
+       appendFileSync(dir + '/told', ')')
+       if (name === 'dies' && n === 5) process.kill(process.pid, 'SIGKILL')
+     })`
+    )
+    const children = ['dies', 'b', 'c'].map((name) =>
+      spawn(process.execPath, [program, dir, name], { stdio: 'inherit' })
+    )
+    const ends = await Promise.all(children.map((child) => once(child, 'exit')))
+    t.same(ends, [
+      [null, 'SIGKILL'],
+      [0, null],
+      [0, null]
+    ])
+    t.equal(readFileSync(join(dir, 'told'), 'utf8'), '()'.repeat(6 + 15 + 15))
+    t.notOk(existsSync(join(dir, 'lock')))
+  }
+)
+
+t.test('a lock of another machine is respected until it is very old', async (t) => {
+  const lock = join(folder(t), 'lock')
+  writeFileSync(lock, 'elsewhere 1 1')
+  const turn = createTurn(lock)
+  let had = false
+  const waiting = turn(async () => {
+    had = true
+    appendFileSync(lock, '!')
+  })
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  t.notOk(had)
+  utimesSync(lock, 1, 1)
+  await waiting
+  t.ok(had)
+})
