@@ -89,10 +89,7 @@ async function fill(place: Place, source: WorkspaceSource, author: Author, rules
   const files = filesOf(source)
   await mkdir(place.worktree)
   await mkdir(place.aside)
-  await createGit(
-    place.aside,
-    []
-  )([...['init', '--bare', '--template=', '--initial-branch=main', '--', place.repo]])
+  await initRepository(place.repo, place.aside)
   await mkdir(join(place.repo, 'info'), { recursive: true })
   await writeFile(join(place.repo, 'info', 'attributes'), ATTRIBUTES)
 
