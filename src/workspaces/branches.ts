@@ -96,7 +96,7 @@ export async function returnToMain(place: Place): Promise<void> {
   const { settled } = place.memory
   const fresh = settled && place.clock.monotonicMs() - settled.atMs < SETTLED_TRUST_MS
   if (fresh && settled.commit === main) writeHead(place.repo, MAIN)
-  else await moveTo(place, MAIN, { clean: !fresh })
+  else await moveTo(place, MAIN, { clean: true })
   place.memory.settled = undefined
   place.memory.job = undefined
 }
