@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { HELP, readConfig } from '#config'
+import { HELP, readConfig, type Config } from '#config'
 import { compose } from './compose.ts'
 import { createLogger } from './logger.ts'
 
@@ -10,6 +10,7 @@ async function main(): Promise<void> {
     return
   }
   const config = readConfig(process.env, process.cwd())
+  refuseDistributed(config)
   const log = createLogger(config.logLevel)
 
   const stopping = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
@@ -22,6 +23,12 @@ async function main(): Promise<void> {
 
   await stopping
   log.info({}, 'kilowatt stopping')
+}
+
+/** The distributed ground is not there yet: better no start than one that ignores a setting. */
+function refuseDistributed({ databaseUrl, redisUrls }: Config): void {
+  const given = databaseUrl === undefined ? redisUrls.length > 0 && 'REDIS_URL' : 'DATABASE_URL'
+  if (given) throw new Error(`${given} is set, and this version runs embedded only: unset it.`)
 }
 
 /** A start that fails says why in one line, and leaves nothing behind. */

@@ -1,0 +1,10 @@
+import { availableParallelism, totalmem } from 'node:os'
+import { benchJobs } from './jobs.ts'
+
+const print = (line: string) => void process.stdout.write(`${line}\n`)
+
+const memoryGb = (totalmem() / 1e9).toFixed(0)
+print(
+  `Node ${process.version}, ${availableParallelism()} cores, ${memoryGb} GB; medians of one run.`
+)
+await benchJobs(print)

@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto'
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { createKiloClient } from '@kilocode/sdk/v2/client'
+import { systemClock } from '#kernel/clock.ts'
+import { projectId } from '#kernel/ids.ts'
+import { silentLog } from '#kernel/log.ts'
+import { folderOf, makeFolder } from '../../supervisor/agent-folder.ts'
+import { findGround } from '../../supervisor/ground.ts'
+import { launch } from '../../supervisor/launch.ts'
+import { kiloConfig, MODEL_TIMEOUTS, type ProviderAccess } from '../../supervisor/kilo-config.ts'
+import { kiloEnvironment } from '../../supervisor/kilo-environment.ts'
+import { AGENT_TIMES } from '../../supervisor/options.ts'
+
+const MODEL = { providerID: 'openai-compatible', modelID: 'scripted' }
+const DEFAULT_MODEL = `${MODEL.providerID}/${MODEL.modelID}`
+
+export interface BareKilo extends AsyncDisposable {
+  /** A prompt in a new session, from its creation to the end of its turn, with nothing but the SDK. */
+  prompt(text: string): Promise<void>
+}
+
+/** A warm `kilo serve` with exactly the configuration, environment and jail that the product gives it. */
+export async function startBareKilo(
+  dir: string,
+  worktree: string,
+  providers: readonly ProviderAccess[]
+): Promise<BareKilo> {
+  const agentsDir = join(dir, 'bare')
+  const ground = await findGround({ kiloBin: undefined, isolation: 'auto', agentsDir }, silentLog)
+  const password = randomBytes(32).toString('base64url')
+  const { kilo, url } = await launch({
+    ...{ worktree, ground, agentsDir, providers, password, defaultModel: DEFAULT_MODEL },
+    projectId: projectId.create(),
+    modelTimeouts: MODEL_TIMEOUTS,
+    modelRetriesMax: 2,
+    times: AGENT_TIMES,
+    log: silentLog,
+    redact: (text) => text
+  })
+  const authorization = `Basic ${btoa(`kilo:${password}`)}`
+  const client = createKiloClient({ baseUrl: url, headers: { authorization } })
+  const closed = new Map<string, () => void>()
+  const leaving = new AbortController()
+  const { stream } = await client.global.event({ signal: leaving.signal })
+  const listening = (async () => {
+    for await (const event of stream) {
+      const { type, properties } = (event as { payload: { type: string; properties: unknown } })
+        .payload
+      if (type !== 'session.turn.close') continue
+      closed.get((properties as { sessionID: string }).sessionID)?.()
+    }
+  })().catch(() => {})
+
+  return {
+    async prompt(text) {
+      const { data: session } = await client.session.create({ title: 'bench' })
+      const ended = new Promise<void>((resolve) => closed.set(session!.id, resolve))
+      await client.session.promptAsync({
+        sessionID: session!.id,
+        agent: 'code',
+        model: MODEL,
+        parts: [{ type: 'text', text }]
+      })
+      await ended
+      closed.delete(session!.id)
+    },
+    async [Symbol.asyncDispose]() {
+      leaving.abort()
+      await kilo.stop(AGENT_TIMES.stopMs)
+      await listening
+    }
+  }
+}
+
+/** `kilo run` as a process for one prompt, the way of those who shell out. */
+export async function kiloRun(
+  dir: string,
+  worktree: string,
+  providers: readonly ProviderAccess[],
+  text: string
+): Promise<void> {
+  const agentsDir = join(dir, 'run')
+  const folder = folderOf(agentsDir, projectId.create())
+  await makeFolder(folder)
+  const { kilo, ripgrep } = await findGround(
+    { kiloBin: undefined, isolation: 'process', agentsDir },
+    silentLog
+  )
+  const config = kiloConfig({
+    ...{ providers, worktree, defaultModel: DEFAULT_MODEL },
+    timeouts: MODEL_TIMEOUTS,
+    jailed: false
+  })
+  const env = kiloEnvironment({
+    ...{ config, worktree, ripgrep },
+    jailed: false,
+    own: folder.own,
+    marker: 'bench',
+    password: '',
+    modelRetriesMax: 2
+  })
+  const args = ['run', '--format', 'json', '--auto', '--title', 'bench']
+  const child = spawn(kilo.path, args, { env, cwd: worktree, stdio: 'pipe' })
+  // As an argument the prompt's quotes would be escaped; from its standard input it is taken as it is.
+  child.stdin.end(text)
+  let said = ''
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk))
+  child.stderr.on('data', (chunk: Buffer) => (said += chunk))
+  const code = await new Promise((resolve) => child.on('exit', resolve))
+  if (code !== 0) throw new Error(`kilo run ended with ${String(code)}: ${said}`)
+}
