@@ -24,7 +24,7 @@ export const isPublicAddress = (address: string) =>
 
 export interface CloneTarget {
   readonly url: string
-  /** `host:port:address`: what git connects to, whatever the name says a moment later. */
+  /** `host:port:addresses`: what git connects to, whatever the name says a moment later. */
   readonly pin: string
 }
 
@@ -40,13 +40,12 @@ export async function checkCloneUrl(
 
   const host = url.hostname.replace(/^\[|\]$/g, '')
   const addresses = await lookup(host, { all: true }).catch(() => [])
-  const [first] = addresses
-  if (!first) throw refused('The host of the URL is not known')
+  if (addresses.length === 0) throw refused('The host of the URL is not known')
   if (!addresses.every(({ address }) => isAllowed(address))) {
     throw refused('The URL leads into a private network')
   }
-  const address = first.family === 6 ? `[${first.address}]` : first.address
-  return { url: url.href, pin: `${url.hostname}:${url.port || 443}:${address}` }
+  const pinned = addresses.map(({ address, family }) => (family === 6 ? `[${address}]` : address))
+  return { url: url.href, pin: `${url.hostname}:${url.port || 443}:${pinned.join(',')}` }
 }
 
 export const refused = (why: string, cause?: unknown) =>
