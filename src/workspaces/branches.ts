@@ -1,3 +1,4 @@
+import { AppError } from '#kernel/errors.ts'
 import {
   commitIndex,
   isAncestor,
@@ -21,7 +22,7 @@ const LEFT_BY_A_CRASH: CommitOptions = {
   author: KILO
 }
 /** How long "the worktree was seen to be clean" is believed, by a caller that goes straight on. */
-const SETTLED_TRUST_MS = 2000
+const SETTLED_TRUST_MS = 1000
 
 /**
  * Makes the worktree ready for a job: what people left there is committed on main, then it stands on the job's
@@ -73,16 +74,19 @@ async function catchUp(place: Place, ref: string, tip: string, main: string): Pr
 export async function commitJob(
   place: Place,
   options: CommitOptions,
-  { sure = false } = {}
+  { afterCrash = false } = {}
 ): Promise<string | undefined> {
   await finishMove(place)
   const { ref, onJob, tip, commit: parent } = standing(place)
   if (!onJob) throw new Error('The worktree stands on no job branch')
 
-  // After a crash the index may be ahead of the branch: then only the tree tells whether anything differs.
-  const changed = (await stageAll(place)) || sure
+  // Where this broke off before, the index may be ahead of the branch: then only the tree tells what differs.
+  const ahead = afterCrash || place.memory.staging === true
+  place.memory.staging = true
+  const changed = (await stageAll(place)) || ahead
   const commit = changed ? await commitIndex(place, parent, options) : undefined
   if (commit !== undefined) await moveRef(place, ref, commit, tip)
+  place.memory.staging = false
   settle(place, commit ?? parent)
   return commit
 }
@@ -101,13 +105,12 @@ export async function returnToMain(place: Place): Promise<void> {
   place.memory.job = undefined
 }
 
-/** Takes a branch away, with all of its work that main does not have. */
+/** Takes a branch away, with all of its work that main does not have; not from under a job that works on it. */
 export async function discardJob(place: Place, branch: string): Promise<void> {
   const ref = jobRef(branch)
   await finishMove(place)
   if (readHead(place.repo) === ref) {
-    place.memory.settled = undefined
-    await returnToMain(place)
+    throw new AppError('job_not_mergeable', 'A job is working on this branch', { branch })
   }
   const tip = readRef(place.repo, ref)
   if (tip !== undefined) await place.git(['update-ref', '-d', ref, tip])
@@ -135,7 +138,7 @@ export async function rescue(
 
 async function leaveBranch(place: Place, options: CommitOptions): Promise<string | undefined> {
   const { onJob } = standing(place)
-  const commit = onJob ? await commitJob(place, options, { sure: true }) : undefined
+  const commit = onJob ? await commitJob(place, options, { afterCrash: true }) : undefined
   await returnToMain(place)
   return commit
 }

@@ -79,23 +79,16 @@ export function openLeaf(
   return { fd, stats, [Symbol.dispose]: () => closeSync(fd) }
 }
 
+const IN_THE_WAY = new Set([
+  ...['ELOOP', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY', 'EEXIST', 'ENXIO', 'EACCES', 'EPERM']
+])
+
 /** What the file system says of a path that is not ours to touch is a refusal; the rest is a failure. */
 export function asRefusal(error: unknown, path: string): unknown {
-  switch (codeOf(error)) {
-    case 'ELOOP':
-    case 'ENOTDIR':
-    case 'EISDIR':
-    case 'ENOTEMPTY':
-    case 'EEXIST':
-    case 'ENXIO':
-    case 'EACCES':
-    case 'EPERM':
-      return notAllowed(path, 'A link, or something that is not a plain file, is in the way', error)
-    case 'ENAMETOOLONG':
-      return notAllowed(path, 'A name is too long', error)
-    default:
-      return error
-  }
+  const code = codeOf(error) ?? ''
+  if (code === 'ENAMETOOLONG') return notAllowed(path, 'A name is too long', error)
+  if (!IN_THE_WAY.has(code)) return error
+  return notAllowed(path, 'A link, or something that is not a plain file, is in the way', error)
 }
 
 export const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code

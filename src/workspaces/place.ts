@@ -20,6 +20,8 @@ export interface Place {
 export interface Memory {
   /** The worktree was seen to hold exactly this commit's files, at this moment. */
   settled?: { readonly commit: string; readonly atMs: number } | undefined
+  /** A commit was begun and not ended: the index may hold more than the branch. */
+  staging?: boolean
   /** The job whose work is in the worktree, if its caller said. */
   job?: string | undefined
   /** Facts about commits that never change. */

@@ -52,8 +52,8 @@ function tryLock(path: string): boolean {
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
-    if (codeOf(error) === 'ENOENT') throw new Error('This project has no workspace')
-    throw error
+    if (codeOf(error) !== 'ENOENT') throw error
+    throw new Error('This project has no workspace', { cause: error })
   }
 }
 

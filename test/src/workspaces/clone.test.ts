@@ -110,7 +110,7 @@ async function forge(t: { teardown(work: () => unknown): void }) {
   const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')]
   const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
   execFileSync(
-    'openssl',
+    process.env['OPENSSL'] ?? 'openssl',
     [
       'req',
       '-x509',

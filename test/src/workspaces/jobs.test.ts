@@ -188,6 +188,9 @@ t.test('a conflict changes nothing on main, and names the paths', async (t) => {
 
   await ws.startJob(branch(1))
   t.equal(text('a ü'), 'agent\n', 'the session goes on where its work is')
+  const early = await refusal(ws.discardJob(branch(1)))
+  t.equal(early.code, 'job_not_mergeable', 'nobody takes it from under a job')
+  await ws.returnToMain()
   await ws.discardJob(branch(1))
   t.same(standing(), { head: 'main', dirty: '' })
   t.equal((await refusal(ws.list(branch(1)))).code, 'not_found')

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -115,7 +115,7 @@ t.test('a crash at any point', async (t) => {
 t.test("a worktree that was half-way elsewhere gets there, and is nobody's work", async (t) => {
   t.test('on its way to main', async (t) => {
     const project = await newProject(t, { a: 'a\n', b: 'b\n' })
-    const { ws, dir, write, git, standing } = project
+    const { dir, write, git, standing } = project
     const { commit } = await work(project, branch(1), { a: 'agent\n', b: 'agent\n', c: 'agent\n' })
     // HEAD is still on the branch, one file of main is there already.
     writeFileSync(join(dir, 'moving'), 'refs/heads/main')
@@ -156,6 +156,18 @@ t.test("a worktree that was half-way elsewhere gets there, and is nobody's work"
     t.same(standing(), { head: 'main', dirty: '' })
     t.equal(text('a'), 'agent\n')
   })
+})
+
+t.test('a commit that broke off is made by the next try', async (t) => {
+  const { ws, write, repo, show } = await newProject(t, { a: 'a\n' })
+  await ws.startJob(branch(1))
+  write('a', 'agent\n')
+  // The ref cannot be written: a file stands where its folder would be.
+  writeFileSync(join(repo, 'refs/heads/ai'), 'x')
+  await t.rejects(ws.commitJob(RESCUE), /git update-ref/)
+  rmSync(join(repo, 'refs/heads/ai'))
+  t.ok(await ws.commitJob(RESCUE))
+  t.equal(show(branch(1), 'a'), 'agent\n')
 })
 
 t.test('a job can start where another was never rescued', async (t) => {
