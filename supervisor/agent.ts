@@ -6,14 +6,14 @@ import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import { followEvents } from './event-stream.ts'
 import { INSIDE } from './jail.ts'
-import { authorizationOf, createClient, type KiloClient, type SessionUsage } from './kilo-client.ts'
+import { authorizationOf, createClient, type SessionUsage } from './kilo-client.ts'
 import type { ModelTimeouts, ProviderAccess } from './kilo-config.ts'
-import { modesOf } from './kilo-modes.ts'
 import { createRelativePath } from './kilo-paths.ts'
-import { within, type KiloProcess } from './kilo-process.ts'
-import { launch, unavailable, type Ground } from './launch.ts'
+import { within } from './kilo-process.ts'
+import { launch, type Ground } from './launch.ts'
 import type { AgentTimes, SupervisorMetric } from './options.ts'
 import type { ProcessState } from './process-states.ts'
+import { becomeReady } from './readiness.ts'
 import { createRedact } from './redact.ts'
 import { runTurn, type AgentTurn, type Listener } from './session.ts'
 
@@ -62,6 +62,9 @@ export interface AgentPlan {
   readonly onTurnEnd: () => void
 }
 
+const EXIT_NOTICE_MS = 500
+const TAIL_CHARS_MAX = 2000
+
 /** Starts a project's Kilo and resolves when it may be prompted; if it cannot, nothing is left running. */
 export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
   const { clock, times } = plan
@@ -80,6 +83,15 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
     ending ??= failure
     listeners.forEach((listener) => listener.gone(ending ?? failure))
   }
+  const endSilent = async () => {
+    // A process that has just died falls silent first, and its end is the better answer.
+    await within(kilo.exited, EXIT_NOTICE_MS)
+    if (kilo.state !== 'ready') return
+    plan.onMetric({ kind: 'stalled' })
+    log.warn({}, 'kilo does not answer and is killed')
+    ending ??= new JobFailure('agent_stalled', 'Kilo does not answer any more.')
+    await kilo.kill()
+  }
   const stream = () =>
     followEvents({
       url,
@@ -96,14 +108,7 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
         plan.onMetric({ kind: 'reconnected' })
         await Promise.all([...listeners].map((listener) => listener.back()))
       },
-      onDead() {
-        if (kilo.state === 'exited' || kilo.state === 'draining') return
-        plan.onMetric({ kind: 'stalled' })
-        log.warn({}, 'kilo does not answer and is killed')
-        const failure = new JobFailure('agent_stalled', 'Kilo does not answer any more.')
-        ending ??= failure
-        void kilo.kill().then(() => tellGone(failure))
-      }
+      onDead: () => void endSilent()
     })
 
   const events = stream()
@@ -122,7 +127,7 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
     const line = kilo.lastLine()
     if (!stopping && !ending) {
       plan.onMetric({ kind: 'crashed' })
-      log.warn({ how, line }, 'kilo ended unasked')
+      log.warn({ how, tail: kilo.tail().slice(-TAIL_CHARS_MAX) }, 'kilo ended unasked')
     }
     tellGone(
       stopping
@@ -218,36 +223,4 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
       throw ending ?? new JobFailure('agent_stalled', `Kilo did not answer: ${words}`)
     }
   }
-}
-
-/** Ready is more than listening: it answers us and nobody else, took its whole configuration, and we hear it. */
-async function becomeReady(
-  kilo: KiloProcess,
-  client: KiloClient,
-  heard: Promise<void>,
-  startMs: number
-) {
-  // The list of agents is what makes Kilo open the project, which the first turn would pay for.
-  const answers = Promise.all([
-    client.version(),
-    client.isGuarded(),
-    client.warnings(),
-    client.agents(),
-    heard
-  ]).catch(async (error: Error) => {
-    const how = await within(kilo.exited, 500)
-    const line = kilo.lastLine()
-    throw unavailable(
-      `Kilo ${how ?? `did not answer (${error.message})`} while it started${line ? `; its last words: ${line}` : '.'}`
-    )
-  })
-  const ready = await within(answers, startMs)
-  if (!ready) throw unavailable(`Kilo was not ready within ${startMs / 1000} s.`)
-
-  const [version, isGuarded, warnings, agents] = ready
-  if (!isGuarded) throw unavailable('Kilo answers without its password.')
-  if (warnings.length > 0) {
-    throw unavailable(`Kilo did not take its configuration: ${warnings.join('; ')}`)
-  }
-  return { version, modes: modesOf(agents) }
 }

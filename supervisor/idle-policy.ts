@@ -11,9 +11,9 @@ export function decideIdle(facts: IdleFacts, idleStopMs: number): 'keep' | 'stop
 }
 
 /** Somebody was just given this agent and has not prompted it yet: not the one to make room with. */
-export const HANDED_OUT_MS = 10_000
+const HANDED_OUT_MS = 10_000
 
-export interface RoomFacts extends IdleFacts {
+interface RoomFacts extends IdleFacts {
   /** Since when somebody holds it without a turn; undefined once a turn has ended. */
   readonly handedOutAt: Date | undefined
 }

@@ -111,5 +111,4 @@ const lastLine = (text: string | undefined) =>
   text
     ?.trim()
     .split('\n')
-    .filter((line) => line.startsWith('bwrap:'))
-    .at(-1)
+    .findLast((line) => line.startsWith('bwrap:'))

@@ -31,6 +31,8 @@ export interface KiloProcess {
   /** The whole tree is gone when this resolves. */
   kill(): Promise<void>
   lastLine(): string | undefined
+  /** The end of all that it wrote. */
+  tail(): string
 }
 
 const LISTENING = /listening on https?:\/\//
@@ -110,7 +112,8 @@ export async function spawnKilo(
     becomeReady: () => become('ready'),
     stop: (graceMs) => (stopping ??= end(graceMs)),
     kill,
-    lastLine: output.lastLine
+    lastLine: output.lastLine,
+    tail: output.tail
   }
 }
 

@@ -56,6 +56,6 @@ export async function startTicks(pid: number): Promise<string | undefined> {
 /** The first child of a process, or undefined. */
 export async function firstChild(pid: number): Promise<number | undefined> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  const [first] = children.split(' ').filter(Boolean)
+  const first = children.split(' ').find(Boolean)
   return first === undefined ? undefined : Number(first)
 }

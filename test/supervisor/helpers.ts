@@ -15,7 +15,7 @@ import {
 } from '#supervisor'
 
 interface Teardown {
-  teardown(end: () => Promise<unknown>): void
+  teardown(end: () => PromiseLike<unknown>): void
 }
 
 export const MODEL = 'openai-compatible/scripted'
@@ -24,7 +24,9 @@ export const API_KEY = 'sk-real-provider-key-0123456789'
 /** A supervisor with a scripted model behind it, in a folder of its own; all gone after the test. */
 export async function openStage(t: Teardown, overrides: Partial<SupervisorOptions> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'kilowatt-supervisor-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
   const model = await startScriptedModel({ apiKey: API_KEY })
+  t.teardown(() => model[Symbol.asyncDispose]())
   const metrics: SupervisorMetric[] = []
   const models = [{ id: 'scripted', contextTokens: 200_000, outputTokens: 8192 }]
   const supervisor = await openSupervisor({
@@ -41,11 +43,7 @@ export async function openStage(t: Teardown, overrides: Partial<SupervisorOption
     onMetric: (metric) => metrics.push(metric),
     ...overrides
   })
-  t.teardown(async () => {
-    await supervisor[Symbol.asyncDispose]()
-    await model[Symbol.asyncDispose]()
-    await rm(folder, { recursive: true, force: true })
-  })
+  t.teardown(() => supervisor[Symbol.asyncDispose]())
 
   const project = async (name = 'worktree') => {
     const worktree = join(folder, name)

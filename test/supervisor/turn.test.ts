@@ -150,15 +150,6 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     )
   })
 
-  await t.test('the file that is looked at is told to the model', async (t) => {
-    // The scripted model echoes nothing, so Kilo's own record is what is looked at.
-    const { outcome } = await play(agent, {
-      text: script({ say: 'a' }),
-      currentFilePath: 'src/new.ts'
-    })
-    t.same(outcome, { kind: 'completed' })
-  })
-
   await t.test('a model that fails says so in the provider’s own words', async (t) => {
     const fails = (status: number, message: string) =>
       play(agent, { text: script({ fail: status, message }) }).then(({ outcome }) => outcome)

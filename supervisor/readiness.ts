@@ -1,0 +1,41 @@
+import type { KiloClient } from './kilo-client.ts'
+import { modesOf } from './kilo-modes.ts'
+import { within, type KiloProcess } from './kilo-process.ts'
+import { unavailable } from './launch.ts'
+
+export interface Ready {
+  readonly version: string
+  readonly modes: readonly string[]
+}
+
+/** Ready is more than listening: it answers us and nobody else, took its whole configuration, and we hear it. */
+export async function becomeReady(
+  kilo: KiloProcess,
+  client: KiloClient,
+  heard: Promise<void>,
+  startMs: number
+): Promise<Ready> {
+  // The list of agents is what makes Kilo open the project, which the first turn would pay for.
+  const answers = Promise.all([
+    client.version(),
+    client.isGuarded(),
+    client.warnings(),
+    client.agents(),
+    heard
+  ]).catch(async (error: Error) => {
+    const how = await within(kilo.exited, 500)
+    const line = kilo.lastLine()
+    throw unavailable(
+      `Kilo ${how ?? `did not answer (${error.message})`} while it started${line ? `; its last words: ${line}` : '.'}`
+    )
+  })
+  const ready = await within(answers, startMs)
+  if (!ready) throw unavailable(`Kilo was not ready within ${startMs / 1000} s.`)
+
+  const [version, isGuarded, warnings, agents] = ready
+  if (!isGuarded) throw unavailable('Kilo answers without its password.')
+  if (warnings.length > 0) {
+    throw unavailable(`Kilo did not take its configuration: ${warnings.join('; ')}`)
+  }
+  return { version, modes: modesOf(agents) }
+}

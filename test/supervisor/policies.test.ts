@@ -1,0 +1,119 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { follow, isTerminal } from '#kernel/transitions.ts'
+import t from 'tap'
+import { cutJson, cutText } from '../../supervisor/cut.ts'
+import { chooseToStop, decideIdle } from '../../supervisor/idle-policy.ts'
+import { editRule, kiloConfig } from '../../supervisor/kilo-config.ts'
+import { modesOf } from '../../supervisor/kilo-modes.ts'
+import { decideNetwork } from '../../supervisor/network-wait.ts'
+import { PROCESS_STATES } from '../../supervisor/process-states.ts'
+import { createRedact } from '../../supervisor/redact.ts'
+
+const now = new Date('2026-01-01T12:00:00Z')
+const ago = (ms: number) => new Date(now.getTime() - ms)
+
+t.test('when a quiet agent is stopped', async (t) => {
+  for (const [says, lastUsedAt, busy, expected] of [
+    ['used a moment ago', ago(1_000), false, 'keep'],
+    ['quiet for a minute', ago(60_000), false, 'stop'],
+    ['quiet, but in the middle of a turn', ago(600_000), true, 'keep']
+  ] as const) {
+    t.equal(decideIdle({ now, lastUsedAt, busy }, 60_000), expected, says)
+  }
+})
+
+t.test('which agent makes room', async (t) => {
+  const agent = (name: string, ms: number, busy = false, handedOutAt?: Date) => ({
+    name,
+    now,
+    lastUsedAt: ago(ms),
+    busy,
+    handedOutAt
+  })
+  t.equal(chooseToStop([agent('a', 5), agent('b', 9), agent('c', 7)])?.name, 'b')
+  t.equal(chooseToStop([agent('a', 5), agent('b', 9, true)])?.name, 'a')
+  t.equal(chooseToStop([agent('a', 5, false, ago(5))]), undefined, 'handed out just now')
+  t.equal(chooseToStop([agent('a', 60_000, false, ago(60_000))])?.name, 'a', 'and forgotten')
+  t.equal(chooseToStop([]), undefined)
+})
+
+t.test('a process is born once and dies once', async (t) => {
+  t.ok(isTerminal(PROCESS_STATES, 'exited'))
+  t.equal(follow(PROCESS_STATES, 'ready', 'draining'), 'draining')
+  t.throws(() => follow(PROCESS_STATES, 'exited', 'starting'))
+  t.throws(() => follow(PROCESS_STATES, 'draining', 'ready'))
+})
+
+t.test('a provider that is lost is tried again a few times, if it is there', async (t) => {
+  t.equal(decideNetwork(0, true), 'retry')
+  t.equal(decideNetwork(2, true), 'retry')
+  t.equal(decideNetwork(3, true), 'give-up')
+  t.equal(decideNetwork(0, false), 'give-up')
+})
+
+t.test('the modes are those that a person can choose', async (t) => {
+  const agents = [
+    { name: 'ask', mode: 'primary' },
+    { name: 'code', mode: 'primary' },
+    { name: 'title', mode: 'primary', hidden: true },
+    { name: 'general', mode: 'subagent' },
+    { name: 'poet', mode: 'all' }
+  ]
+  t.same(modesOf(agents), ['code', 'ask', 'poet'])
+})
+
+t.test('texts are cut at whole characters', async (t) => {
+  t.equal(cutText('short', 5), 'short')
+  t.equal(cutText('äöü', 5), 'äö')
+  t.equal(cutText('a\u{1f44b}', 4), 'a')
+  t.same(cutJson({ a: 1 }, 100), { a: 1 })
+  const cut = cutJson({ path: 'a.ts', content: 'x'.repeat(1000) }, 400) as Record<string, string>
+  t.equal(cut['path'], 'a.ts')
+  t.ok(JSON.stringify(cut).length <= 400)
+  t.ok(JSON.stringify(cutJson(Array(5000).fill('xyz'), 400)).length <= 400)
+})
+
+t.test('secrets are taken out', async (t) => {
+  const redact = createRedact(['hunter22', undefined])
+  t.equal(redact('it is hunter22!'), 'it is [redacted]!')
+  t.equal(redact(`Basic ${btoa('hunter22')}`), 'Basic [redacted]')
+  t.equal(redact('bad key sk-ant-api03-abcdef, sorry'), 'bad key [redacted], sorry')
+  t.equal(redact('a risk-free keyboard'), 'a risk-free keyboard')
+})
+
+t.test(
+  'edits are confined by rule where Kilo would take a larger repository for the project',
+  async (t) => {
+    const folder = t.testdir({ outer: { data: { worktree: {} } } })
+    const worktree = join(folder, 'outer/data/worktree')
+    await mkdir(join(folder, 'outer/.git'))
+    t.same(editRule(worktree), { '*': 'deny', 'data/worktree/*': 'allow' })
+    await mkdir(join(worktree, '.git'))
+    t.equal(editRule(worktree), 'allow')
+  }
+)
+
+t.test('the configuration names our providers and nobody else’s', async (t) => {
+  const models = [{ id: 'm', contextTokens: 10, outputTokens: 5 }]
+  const facts = {
+    providers: [
+      { id: 'anthropic' as const, baseUrl: 'https://gateway.test/', apiKey: 'k', models }
+    ],
+    defaultModel: 'anthropic/m',
+    timeouts: { headerMs: 1, chunkMs: 2 },
+    worktree: '/work'
+  }
+  t.match(kiloConfig({ ...facts, jailed: true }), {
+    snapshot: false,
+    enabled_providers: ['anthropic'],
+    small_model: 'anthropic/m',
+    permission: { bash: 'allow', edit: 'allow', external_directory: 'deny', webfetch: 'deny' },
+    provider: {
+      anthropic: {
+        options: { baseURL: 'https://gateway.test/v1', headerTimeout: 1, chunkTimeout: 2 }
+      }
+    }
+  })
+  t.match(kiloConfig({ ...facts, jailed: false }), { permission: { bash: 'ask' } })
+})
