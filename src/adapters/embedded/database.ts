@@ -7,6 +7,8 @@ import { migrate, type Schema } from '#db'
 export async function openPglite(where: { dataDir: string } | { dump: Blob }): Promise<Db> {
   const pglite = await PGlite.create({
     ...('dump' in where ? { loadDataDir: where.dump } : { dataDir: where.dataDir }),
+    // A start after a crash arms this timer, and it would keep the process alive when the database is closed.
+    startParams: [...PGlite.defaultStartParams, '-c', 'log_startup_progress_interval=0'],
     // As with `pg`: bigints travel as text, so that none is rounded on the way.
     parsers: { [types.INT8]: (value: string) => value }
   })

@@ -149,7 +149,11 @@ function personOf(app: FastifyInstance, id: string, key: string): Person {
       ask(app, method, url, body, { authorization: `Bearer ${key}`, ...headers }),
     async project(files = {}) {
       const list = Object.entries(files).map(([path, content]) => ({ path, content }))
-      const { body } = await person.call('POST', '/projects', { name: 'test', files: list })
+      const { status, text, body } = await person.call('POST', '/projects', {
+        name: 'test',
+        files: list
+      })
+      if (status !== 201) throw new Error(`no project: ${text}`)
       return body.id
     }
   }
