@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
 import { createAccounts, loadOrCreateAdminKey } from '#accounts'
@@ -104,7 +105,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   opening.defer(() => app.close())
   // Streams and sockets end first, then the server closes, and only then the work behind it.
   opening.defer(() => closing.abort())
-  const url = await app.listen({ host: config.host, port: config.port })
+  const url = await listen(app, config)
 
   const opened = opening.move()
   return {
@@ -113,6 +114,16 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
     adminKeyPath: admin.path,
     isolation: supervisor.isolation,
     [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
+
+async function listen(app: FastifyInstance, { host, port }: Config): Promise<string> {
+  try {
+    return await app.listen({ host, port })
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const why = code === 'EADDRINUSE' ? 'somebody listens there already' : message
+    throw new Error(`HOST ${host}, PORT ${port} cannot be listened on: ${why}`, { cause })
   }
 }
 

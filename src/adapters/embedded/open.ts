@@ -17,7 +17,9 @@ export async function openEmbedded(options: {
 }): Promise<Backbone> {
   await using opening = new AsyncDisposableStack()
 
-  await mkdir(options.dataDir, { recursive: true })
+  await mkdir(options.dataDir, { recursive: true }).catch((err: Error) => {
+    throw new Error(`DATA_DIR ${options.dataDir} cannot be written: ${err.message}`, { cause: err })
+  })
   opening.use(await lockDataDir(options.dataDir))
   const db = await openEmbeddedDatabase(join(options.dataDir, 'db'))
   opening.defer(() => db.destroy())
