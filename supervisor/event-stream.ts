@@ -75,7 +75,7 @@ export function followEvents(options: EventStreamOptions): EventStream {
     }
   }
 
-  void follow().finally(() => dispatcher.destroy())
+  void follow().finally(() => void dispatcher.destroy())
   // Nobody may be waiting any more when a start is given up.
   opened.promise.catch(() => {})
   return { opened: opened.promise, [Symbol.dispose]: () => gone.abort() }

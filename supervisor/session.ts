@@ -65,7 +65,10 @@ export async function* runTurn(
   turn: AgentTurn,
   signal: AbortSignal
 ): AsyncGenerator<AgentEvent> {
-  if (signal.aborted) return yield INTERRUPTED
+  if (signal.aborted) {
+    yield INTERRUPTED
+    return
+  }
 
   const { client, times } = host
   const rootSessionId = turn.agentSessionId
@@ -132,6 +135,7 @@ export async function* runTurn(
     give(INTERRUPTED)
   }
   const cancel = () => (cancelling ??= stop())
+  const onAbort = () => void cancel()
 
   const answerNetwork = async (id: string) => {
     const reachable = await isReachable(host.providers, providerId)
@@ -204,13 +208,13 @@ export async function* runTurn(
       else settle(finishing ?? failure)
     }
   })
-  signal.addEventListener('abort', cancel)
+  signal.addEventListener('abort', onAbort)
   try {
     void say().catch(refused)
     yield* mailbox
   } finally {
     if (!finished) await cancel()
-    signal.removeEventListener('abort', cancel)
+    signal.removeEventListener('abort', onAbort)
     clearTimeout(openTimer)
     unlisten()
     // What Kilo still waits for stays in its lists after a stop.
