@@ -16,7 +16,10 @@ export async function publishDocuments(app: App, version: string): Promise<void>
       },
       security: [{ key: [] }]
     },
-    transform: ({ schema, url }) => ({ schema, url: url.replace('*', ':path') })
+    transform: ({ schema, url }) => ({
+      schema: nameTheRest(schema),
+      url: url.replace('*', ':path')
+    })
   })
   await app.register(swaggerUi, { routePrefix: '/docs' })
 
@@ -25,4 +28,13 @@ export async function publishDocuments(app: App, version: string): Promise<void>
     { config: { watched: true, rateLimit: false }, schema: { hide: true } },
     async () => app.swagger() as never
   )
+}
+
+/** The rest of an address is `*` to the router; people and generated clients want a name. */
+function nameTheRest<T>(schema: T): T {
+  const { params } = schema as { params?: { properties?: Record<string, unknown> } }
+  if (!params?.properties?.['*']) return schema
+  const { '*': path, ...others } = params.properties
+  const properties = { ...others, path }
+  return { ...schema, params: { ...params, properties, required: Object.keys(properties) } }
 }

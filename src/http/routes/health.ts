@@ -17,6 +17,10 @@ export const Health = Type.Object(
 export type Health = Static<typeof Health>
 
 const Ok = Type.Object({ status: Type.Literal('ok') }, { description: 'Yes' })
+const Numbers = {
+  description: 'The numbers, as text',
+  content: { 'text/plain': { schema: Type.String() } }
+}
 const watched = { watched: true, rateLimit: false } as const
 const open = { tags: ['health'], security: [] }
 
@@ -55,7 +59,10 @@ export function healthRoutes(app: App, deps: AppDeps): void {
 
   app.get(
     '/metrics',
-    { config: watched, schema: { ...open, summary: 'Numbers for Prometheus' } },
+    {
+      config: watched,
+      schema: { ...open, summary: 'Numbers for Prometheus', response: { 200: Numbers } }
+    },
     async (_request, reply) => {
       void reply.type(deps.metrics.contentType)
       return deps.metrics.metrics()
