@@ -49,7 +49,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   const ledger = createLedger()
   const events = createEventLog(db, bus)
   const feed = createFeed(db, bus)
-  const workspaces = createWorkspaces({ projectsDir: config.projectsDir, clock, log })
+  const workspaces = opening.use(createWorkspaces({ projectsDir: config.projectsDir, clock, log }))
   const supervisor = opening.use(
     await openSupervisor({
       kiloBin: config.kiloBin,

@@ -9,7 +9,8 @@ import type { JobRun } from './job-run.ts'
 
 type ToolUpdated = Extract<AgentEvent, { type: 'tool.updated' }>
 
-function toolFrame({ callId, tool, status, title, input, output }: ToolUpdated): Draft {
+function toolFrame(event: ToolUpdated): Draft {
+  const { callId, tool, status, title, input, output, truncated } = event
   return {
     type: 'job:tool',
     data: {
@@ -18,7 +19,8 @@ function toolFrame({ callId, tool, status, title, input, output }: ToolUpdated):
       status,
       title,
       ...(input === undefined ? {} : { input }),
-      ...(output === undefined ? {} : { output })
+      ...(output === undefined ? {} : { output }),
+      ...(truncated ? { truncated } : {})
     }
   }
 }

@@ -1,5 +1,5 @@
 import { AppError } from '#kernel/errors.ts'
-import type { Draft, MergeState } from '#kernel/frames.ts'
+import type { MergeState } from '#kernel/frames.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { least, toCredits } from '#kernel/money.ts'
 import type { FileWatch } from './file-watch.ts'
@@ -16,7 +16,7 @@ export type Kept = Pick<JobResult, 'branch' | 'base' | 'commit' | 'merge'>
 /** One commit of what the agent left, then into main, or held for review; the worktree is main's again. */
 export async function keepWork(run: JobRun, files: FileWatch): Promise<Kept> {
   const commit = await commitWork(run, files, run.job.text)
-  const merge = commit === null ? 'none' : await bringHome(run)
+  const merge = commit === null ? 'none' : await bringHomeAndTell(run, commit)
   await run.workspace.returnToMain()
   return { branch: run.branch, base: run.base ?? null, commit, merge }
 }
@@ -49,6 +49,7 @@ async function rescue(run: JobRun, files: FileWatch, failure: JobFailure) {
   const subject = `Unfinished (${failure.code}): ${run.job.text}`
   const commit = run.base === undefined ? null : await commitWork(run, files, subject)
   await run.workspace.returnToMain()
+  if (commit !== null) await tellDiff(run, commit)
   return commit
 }
 
@@ -75,15 +76,18 @@ async function commitWork(run: JobRun, files: FileWatch, text: string): Promise<
     },
     author: AGENT
   })
-  if (commit === null) return null
-
   // People may have saved meanwhile: their commits lie below the job's own, and are not its work.
-  run.base = await workspace.baseOf(commit)
-  run.writer.write(await diffFrame(run, run.base, commit))
+  if (commit !== null) run.base = await workspace.baseOf(commit)
   return commit
 }
 
-async function diffFrame({ workspace }: JobRun, base: string, head: string): Promise<Draft> {
+async function bringHomeAndTell(run: JobRun, commit: string): Promise<MergeState> {
+  const [merge] = await Promise.all([bringHome(run), tellDiff(run, commit)])
+  return merge
+}
+
+async function tellDiff({ workspace, writer, base }: JobRun, head: string): Promise<void> {
+  if (base === undefined) return
   const { files, truncated } = await workspace.diff(base, head)
   const summary = files.map(({ path, status, additions, deletions }) => ({
     path,
@@ -93,7 +97,7 @@ async function diffFrame({ workspace }: JobRun, base: string, head: string): Pro
   }))
   const patch = files.map((file) => file.patch).join('')
   const whole = truncated ? { truncated: true as const } : { patch }
-  return { type: 'job:diff', data: { base, head, files: summary, ...whole } }
+  writer.write({ type: 'job:diff', data: { base, head, files: summary, ...whole } })
 }
 
 async function bringHome({ job, branch, workspace }: JobRun): Promise<MergeState> {

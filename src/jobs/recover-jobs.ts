@@ -1,11 +1,12 @@
 import { JobFailure } from '#kernel/job-failures.ts'
 import { ZERO } from '#kernel/money.ts'
 import type { Lease } from '#ports/lock.ts'
+import type { Workspace } from '#workspaces'
 import { finishJob } from './finish-job.ts'
 import type { JobDeps } from './job-deps.ts'
 import { branchOf } from './job-run.ts'
 import { readActiveJob } from './job-read-store.ts'
-import { updateJobToken } from './job-store.ts'
+import { updateJobToken, type JobRow } from './job-store.ts'
 import { AGENT } from './keep-work.ts'
 
 const NOTHING = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0, costUsd: 0 }
@@ -22,25 +23,29 @@ export async function recoverProject(deps: JobDeps, lease: Lease): Promise<void>
   deps.log.warn({ projectId: job.project_id, jobId: job.id }, 'job left behind')
   await updateJobToken(deps.db, job.id, lease.token)
   await deps.supervisor.stop(job.project_id)
-  const commit = await deps.workspaces
-    .open(job.project_id)
-    .rescue(branchOf(job), {
-      subject: `Unfinished (interrupted): ${job.text.trim().split('\n', 1)[0]!.slice(0, 50)}`,
-      trailers: { 'Job-Id': job.id, 'Session-Id': job.session_id, Model: job.model, Credits: '0' },
-      author: AGENT
-    })
-    .catch((err: unknown) => {
-      deps.log.error({ err, jobId: job.id }, 'work could not be rescued')
-      return null
-    })
+  const workspace = deps.workspaces.open(job.project_id)
+  const commit = await rescueWork(deps, workspace, job)
   const failure = new JobFailure('interrupted', 'the server stopped in the middle of the job')
   await finishJob(deps, { ...job }, lease.token, {
     branch: job.branch,
-    base: job.base,
-    commit: commit ?? job.commit,
+    base: commit === null ? job.base : await workspace.baseOf(commit),
+    commit,
     merge: 'none',
     cost: ZERO,
     usage: NOTHING,
     failure: { code: failure.code, message: failure.message }
   })
+}
+
+async function rescueWork(deps: JobDeps, workspace: Workspace, job: JobRow) {
+  try {
+    return await workspace.rescue(branchOf(job), {
+      subject: `Unfinished (interrupted): ${job.text.trim().split('\n', 1)[0]!.slice(0, 50)}`,
+      trailers: { 'Job-Id': job.id, 'Session-Id': job.session_id, Model: job.model, Credits: '0' },
+      author: AGENT
+    })
+  } catch (err) {
+    deps.log.error({ err, jobId: job.id }, 'work could not be rescued')
+    return null
+  }
 }

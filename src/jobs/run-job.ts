@@ -52,9 +52,8 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
     onExpired: async (prompt) => refuseForSilence(run, await found.promise, prompt)
   })
 
-  const [agent] = await both(findAgent(run), openBranch(run))
+  const [{ agent, agentSessionId }] = await both(findConversation(run), openBranch(run))
   found.resolve(agent)
-  const agentSessionId = await findConversation(run, agent)
   await begin(run, agentSessionId)
 
   let outcome: TurnOutcome | undefined
@@ -73,21 +72,22 @@ async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
   return Promise.all([a, b])
 }
 
-const findAgent = ({ deps, job, workspace, signal }: JobRun) =>
-  deps.supervisor.agent(job.project_id, workspace.worktree, signal)
-
 /** Held work is gone on with; after anything else the conversation's branch starts from main again. */
 async function openBranch(run: JobRun): Promise<void> {
-  const { base } = await run.workspace.startJob(run.branch, run.job.id)
+  const afresh = !(await readIsContinued(run.deps.db, run.job))
+  const { base } = await run.workspace.startJob(run.branch, { job: run.job.id, afresh })
   run.base = base
 }
 
-/** The agent's own conversation that belongs to this session, or a new one. */
-async function findConversation({ deps, job }: JobRun, agent: Agent): Promise<string> {
-  const session = await readSession(deps.db, job.session_id)
+/** The project's agent, and its own conversation that belongs to this session, or a new one. */
+async function findConversation({ deps, job, workspace, signal }: JobRun) {
+  const [agent, session] = await Promise.all([
+    deps.supervisor.agent(job.project_id, workspace.worktree, signal),
+    readSession(deps.db, job.session_id)
+  ])
   const known = session?.agent_session_id
-  if (known && (await agent.hasSession(known))) return known
-  return agent.openSession(session?.title ?? job.text)
+  if (known && (await agent.hasSession(known))) return { agent, agentSessionId: known }
+  return { agent, agentSessionId: await agent.openSession(session?.title ?? job.text) }
 }
 
 /** Writes down that the prompt is about to be sent, so that nobody sends it a second time. */

@@ -24,6 +24,13 @@ const LEFT_BY_A_CRASH: CommitOptions = {
 /** How long "the worktree was seen to be clean" is believed, by a caller that goes straight on. */
 const SETTLED_TRUST_MS = 1000
 
+export interface StartOptions {
+  /** Whom `changedByJob` names while the job's work is not committed yet. */
+  readonly job?: string
+  /** Leaves what is on the branch and not on main behind, instead of going on with it. */
+  readonly afresh?: boolean
+}
+
 /**
  * Makes the worktree ready for a job: what people left there is committed on main, then it stands on the job's
  * branch. Answers the commit that the branch starts at. A new branch gets its ref with its first commit; until then
@@ -32,7 +39,7 @@ const SETTLED_TRUST_MS = 1000
 export async function startJob(
   place: Place,
   branch: string,
-  job?: string
+  { job, afresh = false }: StartOptions = {}
 ): Promise<{ base: string }> {
   const ref = jobRef(branch)
   await finishMove(place)
@@ -41,7 +48,8 @@ export async function startJob(
 
   const main = mainOf(place)
   const tip = readRef(place.repo, ref)
-  const base = tip === undefined ? main : await catchUp(place, ref, tip, main)
+  const begin = afresh ? leaveBehind : catchUp
+  const base = tip === undefined || tip === main ? main : await begin(place, ref, tip, main)
   if (base === main) writeHead(place.repo, ref)
   else await moveTo(place, ref, { clean: false })
 
@@ -50,9 +58,15 @@ export async function startJob(
   return { base }
 }
 
+/** The branch is where main is again. What it had is in nobody's way, and still there under its commit's id. */
+async function leaveBehind(place: Place, ref: string, tip: string, main: string): Promise<string> {
+  await moveRef(place, ref, main, tip)
+  return main
+}
+
 /** Brings a session's earlier branch up to main, unless its held work conflicts with it. */
 async function catchUp(place: Place, ref: string, tip: string, main: string): Promise<string> {
-  if (tip === main || (await isAncestor(place, main, tip))) return tip
+  if (await isAncestor(place, main, tip)) return tip
   if (await isAncestor(place, tip, main)) {
     await moveRef(place, ref, main, tip)
     return main

@@ -1,16 +1,9 @@
 import { rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { GitPluginError, simpleGit } from 'simple-git'
-import { gitEnvironment, SAFE_CONFIG, UNSAFE_WORDS } from './git-safety.ts'
-
-export interface GitAnswer {
-  readonly code: number
-  readonly out: string
-  readonly err: string
-  /** Whether `out` was cut at `bytesMax`. */
-  readonly cut: boolean
-}
+import type { RunGit } from './git-host.ts'
+import type { GitAnswer } from './git-process.ts'
+import { gitEnvironment, SAFE_CONFIG } from './git-safety.ts'
 
 export interface GitOptions {
   /** Exit codes that are answers; any other is an Error with git's own message. Only 0 unless said. */
@@ -35,11 +28,11 @@ export interface GitFolders {
 }
 
 /** Runs git so that nothing but git runs: our git directory, our environment, no hook, filter, pager or prompt. */
-export function createGit({ repo, worktree }: GitFolders): Git {
+export function createGit({ repo, worktree }: GitFolders, run: RunGit): Git {
   const place = [`--git-dir=${repo}`, `--work-tree=${worktree}`]
   return (args, options = {}) =>
     pastStaleLocks(repo, async () => {
-      const answer = await spawnGit(worktree, [...place, ...args], options)
+      const answer = await runSafely(run, worktree, [...place, ...args], options)
       const expected = (options.codes ?? [0]).includes(answer.code) && !LOCKED.test(answer.err)
       if (expected || answer.cut) return answer
       const said = answer.err.trim() || answer.out.trim() || `exit code ${answer.code}`
@@ -48,8 +41,9 @@ export function createGit({ repo, worktree }: GitFolders): Git {
 }
 
 /** Makes an empty bare repository that has nothing of this machine's templates. */
-export async function initRepository(repo: string, cwd: string): Promise<void> {
-  const { code, err } = await spawnGit(
+export async function initRepository(run: RunGit, repo: string, cwd: string): Promise<void> {
+  const { code, err } = await runSafely(
+    run,
     cwd,
     ['init', '--bare', '--template=', '--initial-branch=main', '--', repo],
     {}
@@ -75,54 +69,19 @@ async function pastStaleLocks(repo: string, run: () => Promise<GitAnswer>): Prom
   }
 }
 
-async function spawnGit(cwd: string, args: string[], options: GitOptions): Promise<GitAnswer> {
-  const enough = new AbortController()
-  const kept = options.bytesMax === undefined ? undefined : keeper(options.bytesMax, enough)
-  const late = AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS)
-  const abort = AbortSignal.any([enough.signal, late, ...(options.signal ? [options.signal] : [])])
-  let code = 0
-  let err = ''
-
-  const git = simpleGit({
-    baseDir: cwd,
-    abort,
-    config: [...SAFE_CONFIG, ...(options.config ?? [])],
-    unsafe: UNSAFE_WORDS,
-    completion: { onClose: true, onExit: false },
-    // The exit code is told here and nowhere else; answering undefined keeps simple-git from judging it.
-    errors: (error, result) => {
-      code = result.exitCode
-      err = Buffer.concat(result.stdErr).toString()
-      return error instanceof GitPluginError ? error : undefined
-    }
-  })
-  git.env(gitEnvironment(options.env))
-  git.outputHandler((_command, stdout) => {
-    if (kept) stdout.on('data', kept.take)
-    // simple-git waits 50 ms more for a command that said nothing; an empty piece counts as having said something.
-    stdout.once('end', () => stdout.emit('data', Buffer.alloc(0)))
-  })
-
-  try {
-    const out = await git.raw(args)
-    if (!kept || !enough.signal.aborted) return { out, code, err, cut: false }
-  } catch (error) {
-    if (late.aborted) throw new Error('git took too long', { cause: error })
-    if (!kept || !enough.signal.aborted) throw error
+function runSafely(
+  run: RunGit,
+  cwd: string,
+  args: readonly string[],
+  { env, config = [], bytesMax, timeoutMs = TIMEOUT_MS, signal }: GitOptions
+): Promise<GitAnswer> {
+  const command = {
+    cwd,
+    args,
+    env: gitEnvironment(env),
+    config: [...SAFE_CONFIG, ...config],
+    timeoutMs,
+    ...(bytesMax === undefined ? {} : { bytesMax })
   }
-  return { out: kept.text(), code, err, cut: true }
-}
-
-/** Keeps the first `bytesMax` bytes, and stops git once there are more. */
-function keeper(bytesMax: number, enough: AbortController) {
-  const pieces: Buffer[] = []
-  let bytes = 0
-  return {
-    take(piece: Buffer): void {
-      if (bytes <= bytesMax) pieces.push(piece)
-      bytes += piece.length
-      if (bytes > bytesMax) enough.abort()
-    },
-    text: () => Buffer.concat(pieces).subarray(0, bytesMax).toString()
-  }
+  return run(command, signal)
 }

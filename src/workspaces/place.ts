@@ -1,5 +1,6 @@
 import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
+import type { RunGit } from './git-host.ts'
 import type { Git } from './git.ts'
 import { isJobRef, MAIN, readHead, readRef } from './refs.ts'
 
@@ -12,6 +13,8 @@ export interface Place {
   /** While this file is there, the worktree is on its way to the ref that it names. */
   readonly moving: string
   readonly git: Git
+  /** Git without a place, for the repository that is not there yet. */
+  readonly run: RunGit
   readonly log: Log
   readonly clock: Clock
   readonly memory: Memory

@@ -1,6 +1,13 @@
 import { join } from 'node:path'
 import { AppError } from '#kernel/errors.ts'
-import { commitJob, discardJob, rescue, returnToMain, startJob } from './branches.ts'
+import {
+  commitJob,
+  discardJob,
+  rescue,
+  returnToMain,
+  startJob,
+  type StartOptions
+} from './branches.ts'
 import { parentOf, type CommitOptions } from './commits.ts'
 import { diffOf, rawDiffOf, type Diff } from './diffs.ts'
 import { readFile } from './files.ts'
@@ -37,8 +44,7 @@ export interface Workspace {
   save(path: string, content: Buffer, options: SaveOptions): Promise<Saved>
   remove(path: string, options: RemoveOptions): Promise<{ path: string; commit: string }>
 
-  /** `job`, if given, is who `changedByJob` names while its work is not committed yet. */
-  startJob(branch: string, job?: string): Promise<{ base: string }>
+  startJob(branch: string, options?: StartOptions): Promise<{ base: string }>
   changes(): Promise<Change[]>
   /** Null when nothing changed. */
   commitJob(options: CommitOptions): Promise<string | null>
@@ -77,7 +83,7 @@ export function createWorkspace(place: Place, lockPath: string): Workspace {
     save: (path, content, options) => turn(() => saveFile(place, path, content, options)),
     remove: (path, options) => turn(() => removeFile(place, path, options)),
 
-    startJob: (branch, job) => turn(() => startJob(place, branch, job)),
+    startJob: (branch, options) => turn(() => startJob(place, branch, options)),
     changes: () => turn(() => changesOf(place)),
     commitJob: (options) => turn(async () => (await commitJob(place, options)) ?? null),
     baseOf: async (commit) => parentOf(place, await resolve(place, commit)),

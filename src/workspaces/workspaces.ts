@@ -10,6 +10,7 @@ import { cloneToMain, dropSubmodules, type CloneRules, type GitSource } from './
 import { moveRef, treeOf, writeCommit, type Author } from './commits.ts'
 import { placeFile, prepareFile, tooLarge } from './files.ts'
 import { ATTRIBUTES } from './git-safety.ts'
+import { createGitHost, type RunGit } from './git-host.ts'
 import { createGit, initRepository } from './git.ts'
 import type { Place } from './place.ts'
 import { MAIN, readRef } from './refs.ts'
@@ -31,7 +32,7 @@ export interface WorkspaceSource {
   readonly git?: GitSource | undefined
 }
 
-export interface Workspaces {
+export interface Workspaces extends Disposable {
   /** Makes the project's repository and worktree, with a first commit on main. All of it, or nothing. */
   create(id: ProjectId, source: WorkspaceSource, author: Author): Promise<{ head: string }>
   /** The same object for the same project. */
@@ -43,6 +44,7 @@ export interface Workspaces {
 export function createWorkspaces(options: WorkspacesOptions): Workspaces {
   const projectsDir = resolve(options.projectsDir)
   const opened = new Map<ProjectId, Workspace>()
+  const host = createGitHost()
   const dirOf = (id: ProjectId) => join(projectsDir, id)
 
   return {
@@ -51,7 +53,9 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
       await mkdir(projectsDir, { recursive: true })
       await mkdir(dir)
       try {
-        return { head: await fill(placeAt(dir, options), source, author, options.clone ?? {}) }
+        return {
+          head: await fill(placeAt(dir, options, host.run), source, author, options.clone ?? {})
+        }
       } catch (error) {
         await rm(dir, { recursive: true, force: true })
         throw error
@@ -62,7 +66,7 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
       const known = opened.get(id)
       if (known) return known
       const dir = dirOf(id)
-      const workspace = createWorkspace(placeAt(dir, options), layout(dir).lock)
+      const workspace = createWorkspace(placeAt(dir, options, host.run), layout(dir).lock)
       opened.set(id, workspace)
       return workspace
     },
@@ -74,22 +78,24 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
         if (error.code !== 'ENOENT') throw error
       })
       await rm(gone, { recursive: true, force: true, maxRetries: 3 })
-    }
+    },
+
+    [Symbol.dispose]: () => host[Symbol.dispose]()
   }
 }
 
-function placeAt(dir: string, { log, clock }: WorkspacesOptions): Place {
+function placeAt(dir: string, { log, clock }: WorkspacesOptions, run: RunGit): Place {
   const { repo, worktree, aside, moving } = layout(dir)
-  const git = createGit({ repo, worktree })
+  const git = createGit({ repo, worktree }, run)
   const memory = { trees: new Map(), parents: new Map() }
-  return { repo, worktree, aside, moving, git, log, clock, memory }
+  return { repo, worktree, aside, moving, git, run, log, clock, memory }
 }
 
 async function fill(place: Place, source: WorkspaceSource, author: Author, rules: CloneRules) {
   const files = filesOf(source)
   await mkdir(place.worktree)
   await mkdir(place.aside)
-  await initRepository(place.repo, place.aside)
+  await initRepository(place.run, place.repo, place.aside)
   await mkdir(join(place.repo, 'info'), { recursive: true })
   await writeFile(join(place.repo, 'info', 'attributes'), ATTRIBUTES)
 

@@ -66,8 +66,8 @@ t.test('a start that cannot be says why in one line, and leaves nothing running'
     ],
     [
       'a folder that cannot be',
-      { DATA_DIR: '/proc/nowhere' },
-      /^kilowatt: DATA_DIR \/proc\/nowhere/
+      { DATA_DIR: '/dev/null/data' },
+      /^kilowatt: DATA_DIR \/dev\/null/
     ],
     ['a Kilo that is not there', { KILO_BIN: '/nowhere/kilo' }, /^kilowatt: .*\/nowhere\/kilo/],
     ['a price list that is not there', { PRICE_LIST: '/nowhere/list' }, /^kilowatt: .*\/nowhere/],

@@ -266,7 +266,7 @@ t.test('a save while a job works', async (t) => {
       await prepare(project)
       const conflicting = says.includes('conflicts')
       const before = git('ls-tree', '-r', 'main')
-      await ws.startJob(branch(1), 'job_2')
+      await ws.startJob(branch(1), { job: 'job_2' })
       write('c', 'agent\n')
       write('agent.txt', 'agent\n')
 
@@ -405,3 +405,18 @@ t.test('packed refs are refs too', async (t) => {
   t.match(await ws.mergeJob(branch(1), MERGE), { kind: 'merged' })
   t.equal((await ws.list()).files[0]?.size, 2)
 })
+
+t.test(
+  'a job that starts afresh leaves what the branch had behind, and breaks nothing',
+  async (t) => {
+    const project = await newProject(t, { 'a.txt': 'a\n' })
+    const { ws, head, text, git, standing } = project
+    const { commit } = await work(project, branch(1), { 'left.txt': 'left\n' })
+    await ws.returnToMain()
+
+    t.same(await ws.startJob(branch(1), { afresh: true }), { base: head })
+    t.same(standing(), { head: branch(1), dirty: '' })
+    t.throws(() => text('left.txt'))
+    t.equal(git('cat-file', '-t', commit), 'commit', 'its diff can still be read')
+  }
+)

@@ -78,7 +78,7 @@ export async function work(
   files: Record<string, string>,
   job = 'job_1'
 ) {
-  const { base } = await ws.startJob(on, job)
+  const { base } = await ws.startJob(on, job === undefined ? {} : { job })
   for (const [path, content] of Object.entries(files)) write(path, content)
   const trailers = { 'Job-Id': job, Model: 'a/b' }
   const commit = await ws.commitJob({ subject: 'Agent work', trailers, author: KILO })
