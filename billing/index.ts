@@ -12,4 +12,16 @@ export type { Memo } from './ledger-store.ts'
 export { createMeter, type Meter } from './meter.ts'
 export { readPriceList, type PriceList } from './price-list.ts'
 export { ceilingOf, costUsd, priceOf, type Price } from './pricing.ts'
+export { openPurse, type Purse } from './purse.ts'
+export { reconcile, type Disagreement, type Step } from './reconcile.ts'
+export { createRequestMeter } from './request-meter.ts'
+export type {
+  ModelRequest,
+  NewRequest,
+  OpenResult,
+  RequestEnd,
+  RequestMeter,
+  RequestOutcome,
+  Spent
+} from './request-meter.ts'
 export type { StatementLine, StatementPage } from './statement-store.ts'

@@ -111,7 +111,8 @@ export async function readPlatformLoss(db: Db): Promise<Microcredits> {
 }
 
 export async function readAudit(db: Db): Promise<Record<string, string>> {
-  return { ...(await db.selectFrom('ledger_audit').selectAll().executeTakeFirstOrThrow()) }
+  const books = db.selectFrom(['ledger_audit', 'model_request_audit']).selectAll()
+  return { ...(await books.executeTakeFirstOrThrow()) }
 }
 
 interface AnswerRow<Kind> {

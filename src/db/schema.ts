@@ -1,10 +1,15 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
 import type { MergeState } from '#kernel/frames.ts'
+import type {
+  HoldMetersTable,
+  ModelRequestAuditView,
+  ModelRequestsTable
+} from './schema-requests.ts'
 
 /** bigint columns travel as decimal text, in both databases. */
-type Big = ColumnType<string, string | bigint, string | bigint>
-type Time = ColumnType<Date, Date | string, Date | string>
+export type Big = ColumnType<string, string | bigint, string | bigint>
+export type Time = ColumnType<Date, Date | string, Date | string>
 type Json<T> = ColumnType<T, string, string>
 
 export interface UsersTable {
@@ -80,6 +85,8 @@ export interface JobsTable {
   charged: Big | null
   refunded: Big | null
   usage: Json<object> | null
+  /** Where session metadata and the gateway did not agree on a finished step. */
+  usage_mismatch: Json<object> | null
   branch: string | null
   base: string | null
   commit: string | null
@@ -212,4 +219,7 @@ export interface Schema {
   ledger_holds: LedgerHoldsTable
   ledger_hold_resolutions: LedgerHoldResolutionsTable
   ledger_audit: LedgerAuditView
+  hold_meters: HoldMetersTable
+  model_requests: ModelRequestsTable
+  model_request_audit: ModelRequestAuditView
 }

@@ -11,6 +11,7 @@ export type SessionId = Id<'ses'>
 export type JobId = Id<'job'>
 export type TransactionId = Id<'txn'>
 export type EventId = Id<'evt'>
+export type RequestId = Id<'req'>
 
 /** Two ids made in one millisecond still sort in the order in which they were made. */
 const ulid = monotonicFactory()
@@ -33,3 +34,5 @@ export const sessionId = kind('ses')
 export const jobId = kind('job')
 export const transactionId = kind('txn')
 export const eventId = kind('evt')
+/** One request to a model. */
+export const requestId = kind('req')
