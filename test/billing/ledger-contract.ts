@@ -1,3 +1,4 @@
+import { isDeepStrictEqual as isSame } from 'node:util'
 import t, { type Test } from 'tap'
 import { sql } from 'kysely'
 import { createLedger, type Ledger } from '#billing'
@@ -44,19 +45,27 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
     userPays: 'used' | 'nothing' = 'used'
   ) => ledger.resolve(db, { holdId, cost: mc(cost), userPays, reason: 'tested', memo: {} })
 
-  books('400 holds of 10 on 1000 at once: 100 held, 300 short', async (t, it) => {
-    const ids = Array.from({ length: 400 }, () => jobId.create())
-    const answers = await Promise.all(ids.map((id) => holdOf(it, id, 10)))
-    t.same(countKinds(answers), { held: 100, short: 300 })
-    t.same(await it.ledger.wallet(it.db, it.user), {
-      balance: mc(0),
-      reserved: mc(1000),
-      spent: mc(0)
-    })
+  books('400 holds of 10 on 1000 at once: 100 held, 300 short, five times', async (t, it) => {
+    for (let round = 1; round <= 5; round += 1) {
+      const user = userId.create()
+      const own = { ...it, user }
+      await it.ledger.openWallet(it.db, user)
+      const grant = { id: transactionId.create(), userId: user, amount: mc(1000), memo: {} }
+      await it.ledger.grant(it.db, grant)
 
-    const again = await Promise.all(ids.map((id) => holdOf(it, id, 10)))
-    t.same(countKinds(again), { replayed: 100, short: 300 }, 'said again, nothing new is held')
-    t.equal(await countTransfers(it.db), 101)
+      const ids = Array.from({ length: 400 }, () => jobId.create())
+      const answers = await Promise.all(ids.map((id) => holdOf(own, id, 10)))
+      t.same(countKinds(answers), { held: 100, short: 300 })
+      t.same(await it.ledger.wallet(it.db, user), {
+        balance: mc(0),
+        reserved: mc(1000),
+        spent: mc(0)
+      })
+
+      const again = await Promise.all(ids.map((id) => holdOf(own, id, 10)))
+      t.same(countKinds(again), { replayed: 100, short: 300 }, 'said again, nothing new is held')
+      t.equal(await countTransfers(it.db), 1 + round * 101)
+    }
   })
 
   books('short says how much is missing, and leaves nothing behind', async (t, it) => {
@@ -122,22 +131,33 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
     t.equal((await it.ledger.wallet(it.db, it.user)).balance, mc(1007))
   })
 
-  books('racers to resolve: one wins, and all hear what it decided', async (t, it) => {
-    const ids = Array.from({ length: 40 }, () => jobId.create())
-    for (const id of ids) await holdOf(it, id, 20)
-    const answers = await Promise.all(
-      ids.map((id) =>
-        Promise.all([resolve(it, id, 5), resolve(it, id, 12, 'nothing'), resolve(it, id, 30)])
+  books(
+    'three racers to resolve each of 1,000 holds: one wins, and all hear what it decided',
+    async (t, it) => {
+      const ids = Array.from({ length: 1000 }, () => jobId.create())
+      const held = await Promise.all(ids.map((id) => holdOf(it, id, 20)))
+      t.same(countKinds(held), { held: 1000 })
+      const races = await Promise.all(
+        ids.map((id) =>
+          Promise.all([resolve(it, id, 5), resolve(it, id, 12, 'nothing'), resolve(it, id, 30)])
+        )
       )
-    )
-    for (const racers of answers) {
-      t.same(countKinds(racers), { resolved: 1, already: 2 })
-      const [first] = racers
-      for (const { kind: _, ...decided } of racers) t.match(first, decided)
-      t.equal(first.charged + first.released, first.held)
-    }
-    t.equal((await it.ledger.wallet(it.db, it.user)).reserved, mc(0))
-  })
+
+      t.same(countKinds(races.flat()), { resolved: 1000, already: 2000 })
+      const decided = races.map((racers) => racers.map(({ kind: _, ...shares }) => shares))
+      t.ok(decided.every(([first, ...others]) => others.every((one) => isSame(one, first))))
+      t.ok(races.every((racers) => countKinds(racers)['resolved'] === 1))
+      t.ok(decided.every(([one]) => one && one.charged + one.released === mc(20)))
+
+      const charged = decided.reduce((sum, [one]) => sum + (one?.charged ?? 0n), 0n)
+      t.same(await it.ledger.wallet(it.db, it.user), {
+        balance: 20_000n - charged,
+        reserved: mc(0),
+        spent: charged
+      })
+    },
+    20_000
+  )
 
   books('every share of a hold', async (t, it) => {
     for (const [says, cost, userPays, expected] of [
