@@ -1,19 +1,28 @@
 import { Transform } from 'node:stream'
 
-const TOTALS = /^# \{ total: (\d+), pass: (\d+)(?:, fail: (\d+))?/gm
+const TOTALS = /^# \{ total: (\d+), pass: (\d+)(?:, fail: (\d+))?/
+const SKIPPED = /^\s*ok \d+ - (.+?) # SKIP (.+)$/
 
-/** Raw TAP through, then one closing line alone: `65 passed, 1 failed`. */
+/** Raw TAP through, then what was left out and why, and one closing line alone: `65 passed, 1 failed`. */
 export default class Closing extends Transform {
-  #tail = ''
+  #line = ''
+  #totals
+  #skipped = []
 
   _transform(chunk, _encoding, done) {
-    this.#tail = (this.#tail + chunk).slice(-4096)
+    const lines = (this.#line + chunk).split('\n')
+    this.#line = lines.pop()
+    for (const line of lines) {
+      this.#totals = TOTALS.exec(line) ?? this.#totals
+      const [, what, why] = SKIPPED.exec(line) ?? []
+      if (what) this.#skipped.push(`left out: ${what}: ${why}`)
+    }
     done(null, chunk)
   }
 
   _flush(done) {
-    const last = [...this.#tail.matchAll(TOTALS)].at(-1)
-    if (last) this.push(`\n\n${last[2]} passed, ${last[3] ?? 0} failed\n`)
+    if (this.#skipped.length > 0) this.push(`\n\n${this.#skipped.join('\n')}`)
+    if (this.#totals) this.push(`\n\n${this.#totals[2]} passed, ${this.#totals[3] ?? 0} failed\n`)
     done()
   }
 }

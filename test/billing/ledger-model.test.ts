@@ -1,0 +1,4 @@
+import { openTestDatabase } from '../helpers/database.ts'
+import { ledgerModelContract } from './ledger-model-contract.ts'
+
+ledgerModelContract('PGlite', { sequences: 1000, lanes: 1 }, openTestDatabase)
