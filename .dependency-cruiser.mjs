@@ -52,8 +52,12 @@ const STRANGERS = {
     places: ['^src/adapters/']
   },
   'kilo-in-the-supervisor': {
-    packages: ['@kilocode/sdk', 'eventsource-parser'],
+    packages: ['@kilocode/sdk'],
     places: ['^supervisor/', '^fixtures/']
+  },
+  'event-streams-where-they-are-read': {
+    packages: ['eventsource-parser'],
+    places: ['^supervisor/', '^fixtures/', '^src/gateway/']
   }
 }
 

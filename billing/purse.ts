@@ -49,12 +49,17 @@ export function openPurse(options: PurseOptions): Purse {
   let usage: Usage = NO_USAGE
   // One extension at a time: two that both look at the maximum before either pays would go over it together.
   let extending: Promise<unknown> = Promise.resolve()
+  let extensions = 0
+  const closing = new Set<Promise<unknown>>()
 
   const openExtended = async (request: NewRequest): Promise<OpenResult> => {
+    // An answer's end may be heard before its cost is written down.
+    await Promise.allSettled(closing)
     const again = await requests.open(db, request)
     if (again.kind !== 'short') return again
     const missing = microcredits(request.maxCost - again.room)
-    if (!(await extend(request.id, missing))) return again
+    extensions += 1
+    if (!(await extend(`${request.id}:${extensions}`, missing))) return again
     return requests.open(db, request)
   }
 
@@ -89,7 +94,9 @@ export function openPurse(options: PurseOptions): Purse {
     async close(id, price, end) {
       const costPicoUsd = picoUsdOf(end.usage, price)
       const priced = { ...end, cost: priceOf(end.usage, price), costPicoUsd }
-      const closed = await requests.close(db, id, priced)
+      const writing = requests.close(db, id, priced)
+      closing.add(writing)
+      const closed = await writing.finally(() => closing.delete(writing))
       if (closed.kind === 'already') return closed
       cost = microcredits(cost + priced.cost)
       picoUsd += costPicoUsd

@@ -62,7 +62,9 @@ export interface ModelRequest extends Omit<NewRequest, 'id'> {
 
 /** `short` says how much of the hold is not committed yet. */
 export type OpenResult =
-  { readonly kind: 'open' | 'resolved' } | { readonly kind: 'short'; readonly room: Microcredits }
+  | { readonly kind: 'open' }
+  | { readonly kind: 'resolved' }
+  | { readonly kind: 'short'; readonly room: Microcredits }
 
 export type CloseResult =
   { readonly kind: 'closed'; readonly overrun: Microcredits } | { readonly kind: 'already' }

@@ -135,6 +135,11 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['src/jobs/planted-git.ts', 'simple-git', 'only-here-git-in-workspaces'],
   ['src/jobs/planted-queue.ts', 'p-queue', 'only-here-redis-and-queues-in-adapters'],
   ['src/db/planted-pglite.ts', '@electric-sql/pglite', 'only-here-redis-and-queues-in-adapters'],
+  [
+    'src/jobs/planted-stream.ts',
+    'eventsource-parser',
+    'only-here-event-streams-where-they-are-read'
+  ],
   ['src/jobs/planted-kilo.ts', '@kilocode/sdk/v2/client', 'only-here-kilo-in-the-supervisor'],
   [
     'src/http/planted-process.ts',

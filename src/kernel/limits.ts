@@ -36,6 +36,13 @@ export const LIMITS = {
   networkRetriesPerTurnMax: 3,
   stepsPerJobMax: 200,
 
+  modelRequestBytesMax: 32 * MIB,
+  modelErrorBytesMax: 64 * KIB,
+  answerTokensDefault: 16_000,
+  answerTokensMin: 256,
+  modelDrainMs: 30 * SECOND_MS,
+  usageWaitMs: 2 * SECOND_MS,
+
   toolTextBytesMax: 16 * KIB,
   logJoinMs: 50,
   logJoinBytes: 4 * KIB,

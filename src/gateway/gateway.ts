@@ -1,0 +1,111 @@
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Agent } from 'undici'
+import type { PriceList } from '#billing'
+import type { Clock } from '#kernel/clock.ts'
+import type { ProjectId } from '#kernel/ids.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import type { Log } from '#kernel/log.ts'
+import { createAccounts, type Account } from './accounts.ts'
+import { createInputCount } from './input-count.ts'
+import type { GatewayMetric } from './metrics.ts'
+import { GatewayRefusal, meaningOf } from './refusal.ts'
+import { serveRequest, type Exchange } from './serve-request.ts'
+import { createTokens } from './tokens.ts'
+import { createUpstream, pathOf, type Provider, type Upstream } from './upstream.ts'
+
+export interface GatewayOptions {
+  readonly providers: readonly Provider[]
+  readonly prices: Pick<PriceList, 'find'>
+  readonly clock: Clock
+  readonly log: Log
+  readonly onMetric?: (metric: GatewayMetric) => void
+  /** Shorter in tests: how long an answer is read on that its reader has left, and that its job has. */
+  readonly times?: { readonly drainMs?: number; readonly usageWaitMs?: number }
+}
+
+export interface Gateway extends AsyncDisposable {
+  /** Where an agent finds this provider: what it takes for the provider's own address. */
+  addressOf(providerId: Provider['id']): string
+  /** What an agent shows instead of a key; a new one for every process, and the one before is worth nothing. */
+  tokenFor(projectId: ProjectId): string
+  revoke(token: string): void
+  /** From now on this job pays for what the project's agent asks; nobody does once it is disposed. */
+  bind(projectId: ProjectId, account: Account): AsyncDisposable
+}
+
+/**
+ * Every model request of every agent passes here, and only here are the providers' keys: none leaves that its job
+ * cannot pay for at its dearest, and each is a row with what the provider itself counted.
+ */
+export async function openGateway(options: GatewayOptions): Promise<Gateway> {
+  const { prices, clock, log, onMetric = () => {}, times = {} } = options
+  const upstreams = new Map<string, Upstream>(
+    options.providers.map((provider) => {
+      const upstream = createUpstream(provider)
+      return [pathOf(provider.id) + upstream.protocol.path, upstream]
+    })
+  )
+  const tokens = createTokens()
+  const accounts = createAccounts(times.usageWaitMs ?? LIMITS.usageWaitMs)
+  const dispatcher = new Agent({ connections: null, pipelining: 1 })
+  const deps = {
+    ...{ tokens, accounts, prices, dispatcher, clock, log, onMetric },
+    inputs: createInputCount(),
+    drainMs: times.drainMs ?? LIMITS.modelDrainMs
+  }
+
+  const serve = async (upstream: Upstream | undefined, exchange: Exchange) => {
+    try {
+      if (!upstream || exchange.request.method !== 'POST') {
+        throw new GatewayRefusal('nothing_here', 'There is nothing here.')
+      }
+      await serveRequest(deps, upstream, exchange)
+    } catch (error) {
+      if (!(error instanceof GatewayRefusal)) log.error({ err: error }, 'model request failed')
+      const refusal =
+        error instanceof GatewayRefusal
+          ? error
+          : new GatewayRefusal('broken', 'Something broke in the gateway.')
+      onMetric({ kind: 'refused', why: refusal.kind })
+      refuse(exchange.response, upstream, refusal)
+    }
+  }
+
+  const server = createServer((request, response) => {
+    const [path = '/', query] = (request.url ?? '/').split('?', 2)
+    const exchange = { request, response, query: query === undefined ? '' : `?${query}` }
+    void serve(upstreams.get(path), exchange)
+  })
+  // An agent keeps its connections, and loses a request on one that is closed under it.
+  server.keepAliveTimeout = 0
+  server.requestTimeout = 0
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+
+  return {
+    addressOf: (providerId) => `http://127.0.0.1:${port}${pathOf(providerId)}`,
+    tokenFor: tokens.issue,
+    revoke: tokens.revoke,
+    bind: accounts.bind,
+    async [Symbol.asyncDispose]() {
+      server.close()
+      server.closeAllConnections()
+      await dispatcher.destroy()
+    }
+  }
+}
+
+function refuse(
+  response: ServerResponse,
+  upstream: Upstream | undefined,
+  { kind, message }: GatewayRefusal
+): void {
+  if (response.headersSent) return void response.destroy()
+  const { status, type } = meaningOf(kind)
+  const body = upstream?.protocol.refusal(type, message) ?? { error: { type, message } }
+  response.writeHead(status, { 'content-type': 'application/json' })
+  response.end(JSON.stringify(body))
+}

@@ -1,0 +1,80 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** Of one connection, of our own business, or what would make an answer unreadable to us. */
+const NOT_PASSED_ON: ReadonlySet<string> = new Set([
+  'host',
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+  'content-length',
+  'accept-encoding',
+  'authorization',
+  'x-api-key',
+  'cookie'
+])
+
+/** Of a provider's answer: what Kilo reads, and nothing that could hold what is not Kilo's to know. */
+const PASSED_BACK = [
+  'content-type',
+  'retry-after',
+  'retry-after-ms',
+  'x-should-retry',
+  'request-id',
+  'x-request-id'
+]
+
+/** The agent's headers without its token and what belongs to its connection. */
+export function headersForProvider(headers: IncomingHttpHeaders): Record<string, string> {
+  const passed: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value === 'string' && !NOT_PASSED_ON.has(name)) passed[name] = value
+  }
+  return passed
+}
+
+export function headersForAgent(headers: IncomingHttpHeaders): Record<string, string> {
+  const passed: Record<string, string> = {}
+  for (const name of PASSED_BACK) {
+    const value = headers[name]
+    if (typeof value === 'string') passed[name] = value
+  }
+  return passed
+}
+
+/** The token, wherever this provider's library puts a key. */
+export function tokenOf(headers: IncomingHttpHeaders): string | undefined {
+  const key = headers['x-api-key']
+  if (typeof key === 'string') return key
+  return /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1]
+}
+
+export interface Attribution {
+  readonly agentSessionId: string | null
+  readonly parentSessionId: string | null
+  readonly kind: 'turn' | 'title'
+}
+
+const TITLE = 'title-'
+const ID_CHARS_MAX = 100
+
+/** In whose name Kilo asks: a title says so before the session's id. */
+export function attributionOf(headers: IncomingHttpHeaders): Attribution {
+  const word = (name: string) => {
+    const value = headers[name]
+    return typeof value === 'string' && value ? value.slice(0, ID_CHARS_MAX) : null
+  }
+  const session = word('x-session-id')
+  const isTitle = session?.startsWith(TITLE) ?? false
+  return {
+    agentSessionId: isTitle ? (session?.slice(TITLE.length) ?? null) : session,
+    parentSessionId: word('x-parent-session-id'),
+    kind: isTitle ? 'title' : 'turn'
+  }
+}

@@ -1,0 +1,27 @@
+const MEANINGS = {
+  no_token: { status: 401, type: 'authentication_error' },
+  no_job: { status: 403, type: 'permission_error' },
+  model_not_allowed: { status: 403, type: 'permission_error' },
+  not_allowed: { status: 400, type: 'invalid_request_error' },
+  invalid: { status: 400, type: 'invalid_request_error' },
+  too_large: { status: 413, type: 'request_too_large' },
+  nothing_here: { status: 404, type: 'not_found_error' },
+  // Kilo does not try again after a 402.
+  exhausted: { status: 402, type: 'billing_error' },
+  broken: { status: 500, type: 'api_error' }
+} as const
+
+export type RefusalKind = keyof typeof MEANINGS
+
+/** The gateway's own no: such a request never reaches a provider and costs nothing. */
+export class GatewayRefusal extends Error {
+  readonly kind: RefusalKind
+
+  constructor(kind: RefusalKind, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'GatewayRefusal'
+    this.kind = kind
+  }
+}
+
+export const meaningOf = (kind: RefusalKind) => MEANINGS[kind]

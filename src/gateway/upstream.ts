@@ -1,0 +1,43 @@
+import { Buffer } from 'node:buffer'
+import { anthropic } from './anthropic.ts'
+import { openai } from './openai.ts'
+import type { ModelProtocol } from './protocol.ts'
+
+/** A model provider as it really is: this is the only place that knows its key. */
+export interface Provider {
+  readonly id: 'anthropic' | 'openai-compatible'
+  /** As people write it: Anthropic's with its version or without. */
+  readonly baseUrl: string
+  readonly apiKey: string | undefined
+}
+
+export interface Upstream {
+  readonly id: Provider['id']
+  readonly protocol: ModelProtocol
+  readonly url: string
+  readonly keyHeaders: Record<string, string>
+  readonly scrub: (text: string) => string
+}
+
+const PROTOCOLS: Record<Provider['id'], ModelProtocol> = {
+  anthropic,
+  'openai-compatible': openai
+}
+const REDACTED = '[redacted]'
+
+export function createUpstream({ id, baseUrl, apiKey }: Provider): Upstream {
+  const protocol = PROTOCOLS[id]
+  const clean = baseUrl.replace(/\/+$/, '')
+  const versioned = id === 'anthropic' && !/\/v\d+$/.test(clean) ? `${clean}/v1` : clean
+  const secrets = apiKey === undefined ? [] : [apiKey, Buffer.from(apiKey).toString('base64')]
+  return {
+    id,
+    protocol,
+    url: versioned + protocol.path,
+    keyHeaders: apiKey === undefined ? {} : protocol.keyHeaders(apiKey),
+    scrub: (text) => secrets.reduce((clean, secret) => clean.replaceAll(secret, REDACTED), text)
+  }
+}
+
+/** Where an agent finds this provider at the gateway, after the gateway's own address. */
+export const pathOf = (id: Provider['id']): string => `/${id}/v1`

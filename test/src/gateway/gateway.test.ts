@@ -1,0 +1,250 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { ceilingOf, priceOf, type Price } from '#billing'
+import type { Step } from '#fixtures'
+import { toCredits } from '#kernel/money.ts'
+import { ANTHROPIC, ask, bodyOf, givenGateway, KEY, OPENAI } from './given-gateway.ts'
+
+type Given = Awaited<ReturnType<typeof givenGateway>>
+
+const addresses = ({ gateway }: Given): Record<string, string> => ({
+  [OPENAI]: `${gateway.addressOf('openai-compatible')}/chat/completions`,
+  [ANTHROPIC]: `${gateway.addressOf('anthropic')}/messages`
+})
+const say = 'A few words that the model says, in several pieces. '.repeat(4)
+
+t.test('what the model counted is what is written down, in both protocols', async (t) => {
+  const it = await givenGateway(t)
+  const usage = { input: 700, output: 50, cacheRead: 300 }
+  const cases: [string, Step, object, string][] = [
+    ['streamed', { say }, {}, 'served'],
+    ['whole', { say }, { stream: false }, 'served'],
+    ['usage not asked for', { say }, { stream_options: { include_usage: false } }, 'served'],
+    ['from the cache', { say, usage }, {}, 'served'],
+    ['reasoning', { think: 'hm '.repeat(20), say }, {}, 'served'],
+    ['no usage told', { say, noUsage: true }, {}, 'estimated'],
+    ['no usage told, whole', { say, noUsage: true }, { stream: false }, 'estimated'],
+    ['broken off by the provider', { say, reset: 'mid' }, {}, 'estimated'],
+    ['broken JSON', { say, malformed: true }, {}, 'estimated'],
+    ['cut at its length', { say, finish: 'length' }, {}, 'served'],
+    ['an error', { fail: 500 }, {}, 'refused'],
+    ['no answer', { reset: 'before' }, {}, 'unreachable']
+  ]
+  for (const [model, url] of Object.entries(addresses(it))) {
+    const price = it.prices.find(model) as Price
+    for (const [says, step, more, outcome] of cases) {
+      await t.test(`${model}, ${says}`, async (t) => {
+        const job = await it.job()
+        const { broken } = await ask(url, job.token, bodyOf([step], more))
+        t.equal(broken, 'reset' in step, 'a connection breaks on both sides')
+        const [row] = await job.closed()
+        const served = it.model.requests.at(-1)!
+        t.match(row, { outcome, model, agentSessionId: 'ses_root', kind: 'turn' })
+        t.equal(row?.cost, priceOf(served.usage, price))
+      })
+    }
+  }
+  const anthropicCache = { input: 1000, output: 50, cacheRead: 3000, cacheWrite: 700 }
+  await t.test('cache reads and writes, in the protocol that tells both', async (t) => {
+    const job = await it.job()
+    await ask(addresses(it)[ANTHROPIC]!, undefined, bodyOf([{ say, usage: anthropicCache }]), {
+      headers: { 'x-api-key': job.token }
+    })
+    const [row] = await job.closed()
+    t.match(row?.usage, anthropicCache)
+    t.equal(
+      row?.cost,
+      priceOf({ ...anthropicCache, reasoning: 0 }, it.prices.find(ANTHROPIC) as Price)
+    )
+  })
+})
+
+t.test('bytes pass as they are, as they come', async (t) => {
+  const it = await givenGateway(t)
+  const job = await it.job()
+  const url = addresses(it)[OPENAI]!
+  const slow = bodyOf([{ say: 'ä'.repeat(40), chunks: 4, chunkMs: 150 }])
+  const startedAt = performance.now()
+  const seen = await ask(url, job.token, slow, { leaveAfter: 1 })
+  t.ok(performance.now() - startedAt < 400, 'the first piece does not wait for the last')
+  t.equal(seen.status, 200)
+
+  const through = await ask(url, job.token, bodyOf([{ say }]))
+  const direct = await ask(`${it.model.url}/chat/completions`, KEY, bodyOf([{ say }]))
+  const same = (text: string) => text.replaceAll(/"(id|created)":("[^"]*"|\d+)/g, '')
+  t.equal(same(through.text), same(direct.text))
+  t.equal(through.headers['content-type'], direct.headers['content-type'])
+})
+
+t.test(
+  'a reader who left: the answer is read to its end, or for as long as was said',
+  async (t) => {
+    const long: Step = { say: 'word '.repeat(40), chunks: 40, chunkMs: 10 }
+    const leave = async (t: Test, drainMs: number, url: (it: Given) => string) => {
+      const it = await givenGateway(t, { times: { drainMs } })
+      const job = await it.job()
+      await ask(url(it), job.token, bodyOf([long]), { leaveAfter: 700 })
+      const [row] = await job.closed()
+      const served = it.model.requests[0]!
+      return { row: row!, served }
+    }
+    for (const model of [OPENAI, ANTHROPIC]) {
+      const url = (it: Given) => addresses(it)[model]!
+      await t.test(`${model}: to its end`, async (t) => {
+        const { row, served } = await leave(t, 30_000, url)
+        t.match([row.outcome, served.outcome], ['served', 'served'])
+        t.match(row.usage, served.usage)
+      })
+      await t.test(`${model}: broken off, and what is known is what it costs`, async (t) => {
+        const { row, served } = await leave(t, 60, url)
+        t.equal(row.outcome, 'estimated')
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        t.equal(served.outcome, 'aborted')
+        t.equal(row.usage.input, served.usage.input)
+        t.ok(row.usage.output > 0 && Math.abs(row.usage.output - served.usage.output) <= 2)
+      })
+    }
+  }
+)
+
+t.test('who may ask, and what', async (t) => {
+  const it = await givenGateway(t)
+  const url = addresses(it)[OPENAI]!
+  const job = await it.job()
+  const body = bodyOf([{ say }])
+  const more = (words: object) => bodyOf([{ say }], words)
+  const refused: [string, string | undefined, unknown, number][] = [
+    ['no token', undefined, body, 401],
+    ['a wrong token', 'gw_nobody', body, 401],
+    ["the provider's own key", KEY, body, 401],
+    ['a model without a price', job.token, more({ model: 'mystery' }), 403],
+    ['a model that is not the job’s', job.token, more({ model: 'gpt-5.4' }), 403],
+    ['not JSON', job.token, '{', 400],
+    ['not an object', job.token, '[]', 400],
+    ['no model', job.token, {}, 400],
+    ['several answers', job.token, more({ n: 9 }), 400],
+    ['a search that costs extra', job.token, more({ web_search_options: {} }), 400],
+    ['a tool that costs extra', job.token, more({ tools: [{ type: 'web_search_20250305' }] }), 400]
+  ]
+  for (const [says, token, sent, status] of refused) {
+    const got = await ask(url, token, sent)
+    t.equal(got.status, status, says)
+    t.notMatch(got.text, KEY)
+  }
+  t.equal((await ask(url.replace('/chat', '/no'), job.token, body)).status, 404)
+  t.equal((await ask(`${it.gateway.addressOf('anthropic')}/models`, job.token, {})).status, 404)
+
+  const renewed = it.gateway.tokenFor(job.project)
+  t.equal((await ask(url, job.token, body)).status, 401, 'another process, another token')
+  t.equal((await ask(url, renewed, body)).status, 200)
+  it.gateway.revoke(job.token)
+  t.equal((await ask(url, renewed, body)).status, 200, 'the end of the one before is not its end')
+  await job.end()
+  const late = await ask(url, renewed, body)
+  t.equal(late.status, 403, 'no job, no model')
+  t.match(JSON.parse(late.text), { error: { type: 'permission_error' } })
+  it.gateway.revoke(renewed)
+  t.equal((await ask(url, renewed, body)).status, 401)
+  t.equal(it.model.requests.length, 2, 'nothing else ever reached the model')
+})
+
+t.test('what the provider refuses is told as it is, and never with its key', async (t) => {
+  const it = await givenGateway(t)
+  const job = await it.job()
+  const step = { fail: 429, retryAfter: 7, message: `Your key ${KEY} has had enough.` }
+  const got = await ask(addresses(it)[OPENAI]!, job.token, bodyOf([step]))
+  t.match(got, { status: 429, headers: { 'retry-after': '7' } })
+  t.match(got.text, 'Your key [redacted] has had enough.')
+  t.notMatch(JSON.stringify(got), KEY)
+  t.match(await job.closed(), [{ outcome: 'refused', status: 429, cost: 0n }])
+})
+
+t.test('who asks is told to the provider, and who pays is not', async (t) => {
+  let heard: Record<string, unknown> = {}
+  let sentBody: Record<string, unknown> = {}
+  const provider = createServer((request, response) => {
+    heard = request.headers
+    void (async () => {
+      sentBody = (await new Response(request as never).json()) as never
+      response.end('{}')
+    })()
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => provider.close())
+  await new Promise((resolve) => provider.once('listening', resolve))
+  const baseUrl = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
+  const it = await givenGateway(t, { providers: [{ id: 'anthropic', baseUrl, apiKey: KEY }] })
+  const job = await it.job()
+  const headers = {
+    'x-api-key': job.token,
+    'x-session-id': 'title-ses_9',
+    'x-parent-session-id': 'ses_1',
+    'anthropic-version': '2023-06-01'
+  }
+  const body = { model: 'scripted', max_tokens: 10, service_tier: 'priority', messages: [] }
+  await ask(`${it.gateway.addressOf('anthropic')}/messages`, undefined, body, { headers })
+  t.match(heard, { 'x-api-key': KEY, 'x-parent-session-id': 'ses_1', 'anthropic-version': /./ })
+  t.notMatch(JSON.stringify(heard), job.token)
+  t.same(sentBody, { model: 'scripted', max_tokens: 10, messages: [] }, 'nothing dearer than asked')
+  t.match(await job.closed(), [
+    { kind: 'title', agentSessionId: 'ses_9', parentSessionId: 'ses_1' }
+  ])
+})
+
+t.test('50 requests at once on a hold that fits 3: 3 reach the model', async (t) => {
+  const it = await givenGateway(t)
+  const price = it.prices.find(OPENAI) as Price
+  const steps: Step[] = [{ say: 'x', chunkMs: 1000, chunks: 1 }]
+  const body = bodyOf(steps, { max_tokens: 256, stream_options: { include_usage: true } })
+  const bound = Math.ceil(JSON.stringify(body).length / 2) + 500
+  const held = toCredits((ceilingOf(bound, 256, price) * 3n + 100n) as never)
+  const job = await it.job({ held, funds: held })
+  const url = addresses(it)[OPENAI]!
+  const answers = await Promise.all(Array.from({ length: 50 }, () => ask(url, job.token, body)))
+  t.equal(it.model.requests.length, 3)
+  t.equal(answers.filter(({ status }) => status === 200).length, 3)
+  t.equal(answers.filter(({ status }) => status === 402).length, 47)
+  t.equal(job.exhausted(), 47)
+})
+
+t.test(
+  'a hold that is too small grows, then answers get shorter, then there are none',
+  async (t) => {
+    const it = await givenGateway(t)
+    const url = addresses(it)[OPENAI]!
+    const sent = () => it.model.requests.length
+    const wish = bodyOf([{ say: 'short' }], { max_tokens: 4000 })
+
+    const rich = await it.job({ held: 1, funds: 100 })
+    t.equal((await ask(url, rich.token, wish)).status, 200)
+    t.ok((await rich.held())! > 6_000_000n, 'as much as the dearest answer needs')
+    t.ok((await rich.held())! < 9_000_000n)
+
+    const capped = await it.job({ held: 1, funds: 100, maxCredits: 3 })
+    t.equal((await ask(url, capped.token, wish)).status, 200, 'with a shorter answer')
+    t.equal(await capped.held(), 3_000_000n)
+    const [row] = await capped.closed()
+    t.ok(row!.maxCost <= 3_000_000n)
+
+    const poor = await it.job({ held: 0.4, funds: 0.4 })
+    const before = sent()
+    const got = await ask(url, poor.token, wish)
+    t.equal(got.status, 402)
+    t.match(JSON.parse(got.text), { error: { type: 'billing_error' } })
+    t.equal(poor.exhausted(), 1)
+    t.equal(sent(), before)
+  }
+)
+
+t.test('the end of a job ends what it has under way', async (t) => {
+  const it = await givenGateway(t, { times: { usageWaitMs: 50 } })
+  const job = await it.job()
+  const endless = { say: 'word '.repeat(100), chunks: 100, chunkMs: 50 }
+  const asking = ask(addresses(it)[OPENAI]!, job.token, bodyOf([endless]))
+  while (it.model.requests[0]?.usage.output === undefined) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  await job.end()
+  t.match(await job.rows(), [{ state: 'done', outcome: 'estimated' }])
+  t.equal((await asking).broken, true)
+})
