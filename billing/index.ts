@@ -10,6 +10,7 @@ export type {
 } from './ledger.ts'
 export type { Memo } from './ledger-store.ts'
 export { createMeter, type Meter } from './meter.ts'
+export { priceMemo } from './price-memo.ts'
 export { readPriceList, type PriceList } from './price-list.ts'
 export { ceilingOf, costUsd, priceOf, type Price } from './pricing.ts'
 export { openPurse, type Purse } from './purse.ts'

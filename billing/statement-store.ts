@@ -1,10 +1,17 @@
-import type { Db, TransferKind } from '#db'
+import type { Db } from '#db'
 import { AppError } from '#kernel/errors.ts'
 import type { UserId } from '#kernel/ids.ts'
 import { microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import type { Memo } from './ledger-store.ts'
-
-type LineKind = Exclude<TransferKind, 'loss'>
+import {
+  detailOf,
+  priceOf,
+  titleOf,
+  usageOf,
+  type LineKind,
+  type LinePrice,
+  type LineUsage
+} from './statement-lines.ts'
 
 /** One movement, as the owner of the wallet reads it. */
 export interface StatementLine {
@@ -12,13 +19,22 @@ export interface StatementLine {
   readonly kind: LineKind
   /** What happened, in words. */
   readonly title: string
+  /** Of a charge: the tokens and what they cost. */
+  readonly detail: string | null
   /** How much moved; never negative. */
   readonly amount: Microcredits
   /** What that did to the balance. A charge is paid from what was reserved, so it changes nothing there. */
   readonly change: Microcredits
   readonly balanceAfter: Microcredits
+  /** What was noted when credits were held for the job, and what this movement added. */
   readonly memo: Memo
   readonly jobId: string | null
+  /** Of charges and releases: `succeeded`, or why the job failed. */
+  readonly outcome: string | null
+  /** Of a charge: the tokens. */
+  readonly usage: LineUsage | null
+  /** The price that the job was promised. */
+  readonly price: LinePrice | null
   readonly createdAt: Date
 }
 
@@ -27,12 +43,12 @@ export interface StatementPage {
   readonly nextCursor: string | null
 }
 
-const LINES: Record<LineKind, { readonly title: string; readonly sign: -1n | 0n | 1n }> = {
-  grant: { title: 'Credits added', sign: 1n },
-  hold: { title: 'Reserved for a job', sign: -1n },
-  extend: { title: 'Reserved more for a job', sign: -1n },
-  charge: { title: 'Paid for a job, from what was reserved', sign: 0n },
-  release: { title: 'Given back from what was reserved', sign: 1n }
+const SIGNS: Record<LineKind, -1n | 0n | 1n> = {
+  grant: 1n,
+  hold: -1n,
+  extend: -1n,
+  charge: 0n,
+  release: 1n
 }
 
 /** A wallet's movements, newest first. The cursor is the place of the last line that was given. */
@@ -42,33 +58,51 @@ export async function readStatement(
   cursor: string | undefined,
   limit: number
 ): Promise<StatementPage> {
-  const rows = await db
-    .selectFrom('ledger_transfers')
-    .select(['id', 'seq', 'kind', 'amount', 'balance_after', 'memo', 'hold_id', 'created_at'])
-    .where('wallet', '=', userId)
-    .$if(cursor !== undefined, (query) => query.where('seq', '<', parseCursor(cursor ?? '')))
-    .orderBy('seq', 'desc')
+  const rows = await selectLines(db, userId)
+    .$if(cursor !== undefined, (query) => query.where('line.seq', '<', parseCursor(cursor ?? '')))
     .limit(limit + 1)
     .execute()
 
   const page = rows.slice(0, limit)
   return {
-    items: page.map((row) => {
-      const { title, sign } = LINES[row.kind as LineKind]
-      const amount = BigInt(row.amount)
-      return {
-        id: row.id,
-        kind: row.kind as LineKind,
-        title,
-        amount: microcredits(amount),
-        change: microcredits(amount * sign),
-        balanceAfter: row.balance_after ? microcredits(BigInt(row.balance_after)) : ZERO,
-        memo: row.memo as Memo,
-        jobId: row.hold_id,
-        createdAt: row.created_at
-      }
-    }),
+    items: page.map(toLine),
     nextCursor: rows.length > limit ? (page.at(-1)?.seq ?? null) : null
+  }
+}
+
+const selectLines = (db: Db, userId: UserId) =>
+  db
+    .selectFrom('ledger_transfers as line')
+    .leftJoin('ledger_transfers as hold', (join) =>
+      join.onRef('hold.hold_id', '=', 'line.hold_id').on('hold.kind', '=', 'hold')
+    )
+    .leftJoin('ledger_hold_resolutions as end', 'end.hold_id', 'line.hold_id')
+    .select(['line.id', 'line.seq', 'line.kind', 'line.amount', 'line.balance_after'])
+    .select(['line.memo', 'line.hold_id', 'line.created_at', 'end.reason'])
+    .select('hold.memo as hold_memo')
+    .where('line.wallet', '=', userId)
+    .orderBy('line.seq', 'desc')
+
+type Row = Awaited<ReturnType<ReturnType<typeof selectLines>['execute']>>[number]
+
+function toLine(row: Row): StatementLine {
+  const kind = row.kind as LineKind
+  const memo = { ...row.hold_memo, ...row.memo } as Memo
+  const isEnd = kind === 'charge' || kind === 'release'
+  const facts = { kind, memo, outcome: isEnd ? row.reason : null }
+  const amount = BigInt(row.amount)
+  return {
+    ...facts,
+    id: row.id,
+    title: titleOf(facts),
+    detail: detailOf(facts),
+    amount: microcredits(amount),
+    change: microcredits(amount * SIGNS[kind]),
+    balanceAfter: row.balance_after ? microcredits(BigInt(row.balance_after)) : ZERO,
+    jobId: row.hold_id,
+    usage: kind === 'charge' ? usageOf(memo) : null,
+    price: priceOf(memo),
+    createdAt: row.created_at
   }
 }
 

@@ -3,6 +3,7 @@ import { ownProject } from '#projects'
 import { answerPrompt } from './answer-prompt.ts'
 import { cancelJob } from './cancel-job.ts'
 import { listMessages, listSessions } from './conversations.ts'
+import { estimateJob } from './estimate-job.ts'
 import type { JobDeps } from './job-deps.ts'
 import { ACTIVE } from './job-states.ts'
 import { countJobsAhead, readJobsOfProject, readUnfinishedJobs } from './job-read-store.ts'
@@ -34,6 +35,7 @@ export function createJobs(deps: JobDeps & { readonly feed: Feed }): Jobs {
 
   return {
     submit: (user, project, command) => submitJob(deps, user, project, command),
+    estimate: (user, project, command) => estimateJob(deps, user, project, command),
     retry: (user, id) => retryJob(deps, user, id),
     cancel: async (user, id) => view(await cancelJob(deps, user, id)),
     find: async (user, id) => view(await ownJob(db, user, id)),

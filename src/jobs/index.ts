@@ -3,6 +3,7 @@ export type { JobDeps, JobSettings } from './job-deps.ts'
 export { noMetrics, type JobMetrics } from './job-metrics.ts'
 export {
   AiCommand,
+  Estimate,
   JobDiff,
   JobView,
   MessageView,

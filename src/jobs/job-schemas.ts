@@ -32,6 +32,24 @@ export const Submitted = Type.Object({
 })
 export type Submitted = Static<typeof Submitted>
 
+/** What a command would reserve, and what it will likely cost by this project's history. */
+export const Estimate = Type.Object({
+  creditsReserved: Type.Number({ description: 'what the job would set aside' }),
+  likely: Nullable(
+    Type.Object(
+      { low: Type.Number(), high: Type.Number() },
+      { description: 'what eight in ten of the jobs it is based on cost; null without any' }
+    )
+  ),
+  basedOnJobs: Type.Integer({
+    description: 'the last successful jobs of this project in that mode with that model, at most 20'
+  }),
+  balance: Type.Number({ description: 'what the wallet has' }),
+  model: Type.String(),
+  mode: Type.String()
+})
+export type Estimate = Static<typeof Estimate>
+
 export const PendingPermission = Type.Object({
   permissionId: Type.String(),
   kind: Type.String(),

@@ -1,6 +1,7 @@
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 import type {
   AiCommand,
+  Estimate,
   JobDiff,
   JobView,
   MessageView,
@@ -20,6 +21,8 @@ import type {
 export interface Jobs {
   /** 402 `insufficient_credits`, 422 `unknown_mode` / `unknown_model`, 429 `queue_full`. */
   submit(userId: UserId, projectId: string, command: AiCommand): Promise<Submitted>
+  /** What `submit` would reserve and the job likely cost; refuses alike, and starts nothing. */
+  estimate(userId: UserId, projectId: string, command: AiCommand): Promise<Estimate>
   retry(userId: UserId, jobId: string): Promise<Submitted>
   cancel(userId: UserId, jobId: string): Promise<JobView>
   find(userId: UserId, jobId: string): Promise<JobView>

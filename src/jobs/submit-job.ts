@@ -1,50 +1,45 @@
-import { inTransaction, type Db, type Tx } from '#db'
-import { AppError } from '#kernel/errors.ts'
-import { jobId, sessionId, type SessionId, type UserId } from '#kernel/ids.ts'
-import { LIMITS } from '#kernel/limits.ts'
-import { microcredits, parseCredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
-import { ownProject, type Project } from '#projects'
+import { priceMemo } from '#billing'
+import { inTransaction, type Tx } from '#db'
+import { jobId, type JobId, type UserId } from '#kernel/ids.ts'
+import { microcredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import type { JobDeps } from './job-deps.ts'
 import type { AiCommand, Submitted } from './job-schemas.ts'
-import { countJobsAhead, countQueuedJobs, readRecentCosts } from './job-read-store.ts'
-import { insertJob, type JobRow, type NewJob } from './job-store.ts'
-import { chooseMode, chooseModel } from './job-choices.ts'
-import { decideReserve } from './reserve-policy.ts'
-import { insertSession, readSession } from './session-store.ts'
+import { countJobsAhead } from './job-read-store.ts'
+import { insertJob, type JobRow } from './job-store.ts'
+import { noCredits, planReserve, readWish, type Wish, type WishDeps } from './job-wish.ts'
+import { insertSession } from './session-store.ts'
 
-const RECENT_JOBS = 20
 const TITLE_CHARS_MAX = 80
 
-type Wish = Omit<NewJob, 'id' | 'sessionId' | 'reserved'>
+export type SubmitDeps = WishDeps & Pick<JobDeps, 'db' | 'events' | 'queue' | 'log'>
 
 /**
  * Accepts a prompt: credits held, job written `queued`, `job:queued` in the history, all in one transaction;
  * only then the doorbell. Nothing is spent before that, and a lost ring is rung again by the sweep.
  */
 export async function submitJob(
-  deps: JobDeps,
+  deps: SubmitDeps,
   userId: UserId,
   projectId: string,
   command: AiCommand
 ): Promise<Submitted> {
-  const project = await ownProject(deps.db, userId, projectId)
-  const wish = readWish(deps, project, userId, command)
-  const known = await ownSession(deps.db, project, command.sessionId)
+  const wish = await readWish(deps, deps.db, userId, projectId, command)
 
   const { job, position } = await inTransaction(deps.db, async (tx) => {
-    await refuseFullQueue(tx, project)
     const id = jobId.create()
     const reserved = await reserve(deps, tx, id, wish)
-    const session = known ?? (await insertSession(tx, project.id, titleOf(wish.text))).id
-    const job = await insertJob(tx, { ...wish, id, sessionId: session, reserved })
+    const sessionId =
+      wish.sessionId ?? (await insertSession(tx, wish.projectId, titleOf(wish.text))).id
+    const job = await insertJob(tx, { ...wish, id, sessionId, reserved })
     const position = await countJobsAhead(tx, job)
-    await deps.events.append(tx, { projectId: project.id, jobId: id }, [queuedFrame(job, position)])
+    const place = { projectId: wish.projectId, jobId: id }
+    await deps.events.append(tx, place, [queuedFrame(job, position)])
     return { job, position }
   })
 
-  deps.events.announce(project.id)
-  deps.queue.ring(project.id)
-  deps.log.info({ projectId: project.id, jobId: job.id, position }, 'job queued')
+  deps.events.announce(job.project_id)
+  deps.queue.ring(job.project_id)
+  deps.log.info({ projectId: job.project_id, jobId: job.id, position }, 'job queued')
   return {
     jobId: job.id,
     status: 'queued',
@@ -54,69 +49,34 @@ export async function submitJob(
   }
 }
 
-function readWish(deps: JobDeps, project: Project, userId: UserId, command: AiCommand): Wish {
-  return {
-    projectId: project.id,
-    userId,
-    text: command.text,
-    mode: chooseMode(deps.supervisor.modes(), command.mode),
-    model: chooseModel(deps.prices, deps.settings, command.model),
-    currentFilePath: command.currentFilePath ?? null,
-    review: command.review ?? project.review,
-    maxCredits: readMaxCredits(command.maxCredits)
+/** Holds what was decided; when the wallet has become smaller meanwhile, what there is. */
+async function reserve(deps: WishDeps, tx: Tx, id: JobId, wish: Wish): Promise<Microcredits> {
+  const { amount } = await planReserve(deps, tx, wish)
+  const memo = {
+    jobId: id,
+    prompt: titleOf(wish.text),
+    mode: wish.mode,
+    model: wish.model,
+    ...priceMemo(deps.prices, wish.model)
   }
+  const hold = (amount: Microcredits) =>
+    deps.ledger.hold(tx, { holdId: id, userId: wish.userId, amount, memo })
+
+  const held = await hold(amount)
+  if (held.kind !== 'short') return amount
+  // The first try has locked the wallet, so nobody takes the rest before the second.
+  const rest = microcredits(amount - held.missing)
+  if (rest <= ZERO) throw noCredits()
+  await hold(rest)
+  return rest
 }
 
-function readMaxCredits(wanted: number | undefined): Microcredits | null {
-  if (wanted === undefined) return null
-  const amount = parseCredits(wanted)
-  if (amount === undefined || amount === ZERO) {
-    throw new AppError('invalid_request', 'maxCredits is a positive number of at most six decimals')
-  }
-  return amount
-}
-
-/** The conversation that goes on; undefined for a new one. */
-async function ownSession(
-  db: Db,
-  project: Project,
-  id: string | undefined
-): Promise<SessionId | undefined> {
-  if (id === undefined) return undefined
-  const known = sessionId.parse(id)
-  const session = known && (await readSession(db, known))
-  if (session?.project_id !== project.id) {
-    throw new AppError('not_found', `This project has no session ${id}`)
-  }
-  return session.id
-}
-
-async function refuseFullQueue(tx: Tx, project: Project): Promise<void> {
-  if ((await countQueuedJobs(tx, project.id)) < LIMITS.jobsQueuedPerProjectMax) return
-  throw new AppError('queue_full', `${LIMITS.jobsQueuedPerProjectMax} jobs are waiting already`, {
-    retryAfterSeconds: 10
-  })
-}
-
-/** Holds what the policy says; when the wallet has become smaller meanwhile, what there is. */
-async function reserve(deps: JobDeps, tx: Tx, id: string, wish: Wish): Promise<Microcredits> {
-  const amount = decideReserve({
-    minimum: deps.settings.reserveCredits,
-    recentCosts: await readRecentCosts(tx, wish, RECENT_JOBS),
-    maxCredits: wish.maxCredits,
-    balance: (await deps.ledger.wallet(tx, wish.userId)).balance
-  })
-  if (amount > ZERO) {
-    const memo = { jobId: id, model: wish.model, mode: wish.mode }
-    const held = await deps.ledger.hold(tx, { holdId: id, userId: wish.userId, amount, memo })
-    if (held.kind !== 'short') return amount
-  }
-  throw new AppError('insufficient_credits', 'The wallet has no credits left for this job')
-}
-
+/** Counted in whole characters: half of one cannot be stored. */
 function titleOf(text: string): string {
-  const line = text.trim().split('\n', 1)[0]!
-  return line.length > TITLE_CHARS_MAX ? `${line.slice(0, TITLE_CHARS_MAX - 1)}…` : line
+  const line = [...text.trim().split('\n', 1)[0]!]
+  return line.length > TITLE_CHARS_MAX
+    ? `${line.slice(0, TITLE_CHARS_MAX - 1).join('')}…`
+    : line.join('')
 }
 
 const queuedFrame = (job: JobRow, position: number) =>

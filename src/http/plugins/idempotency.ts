@@ -66,6 +66,8 @@ const isFinal = (status: number) => status < 500 && status !== 429
 function idempotentRequest(request: FastifyRequest): IdempotentRequest | undefined {
   const key = request.headers['idempotency-key']
   if (!request.routeOptions.config.idempotent || typeof key !== 'string') return undefined
+  // Nothing happens in a dry run, and the key stays free for the request that it was tried for.
+  if ((request.query as { dryRun?: boolean }).dryRun) return undefined
   return {
     owner: request.userId ?? 'operator',
     key,

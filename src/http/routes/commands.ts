@@ -1,9 +1,16 @@
-import { AiCommand, Submitted, type Jobs } from '#jobs'
+import { Type } from 'typebox'
+import { AiCommand, Estimate, Submitted, type Jobs } from '#jobs'
 import type { App } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 import { Idempotent, IdParams, NoBody, refusals } from '../schemas.ts'
 
 const accepted = { 202: { ...Submitted, description: 'The job is queued' }, ...refusals } as const
+
+const DryRun = Type.Object({
+  dryRun: Type.Optional(
+    Type.Boolean({ description: 'only say what it would reserve and likely cost' })
+  )
+})
 
 /** What starts work: a prompt, or a job that is to be tried again. */
 export function commandRoutes(app: App, jobs: Jobs): void {
@@ -15,12 +22,22 @@ export function commandRoutes(app: App, jobs: Jobs): void {
         tags: ['jobs'],
         summary: 'Ask the agent to do something in the project',
         params: IdParams,
+        querystring: DryRun,
         headers: Idempotent,
         body: AiCommand,
-        response: accepted
+        response: {
+          200: {
+            ...Estimate,
+            description: 'With `dryRun`: what it would take. Nothing is started'
+          },
+          ...accepted
+        }
       }
     },
     async (request, reply) => {
+      if (request.query.dryRun) {
+        return jobs.estimate(userOf(request), request.params.id, request.body)
+      }
       const submitted = await jobs.submit(userOf(request), request.params.id, request.body)
       return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
     }

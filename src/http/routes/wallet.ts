@@ -1,6 +1,7 @@
-import { Type } from 'typebox'
+import { Type, type TSchema } from 'typebox'
 import type { StatementLine } from '#billing'
 import { AppError } from '#kernel/errors.ts'
+import { UsageTotals } from '#kernel/frames.ts'
 import { parseCredits, toCredits, ZERO } from '#kernel/money.ts'
 import type { App, AppDeps } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
@@ -30,14 +31,38 @@ const Purchased = Type.Object(
   { transactionId: Type.String(), balance: Credits },
   { description: 'The credits are there' }
 )
+const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+const UsdPerMillion = Type.String({ description: 'US dollars for a million tokens' })
 const Line = Type.Object({
   id: Type.String(),
   kind: Type.Enum(['grant', 'hold', 'extend', 'charge', 'release']),
-  title: Type.String(),
+  title: Type.String({ description: 'what happened, in words' }),
+  detail: Nullable(
+    Type.String({ description: 'of a charge: the tokens and their price, in words' })
+  ),
   amount: Credits,
   change: Type.Number({ description: 'what it did to the balance; negative when credits left it' }),
   balanceAfter: Credits,
-  jobId: Type.Union([Type.String(), Type.Null()]),
+  jobId: Nullable(Type.String()),
+  job: Nullable(
+    Type.Object({
+      prompt: Nullable(Type.String({ description: 'its first line' })),
+      mode: Nullable(Type.String()),
+      model: Nullable(Type.String()),
+      outcome: Nullable(Type.String({ description: '`succeeded`, or why it failed' }))
+    })
+  ),
+  usage: Nullable(UsageTotals),
+  price: Nullable(
+    Type.Object({
+      priceList: Type.String({ description: 'the version of the price list' }),
+      inputUsd: UsdPerMillion,
+      outputUsd: UsdPerMillion,
+      cacheReadUsd: UsdPerMillion,
+      cacheWriteUsd: UsdPerMillion,
+      tiered: Type.Boolean({ description: 'long prompts of this model are dearer than this' })
+    })
+  ),
   createdAt: Time
 })
 
@@ -112,9 +137,21 @@ const toLine = (line: StatementLine) => ({
   id: line.id,
   kind: line.kind,
   title: line.title,
+  detail: line.detail,
   amount: toCredits(line.amount),
   change: toCredits(line.change),
   balanceAfter: toCredits(line.balanceAfter),
   jobId: line.jobId,
+  job: line.jobId === null ? null : jobOf(line),
+  usage: line.usage,
+  price: line.price,
   createdAt: line.createdAt.toISOString()
 })
+
+const jobOf = ({ memo, outcome }: StatementLine) => ({
+  prompt: textOf(memo['prompt']),
+  mode: textOf(memo['mode']),
+  model: textOf(memo['model']),
+  outcome
+})
+const textOf = (value: unknown) => (typeof value === 'string' ? value : null)

@@ -6,7 +6,7 @@ import { join } from '../../../src/jobs/frame-writer.ts'
 import { chooseMode } from '../../../src/jobs/job-choices.ts'
 import { JOB_STATES, statesBefore, UNFINISHED } from '../../../src/jobs/job-states.ts'
 import { isGranted } from '../../../src/jobs/permission-policy.ts'
-import { decideReserve, percentile90 } from '../../../src/jobs/reserve-policy.ts'
+import { decideReserve, likelyCost, percentile } from '../../../src/jobs/reserve-policy.ts'
 import { isTerminal } from '#kernel/transitions.ts'
 import type { Draft } from '#kernel/frames.ts'
 
@@ -35,18 +35,30 @@ t.test('what a job reserves', async (t) => {
 })
 
 t.test(
-  'nine tenths of the costs are within the percentile, and no smaller one does it',
+  'so many tenths of the costs are within a percentile, and no smaller one does it',
   async (t) => {
     fc.assert(
-      fc.property(fc.array(fc.bigInt(0n, 1000n), { minLength: 1, maxLength: 40 }), (costs) => {
-        const p90 = percentile90(costs.map(microcredits))
-        const within = (limit: bigint) => costs.filter((cost) => cost <= limit).length
-        return within(p90) * 10 >= costs.length * 9 && within(p90 - 1n) * 10 < costs.length * 9
-      })
+      fc.property(
+        fc.array(fc.bigInt(0n, 1000n), { minLength: 1, maxLength: 40 }),
+        fc.constantFrom(1, 5, 9, 10),
+        (costs, tenths) => {
+          const found = percentile(costs.map(microcredits), tenths)
+          const within = (limit: bigint) => costs.filter((cost) => cost <= limit).length * 10
+          const wanted = costs.length * tenths
+          return within(found) >= wanted && within(found - 1n) < wanted
+        }
+      )
     )
-    t.equal(percentile90([]), ZERO)
+    t.equal(percentile([], 9), ZERO)
   }
 )
+
+t.test('what a job will likely cost', async (t) => {
+  t.equal(likelyCost([]), null, 'nobody knows without a history')
+  t.same(likelyCost([credits(5)]), { low: credits(5), high: credits(5) })
+  const twenty = Array.from({ length: 20 }, (_, i) => credits(20 - i))
+  t.same(likelyCost(twenty), { low: credits(2), high: credits(18) })
+})
 
 t.test('a standing permission covers what was granted word for word', async (t) => {
   const standing = [{ kind: 'bash', patterns: ['ls', 'pwd'], title: '' }]
