@@ -63,13 +63,14 @@ export function detailOf({ kind, memo, outcome }: LineFacts): string | null {
   ] as const
   const told = parts
     .filter(([tokens]) => tokens > 0)
-    .map(
-      ([tokens, what, usd]) => `${tokens.toLocaleString('en')} ${what}${usd ? ` at $${usd}` : ''}`
-    )
+    .map(([tokens, what, usd], i) => {
+      const number = `${tokens.toLocaleString('en')}${i === 0 ? ' tokens' : ''}`
+      return `${number} ${what}${usd ? ` at $${usd}` : ''}`
+    })
   if (told.length === 0) return null
   const model = typeof memo['model'] === 'string' ? `${memo['model']}: ` : ''
   const dearer = price?.tiered ? ', more for long prompts' : ''
-  return `${model}tokens ${told.join(', ')}${price ? ` a million${dearer}` : ''}`
+  return `${model}${told.join(', ')}${price ? ` a million${dearer}` : ''}`
 }
 
 const USAGE = ['input', 'output', 'reasoning', 'cacheRead', 'cacheWrite', 'costUsd'] as const
