@@ -1,0 +1,13 @@
+import t from 'tap'
+import { onPostgres, openTestDatabase } from '../../helpers/database.ts'
+import { moneyTogetherContract } from './money-together-contract.ts'
+
+moneyTogetherContract('PGlite', openTestDatabase)
+
+await onPostgres('jobs that are submitted and settled at once on PostgreSQL', (open) => {
+  moneyTogetherContract('PostgreSQL', (t) => open(t, 40))
+
+  t.test('PostgreSQL: nothing of that was a deadlock', async (t) => {
+    t.equal(open.deadlocks(), 0)
+  })
+})
