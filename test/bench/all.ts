@@ -1,5 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { benchJobs } from './jobs.ts'
+import { benchLedger } from './ledger.ts'
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 
@@ -8,3 +9,4 @@ print(
   `Node ${process.version}, ${availableParallelism()} cores, ${memoryGb} GB; medians of one run.`
 )
 await benchJobs(print)
+await benchLedger(print)

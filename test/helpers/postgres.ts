@@ -10,14 +10,10 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 const START_PATIENCE_MS = 30_000
 
-/** For tests: nothing has to survive a crash, and every test may open many connections. */
-const SETTINGS = [
-  'listen_addresses=',
-  'max_connections=300',
-  'fsync=off',
-  'full_page_writes=off',
-  'synchronous_commit=off'
-]
+/** Reached by its socket only; every test may open many connections. */
+const SETTINGS = ['listen_addresses=', 'max_connections=300']
+/** For tests nothing has to survive a crash. */
+const CARELESS = ['fsync=off', 'full_page_writes=off', 'synchronous_commit=off']
 
 /** Serves until its standard input ends, which it does with the test process, however that ends; leaves nothing. */
 const KEEPER = `
@@ -47,7 +43,10 @@ export async function findPostgres(env = process.env): Promise<string | undefine
 }
 
 /** A throwaway server in a temporary folder, reached by a socket in there, so that it is in nobody's way. */
-export async function startPostgres(bin: string): Promise<PostgresServer> {
+export async function startPostgres(
+  bin: string,
+  { durable = false } = {}
+): Promise<PostgresServer> {
   const dir = await mkdtemp(join(tmpdir(), 'kilowatt-postgres-'))
   const data = join(dir, 'data')
   const owner = await serverOwner()
@@ -62,8 +61,8 @@ export async function startPostgres(bin: string): Promise<PostgresServer> {
     throw error
   }
 
-  const settings = [...SETTINGS, `unix_socket_directories=${dir}`].flatMap((one) => ['-c', one])
-  const server = [join(bin, 'postgres'), '-D', data, ...settings]
+  const settings = [...SETTINGS, ...(durable ? [] : CARELESS), `unix_socket_directories=${dir}`]
+  const server = [join(bin, 'postgres'), '-D', data, ...settings.flatMap((one) => ['-c', one])]
   const keeper = spawn('sh', ['-c', KEEPER, 'sh', dir, ...server], {
     ...as,
     detached: true,
