@@ -42,7 +42,7 @@ export interface PurseOptions {
 }
 
 /** A job never holds more than its maximum, and no request leaves that does not fit into what is held. */
-export function openPurse(options: PurseOptions): Purse {
+export function createPurse(options: PurseOptions): Purse {
   const { db, ledger, requests, holdId, maxCredits, stepCredits } = options
   let cost = ZERO
   let picoUsd = 0n

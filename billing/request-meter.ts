@@ -29,9 +29,9 @@ export interface NewRequest {
 
 /**
  * `served`: by the provider's own count. `estimated`: answered, and counted by us, since it told no usage or broke off.
- * `refused`: an HTTP error. `unreachable`: no answer. `lost`: nobody was there to hear how it ended.
+ * `refused`: an HTTP error. `unanswered`: nobody answered, or nobody waited for it. `lost`: nobody was there to hear how it ended.
  */
-export type RequestOutcome = 'served' | 'estimated' | 'refused' | 'unreachable' | 'lost'
+export type RequestOutcome = 'served' | 'estimated' | 'refused' | 'unanswered' | 'lost'
 
 export interface RequestEnd {
   readonly cost: Microcredits

@@ -3,13 +3,15 @@ import type { FastifyInstance } from 'fastify'
 import { sql } from 'kysely'
 import type { Logger } from 'pino'
 import { createAccounts, loadOrCreateAdminKey } from '#accounts'
-import { createLedger, readPriceList, type PriceList } from '#billing'
+import { createLedger, createRequestMeter, readPriceList, type PriceList } from '#billing'
 import type { Config } from '#config'
 import { createIdempotencyStore } from '#db'
 import { createEventLog, createFeed } from '#events'
+import { openGateway, type Gateway, type GatewayOptions } from '#gateway'
 import { createApp, type AppDeps } from '#http'
 import { createJobs, startWorker, type JobSettings } from '#jobs'
 import { systemClock } from '#kernel/clock.ts'
+import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { openSupervisor, type ProviderAccess, type SupervisorOptions } from '#supervisor'
 import { createWorkspaces } from '#workspaces'
@@ -20,6 +22,7 @@ import { VERSION } from './version.ts'
 /** What a test may want otherwise: shorter times, nothing else. */
 export interface Tuning {
   readonly agents?: Pick<SupervisorOptions, 'times' | 'modelTimeouts' | 'modelRetriesMax'>
+  readonly gateway?: Pick<GatewayOptions, 'times'>
   readonly jobs?: Partial<JobSettings>
   readonly http?: Pick<AppDeps, 'timings' | 'requestsPerMinuteMax'>
 }
@@ -47,9 +50,17 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   const admin = await loadOrCreateAdminKey(config.dataDir, config.adminApiKey)
   const accounts = createAccounts()
   const ledger = createLedger()
+  const requests = createRequestMeter()
   const events = createEventLog(db, bus)
   const feed = createFeed(db, bus)
   const workspaces = opening.use(createWorkspaces({ projectsDir: config.projectsDir, clock, log }))
+  const gateway = opening.use(
+    await openGateway({
+      providers: config.providers,
+      ...{ prices, clock, log, onMetric: metrics.gateway },
+      ...tuning.gateway
+    })
+  )
   const supervisor = opening.use(
     await openSupervisor({
       kiloBin: config.kiloBin,
@@ -57,7 +68,8 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
       isolation: config.isolation,
       agentsMax: config.agentsMax,
       idleStopMs: config.idleStopSeconds * 1000,
-      providersFor: () => providersOf(config, prices),
+      providersFor: (projectId) => providersOf(config, prices, gateway, projectId),
+      onAgentGone: (providers) => providers.forEach(({ apiKey }) => gateway.revoke(apiKey ?? '')),
       defaultModel: config.model,
       onMetric: metrics.supervisor,
       log,
@@ -76,7 +88,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
     ...tuning.jobs
   }
   const jobDeps = {
-    ...{ db, bus, lock, queue, events, feed, ledger, prices },
+    ...{ db, bus, lock, queue, events, feed, ledger, prices, requests, gateway },
     ...{ supervisor, workspaces, clock, log, settings, metrics: metrics.jobs }
   }
   const jobs = createJobs(jobDeps)
@@ -127,17 +139,23 @@ async function listen(app: FastifyInstance, { host, port }: Config): Promise<str
   }
 }
 
-/** Each provider that has a key, with the models that have a price. */
-function providersOf(config: Config, prices: PriceList): ProviderAccess[] {
-  return config.providers.map((provider) => ({
-    ...provider,
+/** Each provider as an agent may know it: the gateway's address, a token of its own, the models that have a price. */
+function providersOf(
+  config: Config,
+  prices: PriceList,
+  gateway: Gateway,
+  projectId: ProjectId
+): ProviderAccess[] {
+  const token = gateway.tokenFor(projectId)
+  return config.providers.map(({ id, baseUrl }) => ({
+    ...{ id, baseUrl: gateway.addressOf(id), apiKey: token, upstreamUrl: baseUrl },
     models: prices
       .models()
-      .filter((model) => model.startsWith(`${provider.id}/`))
+      .filter((model) => model.startsWith(`${id}/`))
       .map((model) => ({
-        id: model.slice(provider.id.length + 1),
+        id: model.slice(id.length + 1),
         contextTokens: prices.find(model)?.contextTokens ?? 128_000,
-        outputTokens: prices.find(model)?.outputTokens ?? 16_000
+        outputTokens: prices.find(model)?.outputTokens ?? LIMITS.answerTokensDefault
       }))
   }))
 }

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import type { Ledger } from '#billing'
 import type { Db } from '#db'
+import type { GatewayMetric } from '#gateway'
 import type { JobMetrics } from '#jobs'
 import type { SupervisorMetric } from '#supervisor'
 
@@ -10,6 +11,7 @@ export interface Metrics {
   readonly registry: Registry
   readonly jobs: JobMetrics
   readonly supervisor: (metric: SupervisorMetric) => void
+  readonly gateway: (metric: GatewayMetric) => void
   /** Shows the ledger's own proof: each of its sums is zero, or somebody should wake up. */
   watchLedger(db: Db, ledger: Ledger): void
 }
@@ -29,7 +31,7 @@ export function createMetrics(): Metrics {
   })
   const mismatches = new Counter({
     name: 'kilowatt_usage_mismatches_total',
-    help: 'Jobs whose steps and session metadata did not agree on the tokens',
+    help: 'Jobs on whose finished steps the agent and the gateway did not agree',
     registers
   })
   const unrecognised = new Counter({
@@ -42,6 +44,31 @@ export function createMetrics(): Metrics {
     name: 'kilowatt_agent_events_total',
     help: 'What happened to agents: started, stopped, crashed, stalled, reconnected, …',
     labelNames: ['kind'],
+    registers
+  })
+  const requests = new Counter({
+    name: 'kilowatt_model_requests_total',
+    help: 'Requests to model providers, by how they ended',
+    labelNames: ['model', 'outcome'],
+    registers
+  })
+  const firstByte = new Histogram({
+    name: 'kilowatt_model_first_byte_seconds',
+    help: 'From a model request to the first byte of its answer',
+    labelNames: ['model'],
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+    registers
+  })
+  const refusals = new Counter({
+    name: 'kilowatt_model_refusals_total',
+    help: 'Model requests that the gateway did not let through, by why',
+    labelNames: ['why'],
+    registers
+  })
+  const overruns = new Counter({
+    name: 'kilowatt_model_overruns_total',
+    help: 'Model requests that cost more than the most that was thought: anything but zero is an alarm',
+    labelNames: ['model'],
     registers
   })
   const agentStart = new Histogram({
@@ -63,6 +90,14 @@ export function createMetrics(): Metrics {
     supervisor(metric) {
       agents.inc({ kind: metric.kind })
       if (metric.kind === 'started') agentStart.observe(metric.durationMs / 1000)
+    },
+
+    gateway(metric) {
+      if (metric.kind === 'refused') return refusals.inc({ why: metric.why })
+      const { model } = metric
+      if (metric.kind === 'overrun') return overruns.inc({ model })
+      requests.inc({ model, outcome: metric.outcome })
+      if (metric.ttfbMs !== null) firstByte.observe({ model }, metric.ttfbMs / 1000)
     },
 
     watchLedger(db, ledger) {

@@ -6,6 +6,8 @@ export interface ProviderAccess {
   readonly id: 'anthropic' | 'openai-compatible'
   readonly baseUrl?: string | undefined
   readonly apiKey?: string | undefined
+  /** Where the provider itself is, when `baseUrl` is a gateway's. */
+  readonly upstreamUrl?: string | undefined
   readonly models: readonly {
     readonly id: string
     readonly contextTokens: number

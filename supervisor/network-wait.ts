@@ -20,7 +20,7 @@ export async function isReachable(
   providerId: string
 ): Promise<boolean> {
   const known = providers.find(({ id }) => id === providerId)
-  const url = URL.parse(known?.baseUrl ?? DEFAULT_URLS[providerId] ?? '')
+  const url = URL.parse(known?.upstreamUrl ?? known?.baseUrl ?? DEFAULT_URLS[providerId] ?? '')
   if (!url) return false
 
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)

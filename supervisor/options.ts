@@ -46,6 +46,8 @@ export interface SupervisorOptions {
   readonly idleStopMs: number
   /** Asked at each start, so that every project can have a token of its own. */
   readonly providersFor: (projectId: ProjectId) => readonly ProviderAccess[]
+  /** The agent that was given these is gone: its tokens are of no use to anybody. */
+  readonly onAgentGone?: (providers: readonly ProviderAccess[]) => void
   /** `provider/model`: for what Kilo itself asks a model. */
   readonly defaultModel: string
   readonly log: Log

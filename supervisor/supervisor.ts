@@ -97,12 +97,14 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
     await leaving.get(projectId)
     await makeRoom()
     const from = clock.monotonicMs()
+    const providers = options.providersFor(projectId)
+    const gone = () => options.onAgentGone?.(providers)
     const kilo = await startAgent({
       projectId,
       worktree,
       ground,
       agentsDir,
-      providers: options.providersFor(projectId),
+      providers,
       defaultModel: options.defaultModel,
       modelTimeouts: { ...MODEL_TIMEOUTS, ...options.modelTimeouts },
       modelRetriesMax: options.modelRetriesMax ?? MODEL_RETRIES_MAX,
@@ -111,7 +113,11 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
       clock,
       onMetric,
       onTurnEnd: () => release(projectId)
+    }).catch((error: unknown) => {
+      gone()
+      throw error
     })
+    void kilo.exited.then(gone)
     const durationMs = clock.monotonicMs() - from
     onMetric({ kind: 'started', durationMs })
     log.info({ projectId, pid: kilo.pid, durationMs: Math.round(durationMs) }, 'agent ready')

@@ -86,7 +86,7 @@ export interface JobsTable {
   refunded: Big | null
   usage: Json<object> | null
   /** Where session metadata and the gateway did not agree on a finished step. */
-  usage_mismatch: Json<object> | null
+  usage_mismatch: ColumnType<object | null, object | string | null, string | null>
   branch: string | null
   base: string | null
   commit: string | null

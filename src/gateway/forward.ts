@@ -11,6 +11,8 @@ export interface Forwarding {
   readonly url: string
   readonly headers: Record<string, string>
   readonly body: Buffer | string
+  /** It asks for its answer in pieces. */
+  readonly streams: boolean
   readonly response: ServerResponse
   readonly dispatcher: Dispatcher
   readonly count: AnswerCount
@@ -24,7 +26,7 @@ export interface Forwarding {
 }
 
 export interface Forwarded {
-  readonly outcome: 'served' | 'estimated' | 'refused' | 'unreachable'
+  readonly outcome: 'served' | 'estimated' | 'refused' | 'unanswered'
   readonly status: number | null
   readonly ttfbMs: number | null
   readonly durationMs: number
@@ -45,6 +47,8 @@ export async function forward(it: Forwarding): Promise<Forwarded> {
   }
 
   using reader = watchReader(it.response, it.drainMs)
+  // A stream that has not begun has made nothing yet, but a whole answer is made before its first byte.
+  if (!it.streams) reader.stay()
   const signal = AbortSignal.any([it.signal, reader.gaveUp])
   const { url, headers, body, dispatcher } = it
   const upstream = await send(url, {
@@ -52,9 +56,9 @@ export async function forward(it: Forwarding): Promise<Forwarded> {
   }).catch(() => undefined)
   if (!upstream) {
     it.response.socket?.resetAndDestroy()
-    // Somebody who was waited for until the end may have worked all the same.
-    return ended(signal.aborted ? 'estimated' : 'unreachable', null)
+    return ended(signal.aborted && !it.streams ? 'estimated' : 'unanswered', null)
   }
+  reader.stay()
   const status = upstream.statusCode
   if (status >= 400) {
     ttfbMs = Math.round(it.now() - startedAt)
@@ -97,23 +101,30 @@ async function passError(it: Forwarding, upstream: Dispatcher.ResponseData): Pro
 function watchReader(response: ServerResponse, drainMs: number) {
   const patience = new AbortController()
   let timer: NodeJS.Timeout | undefined
-  let gone = response.destroyed
+  let gone = false
+  let staying = false
   let wake = () => {}
   const left = () => {
     gone = true
     wake()
-    if (!response.writableFinished) timer = setTimeout(() => patience.abort(), drainMs)
+    if (response.writableFinished) return
+    if (staying) timer ??= setTimeout(() => patience.abort(), drainMs)
+    else patience.abort()
   }
   const go = () => wake()
   response.on('close', left)
   response.on('drain', go)
-  if (gone) left()
+  if (response.destroyed) left()
 
   return {
     get gone() {
       return gone
     },
     gaveUp: patience.signal,
+    /** From here on the answer is read to its end, or for `drainMs`, whoever leaves: its end says what it costs. */
+    stay() {
+      staying = true
+    },
     /** The reader has taken what was written, or left. */
     drained: () => (gone ? Promise.resolve() : new Promise<void>((resolve) => (wake = resolve))),
     [Symbol.dispose]() {

@@ -78,6 +78,7 @@ export async function serveRequest(
       url: `${upstream.url}${query}`,
       headers: { ...headersForProvider(request.headers), ...upstream.keyHeaders },
       body: isOther ? JSON.stringify(body) : bytes,
+      streams: body['stream'] === true,
       ...{ response, count, dispatcher: deps.dispatcher, drainMs: deps.drainMs },
       ...{ signal: account.signal, scrub: upstream.scrub, now: () => deps.clock.monotonicMs() }
     })

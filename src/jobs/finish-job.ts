@@ -1,8 +1,9 @@
 import { inTransaction } from '#db'
-import type { Draft, JobCredits, MergeState, UsageTotals } from '#kernel/frames.ts'
+import type { Draft, JobCredits, MergeState } from '#kernel/frames.ts'
 import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failures.ts'
-import { toCredits, type Microcredits } from '#kernel/money.ts'
+import { toCredits } from '#kernel/money.ts'
 import type { JobDeps } from './job-deps.ts'
+import { settleBill, type Told } from './settle-bill.ts'
 import { updateJobEnd, type JobRow } from './job-store.ts'
 import { closePrompts } from './prompt-store.ts'
 
@@ -13,9 +14,8 @@ export interface JobResult {
   readonly base: string | null
   readonly commit: string | null
   readonly merge: MergeState
-  /** What the model's work costs by the price list, whoever pays. */
-  readonly cost: Microcredits
-  readonly usage: UsageTotals
+  /** What the agent told of its steps; the gateway's own count comes first. */
+  readonly told: Told | null
   readonly failure: { readonly code: JobFailureCode; readonly message: string } | null
 }
 
@@ -37,27 +37,26 @@ function lastFrame(result: JobResult, credits: JobCredits): Draft {
  * `token` is null for a job that was never claimed.
  */
 export async function finishJob(
-  deps: Pick<JobDeps, 'db' | 'events' | 'ledger' | 'log' | 'metrics' | 'clock'>,
+  deps: Pick<JobDeps, 'db' | 'events' | 'ledger' | 'requests' | 'log' | 'metrics' | 'clock'>,
   job: JobRow,
   token: bigint | null,
   result: JobResult
 ): Promise<void> {
   const status = statusOf(result.failure)
 
-  await inTransaction(deps.db, async (tx) => {
+  const { mismatch } = await inTransaction(deps.db, async (tx) => {
+    const bill = await settleBill(deps.requests, tx, job.id, result.told)
     const paid = await deps.ledger.resolve(tx, {
       holdId: job.id,
-      cost: result.cost,
+      cost: bill.cost,
       userPays: result.failure === null ? 'used' : JOB_FAILURES[result.failure.code].userPays,
       reason: result.failure?.code ?? 'succeeded',
-      memo: { jobId: job.id, model: job.model, ...result.usage }
+      memo: { jobId: job.id, model: job.model, ...bill.usage }
     })
     const { charged, released: refunded } = paid
     const ended = await updateJobEnd(tx, job.id, token, {
       ...result,
-      status,
-      charged,
-      refunded,
+      ...{ status, charged, refunded, usage: bill.usage, mismatch: bill.mismatch },
       error: result.failure
     })
     if (!ended) throw new JobFailure('lease_lost', 'the job was ended by somebody else')
@@ -72,13 +71,18 @@ export async function finishJob(
     await deps.events.append(tx, place, [
       {
         type: 'job:credits-used',
-        data: { credits: credits.charged, usage: result.usage, final: true }
+        data: { credits: credits.charged, usage: bill.usage, final: true }
       },
       lastFrame(result, credits)
     ])
+    return bill
   })
 
   deps.events.announce(job.project_id)
+  if (mismatch.length > 0) {
+    deps.metrics.usageMismatch()
+    deps.log.warn({ jobId: job.id, mismatch }, 'agent and gateway did not agree on a step')
+  }
   const seconds = (deps.clock.now().getTime() - job.created_at.getTime()) / 1000
   deps.metrics.jobEnded({ status, code: result.failure?.code ?? 'none', seconds })
   deps.log.info({ jobId: job.id, status, code: result.failure?.code, seconds }, 'job ended')

@@ -1,9 +1,7 @@
 import type { Agent } from '#supervisor'
 import type { AgentEvent, TurnOutcome } from '#kernel/agent-events.ts'
 import type { Draft } from '#kernel/frames.ts'
-import { toCredits } from '#kernel/money.ts'
 import { askPermission, askQuestion } from './ask-person.ts'
-import { coverCost } from './cover-cost.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobRun } from './job-run.ts'
 
@@ -53,13 +51,10 @@ export async function hearEvent(
     case 'question.asked':
       return void (await askQuestion(run, event))
     case 'usage.reported': {
-      run.meter.add(event.stepId, event.model, event.usage)
-      const { cost, usage } = run.meter.total()
-      run.writer.write({
-        type: 'job:credits-used',
-        data: { credits: toCredits(cost), usage, final: false }
-      })
-      return void (await coverCost(run, event.stepId))
+      const { stepId, agentSessionId, model, usage } = event
+      run.meter.add(stepId, model, usage)
+      run.heard.push({ stepId, agentSessionId, model, usage })
+      return
     }
     case 'notice':
       run.writer.write({

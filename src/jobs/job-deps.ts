@@ -1,7 +1,8 @@
-import type { Ledger, PriceList } from '#billing'
+import type { Ledger, PriceList, Purse, RequestMeter } from '#billing'
 import type { Db } from '#db'
 import type { EventLog } from '#events'
 import type { Clock } from '#kernel/clock.ts'
+import type { ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
 import type { Microcredits } from '#kernel/money.ts'
 import type { Bus } from '#ports/bus.ts'
@@ -20,12 +21,27 @@ export interface JobDeps {
   readonly events: EventLog
   readonly ledger: Ledger
   readonly prices: PriceList
+  readonly requests: RequestMeter
+  readonly gateway: ModelGate
   readonly supervisor: Supervisor
   readonly workspaces: Workspaces
   readonly clock: Clock
   readonly log: Log
   readonly metrics: JobMetrics
   readonly settings: JobSettings
+}
+
+/** The way of an agent to its models, as far as jobs know it. */
+export interface ModelGate {
+  /** From now on this purse pays for what the project's agent asks; nobody does once it is disposed. */
+  bind(
+    projectId: ProjectId,
+    account: {
+      readonly purse: Purse
+      readonly models: readonly string[]
+      readonly onExhausted: () => void
+    }
+  ): AsyncDisposable
 }
 
 export interface JobSettings {

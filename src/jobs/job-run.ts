@@ -1,12 +1,12 @@
-import { createMeter, type Meter } from '#billing'
+import { createMeter, createPurse, type Meter, type Purse, type Step } from '#billing'
 import type { Workspace } from '#workspaces'
 import { JobFailure } from '#kernel/job-failures.ts'
-import { microcredits, type Microcredits } from '#kernel/money.ts'
+import { microcredits, toCredits, type Microcredits } from '#kernel/money.ts'
 import type { Lease } from '#ports/lock.ts'
 import type { Place } from '#events'
 import type { JobDeps } from './job-deps.ts'
 import { createFrameWriter, type FrameWriter } from './frame-writer.ts'
-import type { JobRow } from './job-store.ts'
+import { updateReserved, type JobRow } from './job-store.ts'
 
 /** One job while it is at work: what its parts share. */
 export interface JobRun {
@@ -17,7 +17,11 @@ export interface JobRun {
   readonly branch: string
   readonly workspace: Workspace
   readonly writer: FrameWriter
+  /** Pays for its model requests, and counts them. */
+  readonly purse: Purse
+  /** The same as session metadata tells it, and the steps that it told of. */
   readonly meter: Meter
+  readonly heard: Step[]
   /** Aborts with a JobFailure as its reason, whoever wants the job to stop. */
   readonly signal: AbortSignal
   /** Stops the job for this reason; the first one counts. */
@@ -57,7 +61,7 @@ export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: Abor
     return new JobFailure('job_timeout', `the job took longer than ${seconds} s`)
   })
 
-  return {
+  const run: JobRun = {
     deps,
     job,
     lease,
@@ -65,11 +69,37 @@ export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: Abor
     branch: branchOf(job),
     workspace: deps.workspaces.open(job.project_id),
     writer,
+    purse: openPurse(deps, job, writer, (held) => (run.reserved = held)),
     meter: createMeter(deps.prices),
+    heard: [],
     signal: stopper.signal,
     stop,
     base: undefined,
     reserved: microcredits(BigInt(job.reserved)),
     verdict: undefined
   }
+  return run
+}
+
+/** Each finished request is a frame, and a hold that grows is told on the job. */
+function openPurse(
+  { db, ledger, requests, settings }: JobDeps,
+  job: JobRow,
+  writer: FrameWriter,
+  onHeld: (held: Microcredits) => void
+): Purse {
+  const purse = createPurse({
+    ...{ db, ledger, requests, holdId: job.id, stepCredits: settings.reserveCredits },
+    maxCredits: job.max_credits === null ? null : microcredits(BigInt(job.max_credits)),
+    onSpent() {
+      const { cost, usage } = purse.total()
+      const data = { credits: toCredits(cost), usage: { ...usage, metered: true }, final: false }
+      writer.write({ type: 'job:credits-used', data })
+    },
+    async onHeld(held) {
+      onHeld(held)
+      await updateReserved(db, job.id, held)
+    }
+  })
+  return purse
 }

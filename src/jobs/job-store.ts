@@ -133,6 +133,8 @@ export interface JobEnd {
   readonly charged: Microcredits
   readonly refunded: Microcredits
   readonly usage: UsageTotals
+  /** Steps on which agent and gateway did not agree. */
+  readonly mismatch: readonly object[]
   readonly branch: string | null
   readonly base: string | null
   readonly commit: string | null
@@ -155,6 +157,7 @@ export async function updateJobEnd(
       refunded: end.refunded,
       reserved: end.charged + end.refunded,
       usage: JSON.stringify(end.usage),
+      usage_mismatch: end.mismatch.length > 0 ? JSON.stringify(end.mismatch) : null,
       branch: end.branch,
       base: end.base,
       commit: end.commit,

@@ -65,7 +65,7 @@ async function commitWork(run: JobRun, files: FileWatch, text: string): Promise<
   const { job, base, workspace } = run
   if (base === undefined || (await files.look()).length === 0) return null
 
-  const credits = toCredits(least(run.meter.total().cost, run.reserved))
+  const credits = toCredits(least(run.purse.total().cost, run.reserved))
   const commit = await workspace.commitJob({
     subject: text.trim().split('\n', 1)[0]!.slice(0, SUBJECT_CHARS_MAX),
     trailers: {

@@ -1,5 +1,4 @@
 import { JobFailure } from '#kernel/job-failures.ts'
-import { ZERO } from '#kernel/money.ts'
 import type { Lease } from '#ports/lock.ts'
 import type { Workspace } from '#workspaces'
 import { finishJob } from './finish-job.ts'
@@ -8,8 +7,6 @@ import { branchOf } from './job-run.ts'
 import { readActiveJob } from './job-read-store.ts'
 import { updateJobToken, type JobRow } from './job-store.ts'
 import { AGENT } from './keep-work.ts'
-
-const NOTHING = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0, costUsd: 0 }
 
 /**
  * Finishes what a worker that died has left of a project: its agent is stopped, what lies in the worktree is
@@ -31,8 +28,7 @@ export async function recoverProject(deps: JobDeps, lease: Lease): Promise<void>
     base: commit === null ? job.base : await workspace.baseOf(commit),
     commit,
     merge: 'none',
-    cost: ZERO,
-    usage: NOTHING,
+    told: null,
     failure: { code: failure.code, message: failure.message }
   })
 }

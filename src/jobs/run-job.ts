@@ -29,7 +29,8 @@ export async function runJob(
     (error: unknown) => salvageWork(run, files, error)
   )
   await run.writer.flush()
-  await finishJob(deps, job, lease.token, { ...result, ...run.meter.total() })
+  const told = { steps: run.heard, ...run.meter.total() }
+  await finishJob(deps, job, lease.token, { ...result, told })
 }
 
 /** The good way: worktree and agent made ready, the prompt carried out, the work kept. */
@@ -60,6 +61,13 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
   const { mode, model, text } = job
   const context = job.current_file_path === null ? {} : { currentFilePath: job.current_file_path }
   const turn = { agentSessionId, mode, model, text, ...context }
+  // Left before the work is kept: what the last requests cost is known then.
+  await using _account = deps.gateway.bind(job.project_id, {
+    purse: run.purse,
+    models: [job.model, deps.settings.defaultModel],
+    onExhausted: () =>
+      run.stop(new JobFailure('credits_exhausted', 'the job has used up what it may cost'))
+  })
   for await (const event of agent.runTurn(turn, signal)) {
     outcome ??= await hearEvent(run, agent, files, event)
   }

@@ -14,7 +14,10 @@ export const UsageTotals = Type.Object({
   reasoning: Type.Integer(),
   cacheRead: Type.Integer(),
   cacheWrite: Type.Integer(),
-  costUsd: Type.Number({ description: 'what the provider asks for it, in US dollars' })
+  costUsd: Type.Number({ description: 'what the provider asks for it, in US dollars' }),
+  metered: Type.Optional(
+    Type.Boolean({ description: 'counted by the model gateway, and not only told by the agent' })
+  )
 })
 export type UsageTotals = Static<typeof UsageTotals>
 

@@ -23,7 +23,7 @@ t.test('the shipped list prices what the product starts with', async (t) => {
       creditPicoUsd: 10_000_000_000n
     })
   }
-  t.match(prices.find('anthropic/scripted'), { contextTokens: 200_000, outputTokens: 16_000 })
+  t.match(prices.find('anthropic/scripted'), { contextTokens: 200_000, outputTokens: 2000 })
   t.equal(prices.creditUsd, '0.01')
   t.ok(prices.version)
   t.equal(prices.find('anthropic/unheard-of'), undefined)

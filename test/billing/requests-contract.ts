@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import {
   createLedger,
   createRequestMeter,
-  openPurse,
+  createPurse,
   readPriceList,
   type NewRequest,
   type Price
@@ -170,7 +170,7 @@ export function requestsContract(name: string, open: OpenDatabase): void {
   ) => {
     const price = (await readPriceList()).find(MODEL) as Price
     const held: Microcredits[] = []
-    const purse = openPurse({
+    const purse = createPurse({
       ...{ db: it.db, ledger: it.ledger, requests: it.meter, holdId: it.holdId, maxCredits },
       stepCredits: mc(stepCredits),
       onSpent: () => {},

@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import {
   createLedger,
   createRequestMeter,
-  openPurse,
+  createPurse,
   readPriceList,
   type ModelRequest
 } from '#billing'
@@ -53,7 +53,7 @@ export async function givenGateway(t: Test, options: Partial<GatewayOptions> = {
     })
     await ledger.hold(db, { holdId, userId: user, amount: credits(held), memo: {} })
     let exhausted = 0
-    const purse = openPurse({
+    const purse = createPurse({
       ...{ db, ledger, requests, holdId, stepCredits: credits(1) },
       maxCredits: maxCredits === null ? null : credits(maxCredits),
       onSpent: () => {},

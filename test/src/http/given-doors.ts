@@ -8,9 +8,10 @@ import pino from 'pino'
 import { Registry } from 'prom-client'
 import type { Test } from 'tap'
 import { createAccounts } from '#accounts'
-import { createLedger, readPriceList } from '#billing'
+import { createLedger, createRequestMeter, readPriceList } from '#billing'
 import { createIdempotencyStore, type Db } from '#db'
 import { createEventLog, createFeed, type EventLog } from '#events'
+import { openGateway } from '#gateway'
 import { createApp, type AppDeps } from '#http'
 import { createJobs, noMetrics } from '#jobs'
 import { systemClock as clock } from '#kernel/clock.ts'
@@ -96,8 +97,13 @@ export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<
     promptAnswerMs: LIMITS.promptAnswerMs,
     providers: ['anthropic']
   }
+  const gateway = stack.use(await openGateway({ providers: [], prices, clock, log }))
+  const requests = createRequestMeter()
   const behind = { db, bus, lock, queue, events, feed, ledger, prices, workspaces, clock, log }
-  const jobs = createJobs({ ...behind, supervisor, settings, metrics: noMetrics })
+  const jobs = createJobs({
+    ...{ ...behind, supervisor, settings, gateway, requests },
+    metrics: noMetrics
+  })
 
   const stop = new AbortController()
   const deps: AppDeps = {
