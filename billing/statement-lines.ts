@@ -94,15 +94,8 @@ function isRefund(outcome: string | null): boolean {
 }
 
 function ending(outcome: string | null): string {
-  switch (outcome) {
-    case 'cancelled':
-      return ', which was cancelled: what it had used'
-    case 'credits_exhausted':
-      return ', which used up what it may cost'
-    case 'job_timeout':
-    case 'permission_timeout':
-      return `, which failed (${outcome}): what it had used`
-    default:
-      return ''
-  }
+  if (outcome === null || outcome === 'succeeded') return ''
+  if (outcome === 'cancelled') return ', which was cancelled: what it had used'
+  if (outcome === 'credits_exhausted') return ', which used up what it may cost'
+  return `, which failed (${outcome}): what it had used`
 }

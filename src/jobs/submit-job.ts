@@ -73,7 +73,7 @@ async function reserve(deps: WishDeps, tx: Tx, id: JobId, wish: Wish): Promise<M
 
 /** Counted in whole characters: half of one cannot be stored. */
 function titleOf(text: string): string {
-  const line = [...text.trim().split('\n', 1)[0]!]
+  const line = Array.from(text.trim().split('\n', 1)[0]!)
   return line.length > TITLE_CHARS_MAX
     ? `${line.slice(0, TITLE_CHARS_MAX - 1).join('')}…`
     : line.join('')
