@@ -13,7 +13,7 @@ export { createMeter, type Meter } from './meter.ts'
 export { priceMemo } from './price-memo.ts'
 export { readPriceList, type PriceList } from './price-list.ts'
 export { ceilingOf, costUsd, priceOf, type Price } from './pricing.ts'
-export { openPurse, type Purse } from './purse.ts'
+export { createPurse, type Purse } from './purse.ts'
 export { reconcile, type Disagreement, type Step } from './reconcile.ts'
 export { createRequestMeter } from './request-meter.ts'
 export type {
