@@ -65,7 +65,13 @@ export function createClient(url: string, key: string): Client {
 /** The whole product, embedded, with the real Kilo and a scripted model; gone at the end of the test. */
 export async function startProduct(
   t: Test,
-  { env = {}, tuning = {} }: { env?: Record<string, string>; tuning?: Tuning } = {}
+  {
+    env = {},
+    tuning = {}
+  }: {
+    env?: Record<string, string> | ((modelUrl: string) => Record<string, string>)
+    tuning?: Tuning
+  } = {}
 ): Promise<TestProduct> {
   const stack = new AsyncDisposableStack()
   t.teardown(() => stack.disposeAsync())
@@ -80,7 +86,7 @@ export async function startProduct(
       MODEL: 'openai-compatible/scripted',
       OPENAI_COMPATIBLE_BASE_URL: model.url,
       OPENAI_COMPATIBLE_API_KEY: 'test-key',
-      ...env
+      ...(typeof env === 'function' ? env(model.url) : env)
     },
     dataDir
   )
