@@ -1,6 +1,8 @@
 import type { Agent } from '#supervisor'
 import type { AgentEvent, TurnOutcome } from '#kernel/agent-events.ts'
 import type { Draft } from '#kernel/frames.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import { toCredits } from '#kernel/money.ts'
 import { askPermission, askQuestion } from './ask-person.ts'
 import { coverCost } from './cover-cost.ts'
@@ -23,6 +25,14 @@ function toolFrame(event: ToolUpdated): Draft {
       ...(truncated ? { truncated } : {})
     }
   }
+}
+
+/** Kilo has no such limit of its own: its `steps` is a hint to the model. */
+function stopAfterTooMany(run: JobRun): void {
+  run.steps += 1
+  if (run.steps <= LIMITS.stepsPerJobMax) return
+  const message = `the job took more than ${LIMITS.stepsPerJobMax} model steps`
+  run.stop(new JobFailure('job_timeout', message))
 }
 
 /** What one event of the agent's means for its job. Answers how the turn ended, once it has. */
@@ -54,6 +64,7 @@ export async function hearEvent(
       return void (await askQuestion(run, event))
     case 'usage.reported': {
       run.meter.add(event.stepId, event.model, event.usage)
+      stopAfterTooMany(run)
       const { cost, usage } = run.meter.total()
       run.writer.write({
         type: 'job:credits-used',

@@ -31,8 +31,9 @@ export function openDesk(
   const handle = async (prompt: Prompt) => {
     const expired = prompt.expires_at <= deps.clock.now()
     if (handled.has(prompt.id) || (prompt.answer === null && !expired)) return
-    handled.add(prompt.id)
     await (prompt.answer === null ? handlers.onExpired(prompt) : handlers.onAnswer(prompt))
+    // Only now: what could not be passed on is tried again at the next look.
+    handled.add(prompt.id)
   }
 
   const lookOnce = async () => {

@@ -21,7 +21,7 @@ export async function removeProject(deps: JobDeps, userId: UserId, id: string): 
     if (deps.clock.monotonicMs() > deadline) break
     await deps.clock.sleep(LOOK_EVERY_MS)
   }
-  await deps.supervisor.stop(project.id)
+  await deps.supervisor.forget(project.id)
   await deps.workspaces.remove(project.id)
   deps.log.info({ projectId: project.id }, 'project removed')
 }

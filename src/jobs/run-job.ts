@@ -21,7 +21,7 @@ export async function runJob(
   lease: Lease,
   stopping: AbortSignal
 ): Promise<void> {
-  const run = openRun(deps, job, lease, stopping)
+  using run = openRun(deps, job, lease, stopping)
   const files = createFileWatch(run)
 
   const result = await carryOut(run, files).then(

@@ -48,8 +48,14 @@ async function answerRing(
   await using lease = await deps.lock.acquire(projectId)
   if (!lease) return
 
-  await recoverProject(deps, lease)
-  await drain(deps, lease, stopping)
+  try {
+    await recoverProject(deps, lease)
+    await drain(deps, lease, stopping)
+  } catch (error) {
+    // Somebody else has the project now, and ends its job: that is not ours to do any more.
+    if (error instanceof JobFailure && error.code === 'lease_lost') return
+    throw error
+  }
 }
 
 async function drain(deps: JobDeps, lease: Lease, stopping: AbortSignal): Promise<void> {
@@ -57,11 +63,7 @@ async function drain(deps: JobDeps, lease: Lease, stopping: AbortSignal): Promis
     const job = await claimNextJob(deps.db, lease.projectId, lease.token)
     if (!job) return
 
-    await runJob(deps, job, lease, stopping).catch((error: unknown) => {
-      // Somebody else has the project now, and ends the job: that is not ours to do any more.
-      if (error instanceof JobFailure && error.code === 'lease_lost') return
-      throw error
-    })
+    await runJob(deps, job, lease, stopping)
   }
 }
 
