@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises'
 import t from 'tap'
 import { script, type Step } from '#fixtures'
 import { givenProject, seen, startProduct, type Client } from '../helpers/product.ts'
@@ -8,6 +9,19 @@ interface Wallet {
   spent: number
 }
 const walletOf = async (client: Client) => (await client.call<Wallet>('GET', '/wallet')).body
+
+/** The processes that run for a project: its folder is in what they were started with. */
+async function agentsOf(projectId: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
+      const words = (await read('cmdline')) + (await read('environ'))
+      return words.includes(projectId) ? [Number(pid)] : []
+    })
+  )
+  return found.flat()
+}
 
 /** What a provider, a person or an empty wallet does to a job, and who pays for it. */
 t.test('jobs that do not end well', async (t) => {
@@ -107,6 +121,46 @@ t.test('jobs that do not end well', async (t) => {
     await client.call('POST', `/jobs/${again.body.jobId}/cancel`)
     t.match((await project.story(again.body.jobId)).only('job:error'), { code: 'cancelled' })
   })
+
+  await t.test('cancelled while its agent is being started', async (t) => {
+    const client = await user(100)
+    const project = await givenProject(client)
+    const jobId = await project.submit(script({ say: 'never' }))
+    let status = 'queued'
+    while (status === 'queued') {
+      status = (await client.call<{ status: string }>('GET', `/jobs/${jobId}`)).body.status
+    }
+    t.equal(status, 'starting')
+    await client.call('POST', `/jobs/${jobId}/cancel`)
+    const story = await project.story(jobId)
+    t.match(story.only('job:error'), { code: 'cancelled', credits: { charged: 0, refunded: 10 } })
+    t.same(story.all('job:running'), [], 'it never began')
+    t.equal(
+      (await project.run(script({ say: 'ok' }))).last.type,
+      'job:success',
+      'the next one does'
+    )
+  })
+
+  await t.test(
+    'the agent dies in the middle: refunded whole, and the next job has a new one',
+    async (t) => {
+      const client = await user(100)
+      const project = await givenProject(client)
+      const jobId = await project.submit(
+        script({ say: 'word '.repeat(200), chunks: 200, chunkMs: 100 })
+      )
+      await seen(client, jobId, 'job:log')
+      for (const pid of await agentsOf(project.id)) process.kill(pid, 'SIGKILL')
+      const story = await project.story(jobId)
+      t.match(story.only('job:error'), {
+        code: 'agent_crashed',
+        retryable: true,
+        credits: { charged: 0 }
+      })
+      t.equal((await project.run(script({ say: 'again' }))).text(), 'again')
+    }
+  )
 
   await t.test('cancelled while it waits: ends at once, refunded', async (t) => {
     const client = await user(100)

@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto'
+import { rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
 import { script } from '#fixtures'
 import { givenProject, startProduct } from '../helpers/product.ts'
@@ -127,6 +131,26 @@ t.test('the work of an agent', async (t) => {
     t.same(story.all('job:file-deleted'), [{ path: 'old.txt', sha: null, by: 'agent' }])
     t.equal(await project.read('old.txt'), undefined)
     t.equal(await project.read('kept.txt'), 'kept\n')
+  })
+
+  await t.test('in its jail it has a /tmp of its own, and nothing of the host', async (t) => {
+    const project = await givenProject(client)
+    const secret = join(tmpdir(), `kilowatt-host-${randomUUID()}.txt`)
+    await writeFile(secret, 'the host')
+    t.teardown(() => rm(secret))
+    const story = await project.run(
+      script(
+        bash(`echo mine > /tmp/mine.txt && cp /tmp/mine.txt copy.txt; cat ${secret} > stolen.txt`),
+        { tool: 'write', input: { filePath: '/etc/kilowatt.txt', content: 'x' } },
+        { say: 'Tried.' }
+      )
+    )
+    t.equal(await project.read('copy.txt'), 'mine\n')
+    t.equal(await project.read('stolen.txt'), '', 'there was nothing to read')
+    t.match(
+      story.all('job:tool').filter(({ tool, status }) => tool === 'write' && status !== 'running'),
+      [{ status: 'error' }]
+    )
   })
 
   await t.test('a subagent works, and its tokens are paid for', async (t) => {
