@@ -8,7 +8,7 @@ import type { Config } from '#config'
 import { createIdempotencyStore } from '#db'
 import { createEventLog, createFeed } from '#events'
 import { createApp, type AppDeps } from '#http'
-import { createJobs, startWorker, type JobSettings } from '#jobs'
+import { createJobs, createWorker, type JobSettings } from '#jobs'
 import { systemClock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { openSupervisor, type ProviderAccess, type SupervisorOptions } from '#supervisor'
@@ -80,7 +80,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
     ...{ supervisor, workspaces, clock, log, settings, metrics: metrics.jobs }
   }
   const jobs = createJobs(jobDeps)
-  opening.use(startWorker(jobDeps))
+  const worker = opening.use(createWorker(jobDeps))
 
   const closing = new AbortController()
   const app = await createApp({
@@ -106,6 +106,8 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   // Streams and sockets end first, then the server closes, and only then the work behind it.
   opening.defer(() => closing.abort())
   const url = await listen(app, config)
+  // Last: a start that fails must not have begun what others have asked for.
+  worker.start()
 
   const opened = opening.move()
   return {

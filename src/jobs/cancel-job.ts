@@ -1,3 +1,4 @@
+import { NO_USAGE_TOTALS } from '#kernel/frames.ts'
 import type { UserId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { ZERO } from '#kernel/money.ts'
@@ -7,8 +8,6 @@ import type { JobDeps } from './job-deps.ts'
 import { readJob } from './job-read-store.ts'
 import { updateCancelRequested, type JobRow } from './job-store.ts'
 import { ownJob } from './own-job.ts'
-
-const NOTHING = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0, costUsd: 0 }
 
 /** The wish becomes a row before it becomes a ring. A queued job ends here; a running one hears of it. */
 export async function cancelJob(deps: JobDeps, userId: UserId, id: string): Promise<JobRow> {
@@ -33,7 +32,7 @@ async function endQueued(deps: JobDeps, job: JobRow): Promise<boolean> {
       commit: null,
       merge: 'none',
       cost: ZERO,
-      usage: NOTHING,
+      usage: NO_USAGE_TOTALS,
       failure: { code: 'cancelled', message: 'the job was cancelled before it began' }
     })
     return true

@@ -2,6 +2,7 @@ import { inTransaction } from '#db'
 import type { Draft, JobCredits, MergeState, UsageTotals } from '#kernel/frames.ts'
 import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failures.ts'
 import { toCredits, type Microcredits } from '#kernel/money.ts'
+import { storable } from '#kernel/text.ts'
 import type { JobDeps } from './job-deps.ts'
 import { updateJobEnd, type JobRow } from './job-store.ts'
 import { closePrompts } from './prompt-store.ts'
@@ -43,6 +44,8 @@ export async function finishJob(
   result: JobResult
 ): Promise<void> {
   const status = statusOf(result.failure)
+  // The words of a provider or an agent may hold what a database cannot.
+  const failure = result.failure && { ...result.failure, message: storable(result.failure.message) }
 
   await inTransaction(deps.db, async (tx) => {
     const paid = await deps.ledger.resolve(tx, {
@@ -58,7 +61,7 @@ export async function finishJob(
       status,
       charged,
       refunded,
-      error: result.failure
+      error: failure
     })
     if (!ended) throw new JobFailure('lease_lost', 'the job was ended by somebody else')
     await closePrompts(tx, job.id)

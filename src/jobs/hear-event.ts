@@ -4,7 +4,7 @@ import type { Draft } from '#kernel/frames.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { toCredits } from '#kernel/money.ts'
-import { askPermission, askQuestion } from './ask-person.ts'
+import { askPermission, askQuestion, closePrompt } from './ask-person.ts'
 import { coverCost } from './cover-cost.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobRun } from './job-run.ts'
@@ -62,6 +62,8 @@ export async function hearEvent(
       return void (await askPermission(run, agent, event))
     case 'question.asked':
       return void (await askQuestion(run, event))
+    case 'prompt.closed':
+      return void (await closePrompt(run, event.promptId))
     case 'usage.reported': {
       run.meter.add(event.stepId, event.model, event.usage)
       stopAfterTooMany(run)

@@ -1,6 +1,6 @@
 import type { Ledger, PriceList } from '#billing'
 import type { Db } from '#db'
-import type { EventLog } from '#events'
+import type { EventLog, Feed } from '#events'
 import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
 import type { Microcredits } from '#kernel/money.ts'
@@ -18,6 +18,7 @@ export interface JobDeps {
   readonly lock: ProjectLock
   readonly queue: Queue
   readonly events: EventLog
+  readonly feed: Feed
   readonly ledger: Ledger
   readonly prices: PriceList
   readonly supervisor: Supervisor

@@ -24,6 +24,8 @@ export interface JobRun extends Disposable {
   stop(failure: JobFailure): void
   /** Where its branch stood when it began; undefined until the worktree is on that branch. */
   base: string | undefined
+  /** Its commit, as soon as there is one: from then on the work cannot be lost. */
+  commit: string | null
   /** Model steps so far. */
   steps: number
   /** What is held for it by now. */
@@ -73,6 +75,7 @@ export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: Abor
     signal: stopper.signal,
     stop,
     base: undefined,
+    commit: null,
     steps: 0,
     reserved: microcredits(BigInt(job.reserved)),
     verdict: undefined,

@@ -3,6 +3,7 @@ import { AppError } from '#kernel/errors.ts'
 import { jobId, sessionId, type SessionId, type UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { microcredits, parseCredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
+import { firstLine } from '#kernel/text.ts'
 import { ownProject, type Project } from '#projects'
 import type { JobDeps } from './job-deps.ts'
 import type { AiCommand, Submitted } from './job-schemas.ts'
@@ -32,10 +33,12 @@ export async function submitJob(
   const known = await ownSession(deps.db, project, command.sessionId)
 
   const { job, position } = await inTransaction(deps.db, async (tx) => {
-    await refuseFullQueue(tx, project)
     const id = jobId.create()
+    // The wallet first, as everybody does: it is what two requests at once wait for.
     const reserved = await reserve(deps, tx, id, wish)
-    const session = known ?? (await insertSession(tx, project.id, titleOf(wish.text))).id
+    await refuseFullQueue(tx, project)
+    const session =
+      known ?? (await insertSession(tx, project.id, firstLine(wish.text, TITLE_CHARS_MAX))).id
     const job = await insertJob(tx, { ...wish, id, sessionId: session, reserved })
     const position = await countJobsAhead(tx, job)
     await deps.events.append(tx, { projectId: project.id, jobId: id }, [queuedFrame(job, position)])
@@ -98,7 +101,7 @@ async function refuseFullQueue(tx: Tx, project: Project): Promise<void> {
   })
 }
 
-/** Holds what the policy says; when the wallet has become smaller meanwhile, what there is. */
+/** Holds what the policy says. */
 async function reserve(deps: JobDeps, tx: Tx, id: string, wish: Wish): Promise<Microcredits> {
   const amount = decideReserve({
     minimum: deps.settings.reserveCredits,
@@ -112,11 +115,6 @@ async function reserve(deps: JobDeps, tx: Tx, id: string, wish: Wish): Promise<M
     if (held.kind !== 'short') return amount
   }
   throw new AppError('insufficient_credits', 'The wallet has no credits left for this job')
-}
-
-function titleOf(text: string): string {
-  const line = text.trim().split('\n', 1)[0]!
-  return line.length > TITLE_CHARS_MAX ? `${line.slice(0, TITLE_CHARS_MAX - 1)}…` : line
 }
 
 const queuedFrame = (job: JobRow, position: number) =>

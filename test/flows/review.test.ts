@@ -53,6 +53,43 @@ t.test('review', async (t) => {
     })
   })
 
+  await t.test(
+    'a verdict is about one job’s work, whatever came after it in its conversation',
+    async (t) => {
+      const first = await project.run(script(write('wanted.txt', 'wanted\n'), { say: 'ok' }), {
+        review: 'hold'
+      })
+      const { body: job } = await client.call<{ sessionId: string }>('GET', `/jobs/${first.jobId}`)
+      const { sessionId } = job
+      const cancelled = await project.submit(
+        script(write('cancelled.txt', 'x\n'), {
+          say: 'word '.repeat(100),
+          chunks: 100,
+          chunkMs: 100
+        }),
+        { sessionId }
+      )
+      await seen(client, cancelled, 'job:file-created')
+      await client.call('POST', `/jobs/${cancelled}/cancel`)
+      t.match((await project.story(cancelled)).only('job:error'), { code: 'cancelled' })
+
+      const third = await project.run(script(write('third.txt', 'third\n'), { say: 'ok' }), {
+        sessionId,
+        review: 'hold'
+      })
+      t.match(await verdict(project, first.jobId, 'merge'), { body: { merge: 'merged' } })
+      t.equal(await project.read('wanted.txt'), 'wanted\n')
+      t.equal(await project.read('cancelled.txt'), undefined, 'not what was cancelled')
+      t.equal(await project.read('third.txt'), undefined, 'nor what still waits')
+
+      const twice = await Promise.all([
+        verdict(project, third.jobId, 'merge'),
+        verdict(project, third.jobId, 'discard')
+      ])
+      t.same(twice.map(({ status }) => status).toSorted(), [200, 409], 'one verdict counts')
+    }
+  )
+
   await t.test('held work that nobody wants', async (t) => {
     const story = await project.run(script(write('unwanted.txt', 'x\n'), { say: 'ok' }), {
       review: 'hold'
