@@ -9,7 +9,7 @@ import { createIdempotencyStore } from '#db'
 import { createEventLog, createFeed } from '#events'
 import { openGateway, type Gateway, type GatewayOptions } from '#gateway'
 import { createApp, type AppDeps } from '#http'
-import { createJobs, startWorker, type JobSettings } from '#jobs'
+import { createJobs, createWorker, type JobSettings } from '#jobs'
 import { systemClock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
@@ -92,7 +92,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
     ...{ supervisor, workspaces, clock, log, settings, metrics: metrics.jobs }
   }
   const jobs = createJobs(jobDeps)
-  opening.use(startWorker(jobDeps))
+  const worker = opening.use(createWorker(jobDeps))
 
   const closing = new AbortController()
   const app = await createApp({
@@ -118,6 +118,8 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   // Streams and sockets end first, then the server closes, and only then the work behind it.
   opening.defer(() => closing.abort())
   const url = await listen(app, config)
+  // Last: a start that fails must not have begun what others have asked for.
+  worker.start()
 
   const opened = opening.move()
   return {

@@ -202,13 +202,18 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
     openSession: (title) => said(client.createSession(title)),
     hasSession: (id) => said(client.hasSession(id)),
     runTurn: run,
-    answerPermission: async (id, reply, message) => {
-      await said(client.replyPermission(id, reply, message))
-    },
-    answerQuestion: async (id, answers) => {
-      await said(answers ? client.replyQuestion(id, answers) : client.rejectQuestion(id))
-    },
+    answerPermission: (id, reply, message) => answered(client.replyPermission(id, reply, message)),
+    answerQuestion: (id, answers) =>
+      answered(answers ? client.replyQuestion(id, answers) : client.rejectQuestion(id)),
     sessionUsage: (id) => said(client.usage(id))
+  }
+
+  /** What Kilo does not wait for any more has been answered. */
+  async function answered(reply: Promise<unknown>): Promise<void> {
+    await said(reply).catch((error: unknown) => {
+      const { status } = ((error as Error).cause ?? {}) as { status?: number }
+      if (status !== 404) throw error
+    })
   }
 
   /** A request that fails because the process is gone says so. */

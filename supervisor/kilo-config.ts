@@ -48,6 +48,9 @@ const DENIED = [
   'plan_exit'
 ]
 
+/** In its jail /tmp is the agent's own, and gone with it; commands need such a place. */
+const JAILED_ELSEWHERE = { '*': 'deny', '/tmp/*': 'allow' }
+
 /** What Kilo is told by `KILO_CONFIG_CONTENT`: our providers only, our permissions, no snapshots. */
 export function kiloConfig(facts: KiloConfigFacts): object {
   return {
@@ -66,7 +69,7 @@ export function kiloConfig(facts: KiloConfigFacts): object {
       edit: facts.jailed ? 'allow' : editRule(facts.worktree),
       // Without a jail a command could do anything here, so somebody is asked first.
       bash: facts.jailed ? 'allow' : 'ask',
-      external_directory: 'deny',
+      external_directory: facts.jailed ? JAILED_ELSEWHERE : 'deny',
       question: 'allow',
       task: 'allow',
       ...Object.fromEntries(DENIED.map((tool) => [tool, 'deny']))

@@ -141,7 +141,7 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
       case 'question.replied':
       case 'question.rejected':
         asks.answered(properties.requestID)
-        return undefined
+        return { type: 'prompt.closed', promptId: properties.requestID }
       // Answered where the provider can be looked at.
       case 'session.network.asked':
         return undefined

@@ -1,4 +1,5 @@
-import { mkdir, realpath } from 'node:fs/promises'
+import { mkdir, realpath, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { clearLeftovers } from './agent-folder.ts'
@@ -31,6 +32,8 @@ export interface Supervisor extends AsyncDisposable {
   peek(projectId: ProjectId): Agent | undefined
   /** The project's whole process tree is gone when this resolves. */
   stop(projectId: ProjectId): Promise<void>
+  /** Stops the project's agent and takes away all that it remembered. */
+  forget(projectId: ProjectId): Promise<void>
   running(): readonly RunningAgent[]
 }
 
@@ -82,6 +85,12 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
       .finally(() => leaving.delete(projectId))
     leaving.set(projectId, gone)
     return gone
+  }
+
+  const stop = async (projectId: ProjectId) => {
+    const place = places.get(projectId)
+    if (place) await leave(place)
+    else await leaving.get(projectId)
   }
 
   const makeRoom = async () => {
@@ -190,10 +199,11 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
     peek: (projectId) => usable(projectId)?.kilo,
 
-    async stop(projectId) {
-      const place = places.get(projectId)
-      if (place) await leave(place)
-      else await leaving.get(projectId)
+    stop,
+
+    async forget(projectId) {
+      await stop(projectId)
+      await rm(join(agentsDir, projectId), { recursive: true, force: true, maxRetries: 3 })
     },
 
     running: () =>

@@ -28,23 +28,29 @@ export async function openLease(
   holder: string,
   times: LeaseTimes = TIMES
 ): Promise<Lease | undefined> {
-  let renewedAt = clock.monotonicMs()
+  const askedAt = clock.monotonicMs()
   const token = await takeLeaseRow(db, projectId, holder, times.ttlMs)
   if (token === undefined) return undefined
 
   const lost = new AbortController()
   const loseIt = (why: string) => lost.abort(new Error(`the lease of ${projectId} is lost: ${why}`))
 
+  let giveUp: NodeJS.Timeout
+  const renewedAt = (ms: number) => {
+    clearTimeout(giveUp)
+    const leftMs = ms + times.giveUpAfterMs - clock.monotonicMs()
+    giveUp = setTimeout(() => loseIt('it could not be renewed'), leftMs)
+  }
   const renew = async () => {
     const startedAt = clock.monotonicMs()
-    if (startedAt - renewedAt >= times.giveUpAfterMs) return loseIt('it could not be renewed')
     try {
       if (!(await renewLeaseRow(db, projectId, token, times.ttlMs))) return loseIt('taken over')
-      renewedAt = startedAt
+      if (!released) renewedAt(startedAt)
     } catch {
       // The next beat tries again; giveUpAfterMs decides when that has lasted too long.
     }
   }
+  renewedAt(askedAt)
   const beat = setInterval(() => void renew(), times.renewEveryMs)
 
   let released: Promise<void> | undefined
@@ -54,6 +60,7 @@ export async function openLease(
     signal: lost.signal,
     [Symbol.asyncDispose]: () => {
       clearInterval(beat)
+      clearTimeout(giveUp)
       return (released ??= releaseLeaseRow(db, projectId, token))
     }
   }

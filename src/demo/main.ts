@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +8,9 @@ import { startScriptedModel } from '#fixtures'
 import { compose } from '../compose.ts'
 import { createLogger } from '../logger.ts'
 import { tellStory } from './story.ts'
+
+/** Somebody has seen enough: what was opened closes all the same. */
+const interrupted = () => once(process, 'SIGINT').then(() => false)
 
 /** Whatever the environment says of a real installation does not concern the demo. */
 const EMBEDDED = Object.fromEntries(
@@ -42,7 +46,7 @@ async function main(): Promise<boolean> {
   process.stdout.write(`${styleText('bold', 'Kilowatt')} at ${server.url}, with ${model}\n`)
   process.stdout.write(styleText('dim', `Kilo runs in isolation: ${server.isolation}\n`))
   // Awaited here: the server closes when this scope ends.
-  return await tellStory(server, process.stdout)
+  return await Promise.race([tellStory(server, process.stdout), interrupted()])
 }
 
 main().then(

@@ -74,7 +74,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   closeMethods()
 
   await app.ready()
-  return app as unknown as FastifyInstance
+  return app
 }
 
 /** Aborts with the server's own signal, or when the app is closed without it. */

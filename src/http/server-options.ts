@@ -29,10 +29,10 @@ export const serverOptions = (loggerInstance: FastifyBaseLogger) =>
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       void reply.header('x-request-id', request.id)
-      void sendProblem(error, request as never, reply as never)
+      void sendProblem(error, request, reply)
     },
     clientErrorHandler: refuseNonsense
-  }) satisfies FastifyHttpOptions<RawServerDefault, FastifyBaseLogger>
+  }) satisfies FastifyHttpOptions<RawServerDefault>
 
 /** An offer to speak something else, or elsewhere, is passed over: the request is answered as it stands. */
 const isForSocket = ({ headers, url = '' }: IncomingMessage) =>

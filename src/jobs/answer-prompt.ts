@@ -11,7 +11,7 @@ import { readPrompt, updatePromptAnswer, type Prompt } from './prompt-store.ts'
  * a prompt that has timed out, and one to a prompt of another job are `not_found`.
  */
 export async function answerPrompt(
-  deps: Pick<JobDeps, 'db' | 'bus'>,
+  deps: Pick<JobDeps, 'db' | 'bus' | 'clock'>,
   userId: UserId,
   jobId: string,
   promptId: string,
@@ -26,7 +26,8 @@ export async function answerPrompt(
   }
   if (given.kind === 'question') refuseMismatch(prompt, given.answer)
 
-  if (!(await updatePromptAnswer(deps.db, promptId, given.answer, userId))) {
+  const answered = { answer: given.answer, by: userId }
+  if (!(await updatePromptAnswer(deps.db, promptId, answered, deps.clock.now()))) {
     throw new AppError('not_found', `The ${given.kind} ${promptId} does not wait for an answer`)
   }
   deps.bus.ring(deskOf(job.id))

@@ -5,8 +5,12 @@ import type { JobRun } from './job-run.ts'
 import { isGranted } from './permission-policy.ts'
 import {
   insertPrompt,
+  POLICY,
+  readPrompt,
   readStandingPermissions,
+  updatePromptAnswer,
   updatePromptResolved,
+  type PermissionBody,
   type Prompt
 } from './prompt-store.ts'
 
@@ -59,7 +63,7 @@ export async function askQuestion(
 
 /** Passes a person's answer on to the agent, and tells everybody who watches. */
 export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
-  const by = prompt.answered_by ?? 'policy'
+  const by = prompt.answered_by ?? POLICY
   if (prompt.kind === 'permission') {
     const reply = prompt.answer?.reply ?? 'reject'
     // `always` is our own memory: the agent would write it into its configuration for good.
@@ -72,6 +76,7 @@ export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Pro
       type: 'job:permission-resolved',
       data: { permissionId: prompt.id, reply, by }
     })
+    if (by === POLICY) run.verdict ??= unanswered(prompt.body)
   } else {
     const answers = prompt.answer && 'answers' in prompt.answer ? prompt.answer.answers : null
     await agent.answerQuestion(prompt.id, answers)
@@ -85,12 +90,32 @@ export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Pro
 
 /** Nobody answered in time: policy says no, and an unanswered permission fails the job. */
 export async function refuseForSilence(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
-  if (prompt.kind === 'permission') {
-    const what = `${prompt.body.kind}: ${prompt.body.title}`
-    run.verdict ??= new JobFailure(
-      'permission_timeout',
-      `nobody answered the permission for ${what}`
-    )
-  }
-  await passAnswer(run, agent, prompt)
+  const { db, clock } = run.deps
+  const answer = prompt.kind === 'permission' ? REJECT_PERMISSION : REJECT_QUESTION
+  // Somebody may have answered in the last moment: then that counts, and the next look passes it on.
+  if (!(await updatePromptAnswer(db, prompt.id, { answer, by: POLICY }, clock.now()))) return
+
+  await passAnswer(run, agent, { ...prompt, answer, answered_by: POLICY } as Prompt)
 }
+
+/** Kilo does not wait any more: its own no to one permission is a no to all that it had asked beside it. */
+export async function closePrompt(run: JobRun, id: string): Promise<void> {
+  const prompt = await readPrompt(run.deps.db, run.job.id, id)
+  if (!prompt || prompt.answer !== null || prompt.resolved_at !== null) return
+
+  await updatePromptResolved(run.deps.db, id)
+  run.writer.write(
+    prompt.kind === 'permission'
+      ? {
+          type: 'job:permission-resolved',
+          data: { permissionId: id, reply: 'reject', by: POLICY }
+        }
+      : { type: 'job:question-resolved', data: { questionId: id, answers: null, by: POLICY } }
+  )
+}
+
+const unanswered = ({ kind, title }: PermissionBody) =>
+  new JobFailure('permission_timeout', `nobody answered the permission for ${kind}: ${title}`)
+
+const REJECT_PERMISSION = { reply: 'reject' } as const
+const REJECT_QUESTION = { reject: true } as const

@@ -1,4 +1,3 @@
-import type { Feed } from '#events'
 import { ownProject } from '#projects'
 import { answerPrompt } from './answer-prompt.ts'
 import { cancelJob } from './cancel-job.ts'
@@ -19,7 +18,7 @@ import { diffOfJob, patchOfJob, reviewJob } from './review-job.ts'
 import { submitJob } from './submit-job.ts'
 
 /** What people can do with jobs, each deed in a file of its own. */
-export function createJobs(deps: JobDeps & { readonly feed: Feed }): Jobs {
+export function createJobs(deps: JobDeps): Jobs {
   const { db, feed } = deps
 
   const view = async (job: JobRow) => {

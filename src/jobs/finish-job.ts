@@ -2,6 +2,7 @@ import { inTransaction } from '#db'
 import type { Draft, JobCredits, MergeState } from '#kernel/frames.ts'
 import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failures.ts'
 import { toCredits } from '#kernel/money.ts'
+import { storable } from '#kernel/text.ts'
 import type { JobDeps } from './job-deps.ts'
 import { settleBill, type Told } from './settle-bill.ts'
 import { updateJobEnd, type JobRow } from './job-store.ts'
@@ -43,6 +44,8 @@ export async function finishJob(
   result: JobResult
 ): Promise<void> {
   const status = statusOf(result.failure)
+  // The words of a provider or an agent may hold what a database cannot.
+  const failure = result.failure && { ...result.failure, message: storable(result.failure.message) }
 
   const { mismatch } = await inTransaction(deps.db, async (tx) => {
     const bill = await settleBill(deps.requests, tx, job.id, result.told)
@@ -57,7 +60,7 @@ export async function finishJob(
     const ended = await updateJobEnd(tx, job.id, token, {
       ...result,
       ...{ status, charged, refunded, usage: bill.usage, mismatch: bill.mismatch },
-      error: result.failure
+      error: failure
     })
     if (!ended) throw new JobFailure('lease_lost', 'the job was ended by somebody else')
     await closePrompts(tx, job.id)

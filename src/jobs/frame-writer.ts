@@ -48,11 +48,13 @@ export function createFrameWriter(events: EventLog, place: Place, clock: Clock):
       writtenAt = clock.monotonicMs()
       await events.record(place, batch).catch((error: unknown) => failed.abort(error))
     }
+    // In the same breath as the last look at `waiting`: a frame that comes later finds nobody writing.
+    writing = undefined
   }
   const writeNow = () => {
     clearTimeout(timer)
     timer = undefined
-    writing ??= writeAll().finally(() => (writing = undefined))
+    if (waiting.length > 0 && !failed.signal.aborted) writing ??= writeAll()
     return writing
   }
 

@@ -1,7 +1,9 @@
 import type { Agent } from '#supervisor'
 import type { AgentEvent, TurnOutcome } from '#kernel/agent-events.ts'
 import type { Draft } from '#kernel/frames.ts'
-import { askPermission, askQuestion } from './ask-person.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import { askPermission, askQuestion, closePrompt } from './ask-person.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobRun } from './job-run.ts'
 
@@ -21,6 +23,14 @@ function toolFrame(event: ToolUpdated): Draft {
       ...(truncated ? { truncated } : {})
     }
   }
+}
+
+/** Kilo has no such limit of its own: its `steps` is a hint to the model. */
+function stopAfterTooMany(run: JobRun): void {
+  run.steps += 1
+  if (run.steps <= LIMITS.stepsPerJobMax) return
+  const message = `the job took more than ${LIMITS.stepsPerJobMax} model steps`
+  run.stop(new JobFailure('job_timeout', message))
 }
 
 /** What one event of the agent's means for its job. Answers how the turn ended, once it has. */
@@ -50,10 +60,13 @@ export async function hearEvent(
       return void (await askPermission(run, agent, event))
     case 'question.asked':
       return void (await askQuestion(run, event))
+    case 'prompt.closed':
+      return void (await closePrompt(run, event.promptId))
     case 'usage.reported': {
       const { stepId, agentSessionId, model, usage } = event
       run.meter.add(stepId, model, usage)
       run.heard.push({ stepId, agentSessionId, model, usage })
+      stopAfterTooMany(run)
       return
     }
     case 'notice':

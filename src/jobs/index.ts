@@ -17,4 +17,4 @@ export {
   type PageOf
 } from './job-schemas.ts'
 export type { Jobs } from './jobs.ts'
-export { startWorker } from './worker.ts'
+export { createWorker, type Worker } from './worker.ts'

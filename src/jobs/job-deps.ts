@@ -1,6 +1,6 @@
 import type { Ledger, PriceList, Purse, RequestMeter } from '#billing'
 import type { Db } from '#db'
-import type { EventLog } from '#events'
+import type { EventLog, Feed } from '#events'
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
@@ -19,6 +19,7 @@ export interface JobDeps {
   readonly lock: ProjectLock
   readonly queue: Queue
   readonly events: EventLog
+  readonly feed: Feed
   readonly ledger: Ledger
   readonly prices: PriceList
   readonly requests: RequestMeter

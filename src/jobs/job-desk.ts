@@ -31,14 +31,20 @@ export function openDesk(
   const handle = async (prompt: Prompt) => {
     const expired = prompt.expires_at <= deps.clock.now()
     if (handled.has(prompt.id) || (prompt.answer === null && !expired)) return
-    handled.add(prompt.id)
     await (prompt.answer === null ? handlers.onExpired(prompt) : handlers.onAnswer(prompt))
+    // Only now: what could not be passed on is tried again at the next look.
+    handled.add(prompt.id)
   }
 
   const lookOnce = async () => {
     const job = await readJob(deps.db, jobId)
     if (job?.cancel_requested_at) handlers.onCancel()
-    for (const prompt of await readOpenPrompts(deps.db, [jobId])) await handle(prompt)
+    for (const prompt of await readOpenPrompts(deps.db, [jobId])) {
+      // One that cannot be passed on now must not keep the others waiting; the next look tries again.
+      await handle(prompt).catch((err: unknown) =>
+        deps.log.warn({ err, promptId: prompt.id }, 'answer could not be passed on')
+      )
+    }
   }
 
   const look = () => {
@@ -48,7 +54,8 @@ export function openDesk(
         lookAgain = false
         await lookOnce().catch((err: unknown) => deps.log.warn({ err }, 'desk could not look'))
       }
-    })().finally(() => (looking = undefined))
+      looking = undefined
+    })()
   }
 
   const stopListening = deps.bus.listen(deskOf(jobId), look)

@@ -1,4 +1,4 @@
-import type { Db } from '#db'
+import type { Db, Tx } from '#db'
 import type { JobId, ProjectId, SessionId } from '#kernel/ids.ts'
 import { microcredits, type Microcredits } from '#kernel/money.ts'
 import { ACTIVE, UNFINISHED } from './job-states.ts'
@@ -61,18 +61,28 @@ export function readActiveJob(db: Db, projectId: ProjectId): Promise<JobRow | un
     .executeTakeFirst()
 }
 
-/** Whether the conversation's last finished work waits for review (or for its conflict to be solved). */
-export async function readIsContinued(db: Db, job: JobRow): Promise<boolean> {
+/** The conversation's last work that waits for review, other than this job's own. */
+export async function readHeldCommit(db: Db, job: JobRow): Promise<string | null> {
   const last = await db
     .selectFrom('jobs')
-    .select('merge')
+    .select('commit')
     .where('session_id', '=', job.session_id)
-    .where('position', '<', job.position)
-    .where('commit', 'is not', null)
+    .where('id', '<>', job.id)
+    .where('merge', '=', 'held')
     .orderBy('position', 'desc')
     .limit(1)
     .executeTakeFirst()
-  return last?.merge === 'held' || last?.merge === 'conflict'
+  return last?.commit ?? null
+}
+
+/** The job's row, which nobody else changes until the caller's transaction ends. */
+export function lockJob(tx: Tx, id: JobId): Promise<JobRow> {
+  return tx
+    .selectFrom('jobs')
+    .selectAll()
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirstOrThrow()
 }
 
 /** What the project's last jobs of this mode and model cost. */

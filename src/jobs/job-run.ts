@@ -9,7 +9,7 @@ import { createFrameWriter, type FrameWriter } from './frame-writer.ts'
 import { updateReserved, type JobRow } from './job-store.ts'
 
 /** One job while it is at work: what its parts share. */
-export interface JobRun {
+export interface JobRun extends Disposable {
   readonly deps: JobDeps
   readonly job: JobRow
   readonly lease: Lease
@@ -28,6 +28,10 @@ export interface JobRun {
   stop(failure: JobFailure): void
   /** Where its branch stood when it began; undefined until the worktree is on that branch. */
   base: string | undefined
+  /** Its commit, as soon as there is one: from then on the work cannot be lost. */
+  commit: string | null
+  /** Model steps so far. */
+  steps: number
   /** What is held for it by now. */
   reserved: Microcredits
   /** What ends the job although the turn went well: an unanswered permission. */
@@ -45,9 +49,11 @@ export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: Abor
   const stopper = new AbortController()
   const stop = (failure: JobFailure) => stopper.abort(failure)
 
+  // These signals outlive the job: it stops listening when it is over.
+  const over = new AbortController()
   const stopFor = (signal: AbortSignal, failure: () => JobFailure) => {
     if (signal.aborted) stop(failure())
-    else signal.addEventListener('abort', () => stop(failure()), { once: true })
+    else signal.addEventListener('abort', () => stop(failure()), { signal: over.signal })
   }
   stopFor(lease.signal, () => new JobFailure('lease_lost', 'the lease of the project is lost'))
   stopFor(stopping, () => new JobFailure('interrupted', 'the server is stopping'))
@@ -75,8 +81,11 @@ export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: Abor
     signal: stopper.signal,
     stop,
     base: undefined,
+    commit: null,
+    steps: 0,
     reserved: microcredits(BigInt(job.reserved)),
-    verdict: undefined
+    verdict: undefined,
+    [Symbol.dispose]: () => over.abort()
   }
   return run
 }

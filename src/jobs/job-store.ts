@@ -80,11 +80,8 @@ export async function claimNextJob(
 export interface JobChanges {
   readonly branch?: string
   readonly base?: string
-  readonly commit?: string | null
-  readonly merge?: MergeState
   readonly agent_session_id?: string
   readonly prompt_sent_at?: Date
-  readonly reserved?: Microcredits
 }
 
 /**
@@ -98,34 +95,23 @@ export async function updateJobStatus(
   status: JobStatus,
   changes: JobChanges = {}
 ): Promise<boolean> {
-  const done = await db
+  const step = db
     .updateTable('jobs')
     .set({ status, ...changes })
     .where('id', '=', id)
     .where('token', '=', String(token))
     .where('status', 'in', statesBefore(status))
-    .executeTakeFirst()
-  return done.numUpdatedRows === 1n
+  // Settling is the point of no return, so a wish to cancel must not come in just before it.
+  const guarded = status === 'settling' ? step.where('cancel_requested_at', 'is', null) : step
+  return (await guarded.executeTakeFirst()).numUpdatedRows === 1n
 }
 
 export async function updateReserved(db: Db, id: JobId, reserved: Microcredits): Promise<void> {
   await db.updateTable('jobs').set({ reserved }).where('id', '=', id).execute()
 }
 
-export async function updateMerge(
-  db: Db,
-  id: JobId,
-  from: MergeState[],
-  merge: MergeState,
-  commit?: string
-): Promise<boolean> {
-  const done = await db
-    .updateTable('jobs')
-    .set({ merge, ...(commit === undefined ? {} : { commit }) })
-    .where('id', '=', id)
-    .where('merge', 'in', from)
-    .executeTakeFirst()
-  return done.numUpdatedRows === 1n
+export async function updateMerge(db: Db, id: JobId, merge: MergeState): Promise<void> {
+  await db.updateTable('jobs').set({ merge }).where('id', '=', id).execute()
 }
 
 export interface JobEnd {

@@ -1,18 +1,9 @@
-import type { UsageTotals } from '#kernel/frames.ts'
+import { NO_USAGE_TOTALS, type UsageTotals } from '#kernel/frames.ts'
 import { JOB_FAILURES, type JobFailureCode } from '#kernel/job-failures.ts'
 import { microcredits, toCredits, ZERO } from '#kernel/money.ts'
 import type { JobView } from './job-schemas.ts'
 import type { JobRow } from './job-store.ts'
 import type { Prompt } from './prompt-store.ts'
-
-const NOTHING_USED: UsageTotals = {
-  input: 0,
-  output: 0,
-  reasoning: 0,
-  cacheRead: 0,
-  cacheWrite: 0,
-  costUsd: 0
-}
 
 const amount = (column: string | null) =>
   toCredits(column === null ? ZERO : microcredits(BigInt(column)))
@@ -77,7 +68,7 @@ export function viewOf(
       charged: amount(job.charged),
       refunded: amount(job.refunded)
     },
-    usage: (job.usage as UsageTotals | null) ?? NOTHING_USED,
+    usage: (job.usage as UsageTotals | null) ?? NO_USAGE_TOTALS,
     error: errorOf(job),
     pending: pendingOf(facts.prompts),
     position: facts.ahead,

@@ -68,22 +68,30 @@ export async function readPrompt(db: Db, jobId: JobId, id: string): Promise<Prom
   return row && promptsOf([row])[0]
 }
 
-/** The first answer counts: false when there was one already, or the question is closed. */
+/**
+ * The first answer counts: false when there was one already, or the agent does not wait any more. A person's
+ * must come before the deadline `at`; policy's comes after it.
+ */
 export async function updatePromptAnswer(
   db: Db,
   id: string,
-  answer: PermissionAnswer | QuestionAnswer,
-  by: string
+  given: { readonly answer: PermissionAnswer | QuestionAnswer; readonly by: string },
+  at: Date
 ): Promise<boolean> {
-  const done = await db
+  const open = db
     .updateTable('job_prompts')
-    .set({ answer: JSON.stringify(answer), answered_by: by, answered_at: new Date() })
+    .set({ answer: JSON.stringify(given.answer), answered_by: given.by, answered_at: at })
     .where('id', '=', id)
     .where('answer', 'is', null)
     .where('resolved_at', 'is', null)
+  const done = await open
+    .where('expires_at', given.by === POLICY ? '<=' : '>', at)
     .executeTakeFirst()
   return done.numUpdatedRows === 1n
 }
+
+/** Who answers when nobody has. */
+export const POLICY = 'policy'
 
 export async function updatePromptResolved(db: Db, id: string): Promise<void> {
   await db

@@ -15,13 +15,15 @@ export async function removeProject(deps: JobDeps, userId: UserId, id: string): 
   const project = await ownProject(deps.db, userId, id)
   await markProjectDeleted(deps.db, project.id, deps.clock.now())
 
-  for (const job of await readUnfinishedJobs(deps.db, project.id)) await cancel(deps, job)
   const deadline = deps.clock.monotonicMs() + PATIENCE_MS
-  while ((await readUnfinishedJobs(deps.db, project.id)).length > 0) {
-    if (deps.clock.monotonicMs() > deadline) break
+  // Again and again: a prompt that was just being submitted belongs to it too.
+  for (;;) {
+    const jobs = await readUnfinishedJobs(deps.db, project.id)
+    if (jobs.length === 0 || deps.clock.monotonicMs() > deadline) break
+    for (const job of jobs) await cancel(deps, job)
     await deps.clock.sleep(LOOK_EVERY_MS)
   }
-  await deps.supervisor.stop(project.id)
+  await deps.supervisor.forget(project.id)
   await deps.workspaces.remove(project.id)
   deps.log.info({ projectId: project.id }, 'project removed')
 }

@@ -1,11 +1,14 @@
+import { inTransaction, type Tx } from '#db'
 import { AppError } from '#kernel/errors.ts'
 import type { MergeState } from '#kernel/frames.ts'
 import type { UserId } from '#kernel/ids.ts'
-import type { Workspace } from '#workspaces'
+import { firstLine } from '#kernel/text.ts'
+import { KILO, type Workspace } from '#workspaces'
 import type { JobDeps } from './job-deps.ts'
+import { lockJob, readHeldCommit } from './job-read-store.ts'
 import type { JobDiff, ReviewResult } from './job-schemas.ts'
 import { updateMerge, type JobRow } from './job-store.ts'
-import { AGENT } from './keep-work.ts'
+import { mergeMessage, SUBJECT_CHARS_MAX } from './keep-work.ts'
 import { ownJob } from './own-job.ts'
 
 type ReviewDeps = Pick<JobDeps, 'db' | 'workspaces'>
@@ -19,8 +22,9 @@ const VERBS = {
 } as const satisfies Record<Verb, { from: MergeState[]; to: MergeState }>
 
 /**
- * Carries out a person's verdict on a job's work. 409 `job_not_mergeable` when there is no such work, 409
+ * Carries out a person's verdict on a job's own commit. 409 `job_not_mergeable` when there is no such work, 409
  * `merge_conflict` with the paths when git cannot do it; then nothing has changed. `dryRun` changes nothing.
+ * Of two verdicts at once, the second sees what the first has done.
  */
 export async function reviewJob(
   deps: ReviewDeps,
@@ -29,47 +33,57 @@ export async function reviewJob(
   id: string,
   dryRun: boolean
 ): Promise<ReviewResult> {
-  const job = await ownJob(deps.db, userId, id)
-  const { from, to } = VERBS[verb]
-  if (!(from as MergeState[]).includes(job.merge) || !job.commit || !job.branch || !job.base) {
-    throw new AppError('job_not_mergeable', `There is nothing to ${verb}: the work is ${job.merge}`)
-  }
-  const work = { ...job, commit: job.commit, branch: job.branch, base: job.base }
+  const { id: jobId } = await ownJob(deps.db, userId, id)
 
-  const commit = await DEEDS[verb](deps.workspaces.open(job.project_id), work, dryRun)
-  if (!dryRun) await updateMerge(deps.db, job.id, [...from], to)
-  return { jobId: job.id, merge: to, commit, dryRun }
+  return inTransaction(deps.db, async (tx) => {
+    const work = workOf(await lockJob(tx, jobId), verb)
+    const workspace = deps.workspaces.open(work.project_id)
+    const commit = await DEEDS[verb]({ workspace, tx, work, dryRun })
+    const { to } = VERBS[verb]
+    if (!dryRun) await updateMerge(tx, jobId, to)
+    return { jobId, merge: to, commit, dryRun }
+  })
 }
 
 type Work = JobRow & { commit: string; branch: string; base: string }
-type Deed = (workspace: Workspace, work: Work, dryRun: boolean) => Promise<string | null>
 
-const DEEDS: Record<Verb, Deed> = {
-  merge: async (workspace, { id, branch }, dryRun) =>
-    commitOf(
-      await workspace.mergeJob(branch, {
-        author: AGENT,
-        message: `Merge ${branch}\n\nJob-Id: ${id}`,
-        dryRun
-      })
-    ),
-  discard: async (workspace, { branch }, dryRun) => {
-    if (!dryRun) await workspace.discardJob(branch)
-    return null
-  },
-  revert: async (workspace, { id, base, commit, text }, dryRun) =>
-    commitOf(
-      await workspace.revert(base, commit, {
-        author: AGENT,
-        message: `Revert "${text.trim().split('\n', 1)[0]!.slice(0, 60)}"\n\nReverts-Job: ${id}`,
-        dryRun
-      })
-    )
+function workOf(job: JobRow, verb: Verb): Work {
+  const { commit, branch, base, merge } = job
+  const fits = (VERBS[verb].from as readonly MergeState[]).includes(merge)
+  if (fits && commit !== null && branch !== null && base !== null) {
+    return { ...job, commit, branch, base }
+  }
+  throw new AppError('job_not_mergeable', `There is nothing to ${verb}: the work is ${merge}`)
 }
 
-type GitAnswer = Awaited<ReturnType<Workspace['mergeJob']>>
+interface Deed {
+  readonly workspace: Workspace
+  readonly tx: Tx
+  readonly work: Work
+  readonly dryRun: boolean
+}
 
-function commitOf(answer: GitAnswer): string | null {
+const DEEDS: Record<Verb, (deed: Deed) => Promise<string | null>> = {
+  merge: async ({ workspace, work, dryRun }) => {
+    const message = mergeMessage(work, work.branch)
+    return commitOf(await workspace.mergeJob(work.commit, { author: KILO, message, dryRun }))
+  },
+
+  discard: async ({ workspace, tx, work, dryRun }) => {
+    // Other work of the conversation that waits may stand on the same branch.
+    const isLast = (await readHeldCommit(tx, work)) === null
+    if (!dryRun && isLast) await workspace.discardJob(work.branch)
+    return null
+  },
+
+  revert: async ({ workspace, work, dryRun }) => {
+    const { id, base, commit, text } = work
+    const message = `Revert "${firstLine(text, SUBJECT_CHARS_MAX - 9)}"\n\nReverts-Job: ${id}`
+    return commitOf(await workspace.revert(base, commit, { author: KILO, message, dryRun }))
+  }
+}
+
+function commitOf(answer: Awaited<ReturnType<Workspace['mergeJob']>>): string | null {
   switch (answer.kind) {
     case 'merged':
       return answer.commit

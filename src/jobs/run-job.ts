@@ -9,9 +9,9 @@ import { hearEvent } from './hear-event.ts'
 import type { JobDeps } from './job-deps.ts'
 import { openDesk } from './job-desk.ts'
 import { openRun, type JobRun } from './job-run.ts'
-import { readIsContinued } from './job-read-store.ts'
+import { readHeldCommit, readJob } from './job-read-store.ts'
 import { updateJobStatus, type JobRow } from './job-store.ts'
-import { keepWork, salvageWork, type Kept } from './keep-work.ts'
+import { inWorkspace, keepWork, salvageWork, type Kept } from './keep-work.ts'
 import { readSession, updateAgentSession } from './session-store.ts'
 
 /** One prompt, from a claimed job to its last frame. Whatever happens on the way becomes the job's end. */
@@ -21,7 +21,7 @@ export async function runJob(
   lease: Lease,
   stopping: AbortSignal
 ): Promise<void> {
-  const run = openRun(deps, job, lease, stopping)
+  using run = openRun(deps, job, lease, stopping)
   const files = createFileWatch(run)
 
   const result = await carryOut(run, files).then(
@@ -39,8 +39,9 @@ async function carryOut(run: JobRun, files: FileWatch): Promise<Kept> {
   if (outcome.kind === 'failed') throw new JobFailure(outcome.reason, outcome.message)
   if (outcome.kind === 'interrupted') throw interruption(run)
   if (run.verdict) throw run.verdict
+  run.signal.throwIfAborted()
 
-  await moveTo(run, 'settling')
+  await settle(run)
   return keepWork(run, files)
 }
 
@@ -48,12 +49,13 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
   const { deps, job, signal } = run
   const found = Promise.withResolvers<Agent>()
   await using _desk = openDesk(deps, job.id, {
-    onCancel: () => run.stop(new JobFailure('cancelled', 'the job was cancelled')),
+    onCancel: () => run.stop(cancelled()),
     onAnswer: async (prompt) => passAnswer(run, await found.promise, prompt),
     onExpired: async (prompt) => refuseForSilence(run, await found.promise, prompt)
   })
 
-  const [{ agent, agentSessionId }] = await both(findConversation(run), openBranch(run))
+  const finding = unlessStopped(signal, findConversation(run))
+  const [{ agent, agentSessionId }] = await both(finding, openBranch(run))
   found.resolve(agent)
   await begin(run, agentSessionId)
 
@@ -82,9 +84,10 @@ async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
 
 /** Held work is gone on with; after anything else the conversation's branch starts from main again. */
 async function openBranch(run: JobRun): Promise<void> {
-  const afresh = !(await readIsContinued(run.deps.db, run.job))
-  const { base } = await run.workspace.startJob(run.branch, { job: run.job.id, afresh })
-  run.base = base
+  const commit = await readHeldCommit(run.deps.db, run.job)
+  const from = commit === null ? ('main' as const) : { commit }
+  const started = run.workspace.startJob(run.branch, { job: run.job.id, from })
+  run.base = (await inWorkspace(started)).base
 }
 
 /** The project's agent, and its own conversation that belongs to this session, or a new one. */
@@ -102,12 +105,13 @@ async function findConversation({ deps, job, workspace, signal }: JobRun) {
 async function begin(run: JobRun, agentSessionId: string): Promise<void> {
   const { deps, job, branch, base } = run
   run.signal.throwIfAborted()
-  await moveTo(run, 'running', {
+  const begun = await updateJobStatus(deps.db, job.id, run.lease.token, 'running', {
     branch,
     ...(base === undefined ? {} : { base }),
     agent_session_id: agentSessionId,
     prompt_sent_at: deps.clock.now()
   })
+  if (!begun) throw overtaken()
   await updateAgentSession(deps.db, job.session_id, agentSessionId)
   run.writer.write({
     type: 'job:running',
@@ -115,12 +119,26 @@ async function begin(run: JobRun, agentSessionId: string): Promise<void> {
   })
 }
 
-async function moveTo(
-  { deps, job, lease }: JobRun,
-  ...step: [status: 'running' | 'settling', changes?: Parameters<typeof updateJobStatus>[4]]
-): Promise<void> {
-  if (await updateJobStatus(deps.db, job.id, lease.token, ...step)) return
-  throw new JobFailure('lease_lost', 'another worker has taken over this job')
+/** From here on the job can only end well: whoever wanted to cancel it must have said so by now. */
+async function settle({ deps, job, lease }: JobRun): Promise<void> {
+  if (await updateJobStatus(deps.db, job.id, lease.token, 'settling')) return
+  const row = await readJob(deps.db, job.id)
+  if (row?.cancel_requested_at && row.token === String(lease.token)) throw cancelled()
+  throw overtaken()
+}
+
+const cancelled = () => new JobFailure('cancelled', 'the job was cancelled')
+const overtaken = () => new JobFailure('lease_lost', 'another worker has taken over this job')
+
+/** A Kilo that hangs must not keep a job that was told to stop. */
+function unlessStopped<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const stopped = Promise.withResolvers<never>()
+  const stop = () => stopped.reject(signal.reason)
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  return Promise.race([work, stopped.promise]).finally(() =>
+    signal.removeEventListener('abort', stop)
+  )
 }
 
 /** Why an interrupted turn was interrupted: our own wish, or the agent's death. */

@@ -1,6 +1,6 @@
 import { reconcile, type Disagreement, type RequestMeter, type Step } from '#billing'
 import type { Tx } from '#db'
-import type { UsageTotals } from '#kernel/frames.ts'
+import { NO_USAGE_TOTALS, type UsageTotals } from '#kernel/frames.ts'
 import { ZERO, type Microcredits } from '#kernel/money.ts'
 
 /** What an agent told of the steps that it finished, and what they would cost. */
@@ -15,8 +15,6 @@ export interface Bill {
   readonly usage: UsageTotals
   readonly mismatch: readonly Disagreement[]
 }
-
-const NOTHING = { input: 0, output: 0, reasoning: 0, cacheRead: 0, cacheWrite: 0, costUsd: 0 }
 
 /**
  * What a job has to be paid for: what the gateway counted, whatever the agent told, and where the two do not agree. Only
@@ -33,6 +31,7 @@ export async function settleBill(
   if (requests.length > 0) {
     return { cost, usage: { ...usage, metered: true }, mismatch: reconcile(steps, requests) }
   }
-  if (told === null || steps.length === 0) return { cost: ZERO, usage: NOTHING, mismatch: [] }
+  if (told === null || steps.length === 0)
+    return { cost: ZERO, usage: NO_USAGE_TOTALS, mismatch: [] }
   return { cost: told.cost, usage: { ...told.usage, metered: false }, mismatch: [] }
 }

@@ -2,6 +2,7 @@ import { priceMemo } from '#billing'
 import { inTransaction, type Tx } from '#db'
 import { jobId, type JobId, type UserId } from '#kernel/ids.ts'
 import { microcredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
+import { firstLine } from '#kernel/text.ts'
 import type { JobDeps } from './job-deps.ts'
 import type { AiCommand, Submitted } from './job-schemas.ts'
 import { countJobsAhead } from './job-read-store.ts'
@@ -27,9 +28,9 @@ export async function submitJob(
 
   const { job, position } = await inTransaction(deps.db, async (tx) => {
     const id = jobId.create()
+    // The wallet first, as everybody does: it is what two requests at once wait for.
     const reserved = await reserve(deps, tx, id, wish)
-    const sessionId =
-      wish.sessionId ?? (await insertSession(tx, wish.projectId, titleOf(wish.text))).id
+    const sessionId = wish.sessionId ?? (await insertSession(tx, wish.projectId, titleOf(wish))).id
     const job = await insertJob(tx, { ...wish, id, sessionId, reserved })
     const position = await countJobsAhead(tx, job)
     const place = { projectId: wish.projectId, jobId: id }
@@ -54,7 +55,7 @@ async function reserve(deps: WishDeps, tx: Tx, id: JobId, wish: Wish): Promise<M
   const { amount } = await planReserve(deps, tx, wish)
   const memo = {
     jobId: id,
-    prompt: titleOf(wish.text),
+    prompt: titleOf(wish),
     mode: wish.mode,
     model: wish.model,
     ...priceMemo(deps.prices, wish.model)
@@ -71,13 +72,7 @@ async function reserve(deps: WishDeps, tx: Tx, id: JobId, wish: Wish): Promise<M
   return rest
 }
 
-/** Counted in whole characters: half of one cannot be stored. */
-function titleOf(text: string): string {
-  const line = Array.from(text.trim().split('\n', 1)[0]!)
-  return line.length > TITLE_CHARS_MAX
-    ? `${line.slice(0, TITLE_CHARS_MAX - 1).join('')}…`
-    : line.join('')
-}
+const titleOf = ({ text }: Wish) => firstLine(text, TITLE_CHARS_MAX)
 
 const queuedFrame = (job: JobRow, position: number) =>
   ({

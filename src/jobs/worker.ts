@@ -8,12 +8,17 @@ import { claimNextJob } from './job-store.ts'
 import { recoverProject } from './recover-jobs.ts'
 import { runJob } from './run-job.ts'
 
+export interface Worker extends AsyncDisposable {
+  /** From now on rings are answered. */
+  start(): void
+}
+
 /**
  * Answers the doorbell: takes the project's lease, finishes what a dead worker left, and runs what is queued,
  * oldest first, until nothing is. A sweep rings for whatever waits without anybody at it, so a lost ring or a
  * crashed worker delays work and loses none. Disposing stops the running jobs as `interrupted`.
  */
-export function startWorker(deps: JobDeps): AsyncDisposable {
+export function createWorker(deps: JobDeps): Worker {
   const stopping = new AbortController()
   const serving = new Set<Promise<void>>()
 
@@ -27,11 +32,14 @@ export function startWorker(deps: JobDeps): AsyncDisposable {
   const sweep = () =>
     void ringForForgotten(deps).catch((err: unknown) => deps.log.warn({ err }, 'sweep failed'))
 
-  deps.queue.serve(serve)
-  sweep()
-  const sweeping = setInterval(sweep, LIMITS.sweepEveryMs)
-
+  let sweeping: NodeJS.Timeout | undefined
   return {
+    start() {
+      deps.queue.serve(serve)
+      sweep()
+      sweeping = setInterval(sweep, LIMITS.sweepEveryMs)
+    },
+
     async [Symbol.asyncDispose]() {
       clearInterval(sweeping)
       stopping.abort()
@@ -48,8 +56,14 @@ async function answerRing(
   await using lease = await deps.lock.acquire(projectId)
   if (!lease) return
 
-  await recoverProject(deps, lease)
-  await drain(deps, lease, stopping)
+  try {
+    await recoverProject(deps, lease)
+    await drain(deps, lease, stopping)
+  } catch (error) {
+    // Somebody else has the project now, and ends its job: that is not ours to do any more.
+    if (error instanceof JobFailure && error.code === 'lease_lost') return
+    throw error
+  }
 }
 
 async function drain(deps: JobDeps, lease: Lease, stopping: AbortSignal): Promise<void> {
@@ -57,11 +71,7 @@ async function drain(deps: JobDeps, lease: Lease, stopping: AbortSignal): Promis
     const job = await claimNextJob(deps.db, lease.projectId, lease.token)
     if (!job) return
 
-    await runJob(deps, job, lease, stopping).catch((error: unknown) => {
-      // Somebody else has the project now, and ends the job: that is not ours to do any more.
-      if (error instanceof JobFailure && error.code === 'lease_lost') return
-      throw error
-    })
+    await runJob(deps, job, lease, stopping)
   }
 }
 

@@ -68,6 +68,8 @@ export type AgentEvent =
       readonly questionId: string
       readonly questions: readonly Question[]
     }
+  /** The agent does not wait for this answer any more, whoever gave it or not. */
+  | { readonly type: 'prompt.closed'; readonly promptId: string }
   /** One finished model request. `stepId` is said again when the same step is reported again. */
   | {
       readonly type: 'usage.reported'

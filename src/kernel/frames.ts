@@ -21,6 +21,15 @@ export const UsageTotals = Type.Object({
 })
 export type UsageTotals = Static<typeof UsageTotals>
 
+export const NO_USAGE_TOTALS: UsageTotals = {
+  input: 0,
+  output: 0,
+  reasoning: 0,
+  cacheRead: 0,
+  cacheWrite: 0,
+  costUsd: 0
+}
+
 export const JobCredits = Type.Object({ reserved: Credits, charged: Credits, refunded: Credits })
 export type JobCredits = Static<typeof JobCredits>
 

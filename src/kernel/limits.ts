@@ -64,6 +64,6 @@ export const LIMITS = {
 
 assert.ok(
   LIMITS.leaseRenewEveryMs * 2 <= LIMITS.leaseGiveUpAfterMs &&
-    LIMITS.leaseGiveUpAfterMs < LIMITS.leaseTtlMs,
-  'a renewal may fail before the lease is given up, and it is given up before it runs out'
+    LIMITS.leaseGiveUpAfterMs + LIMITS.cancelGraceMs < LIMITS.leaseTtlMs,
+  'a renewal may fail before the lease is given up, and the agent is stopped before it runs out'
 )

@@ -27,8 +27,8 @@ const SETTLED_TRUST_MS = 1000
 export interface StartOptions {
   /** Whom `changedByJob` names while the job's work is not committed yet. */
   readonly job?: string
-  /** Leaves what is on the branch and not on main behind, instead of going on with it. */
-  readonly afresh?: boolean
+  /** Where the branch begins: at main, at a commit of its own, or (unless said) where it is. */
+  readonly from?: 'main' | { readonly commit: string }
 }
 
 /**
@@ -39,7 +39,7 @@ export interface StartOptions {
 export async function startJob(
   place: Place,
   branch: string,
-  { job, afresh = false }: StartOptions = {}
+  { job, from }: StartOptions = {}
 ): Promise<{ base: string }> {
   const ref = jobRef(branch)
   await finishMove(place)
@@ -47,9 +47,9 @@ export async function startJob(
   await commitLeftovers(place)
 
   const main = mainOf(place)
-  const tip = readRef(place.repo, ref)
-  const begin = afresh ? leaveBehind : catchUp
-  const base = tip === undefined || tip === main ? main : await begin(place, ref, tip, main)
+  const start = from === 'main' ? main : from?.commit
+  const tip = await turnBack(place, ref, start)
+  const base = tip === undefined || tip === main ? main : await catchUp(place, ref, tip, main)
   if (base === main) writeHead(place.repo, ref)
   else await moveTo(place, ref, { clean: false })
 
@@ -58,10 +58,17 @@ export async function startJob(
   return { base }
 }
 
-/** The branch is where main is again. What it had is in nobody's way, and still there under its commit's id. */
-async function leaveBehind(place: Place, ref: string, tip: string, main: string): Promise<string> {
-  await moveRef(place, ref, main, tip)
-  return main
+/** The branch is at `start` again. What it had besides is in nobody's way, and still there under its commit's id. */
+async function turnBack(
+  place: Place,
+  ref: string,
+  start: string | undefined
+): Promise<string | undefined> {
+  const tip = readRef(place.repo, ref)
+  if (start === undefined || start === tip) return tip
+  const isNew = tip === undefined && start === mainOf(place)
+  if (!isNew) await moveRef(place, ref, start, tip)
+  return isNew ? undefined : start
 }
 
 /** Brings a session's earlier branch up to main, unless its held work conflicts with it. */

@@ -23,8 +23,7 @@ export function createGitHost(): GitHost {
   let lastId = 0
 
   const start = (): ChildProcess => {
-    const env = { PATH: process.env['PATH'] ?? '' }
-    const child = fork(RUNNER, { env, execArgv: [], serialization: 'advanced', stdio: QUIET })
+    const child = fork(RUNNER, { env: {}, execArgv: [], serialization: 'advanced', stdio: QUIET })
     child.on('message', (message: FromRunner) => {
       const asked = waiting.get(message.id)
       if ('answer' in message) asked?.resolve(message.answer)

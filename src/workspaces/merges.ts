@@ -17,16 +17,16 @@ export type MergeResult =
   | { readonly kind: 'conflict'; readonly paths: readonly string[] }
   | { readonly kind: 'nothing' }
 
-/** Takes a job's branch into main: forward, or by a merge commit. A conflict changes nothing. */
+/** Takes a job's branch, or one commit of it, into main: forward, or by a merge commit. A conflict changes nothing. */
 export async function mergeJob(
   place: Place,
-  branch: string,
+  work: string,
   options: MergeOptions
 ): Promise<MergeResult> {
-  const ref = jobRef(branch)
   await prepare(place, options)
   const main = mainOf(place)
-  const tip = readRef(place.repo, ref)
+  const isCommit = /^[0-9a-f]{40}$/.test(work)
+  const tip = isCommit ? await resolve(place, work) : readRef(place.repo, jobRef(work))
   if (tip === undefined || tip === main) return { kind: 'nothing' }
   if (await isAncestor(place, main, tip)) {
     return options.dryRun ? { kind: 'merged', commit: main } : advance(place, main, tip)

@@ -71,7 +71,7 @@ export async function benchJobs(print: (line: string) => void): Promise<void> {
       RUN_ROUNDS
     )
     const ms = (taken: number[]) => `${median(taken).toFixed(0)} ms`
-    print(`${name}`)
+    print(name)
     print(`  kilowatt, POST to job:success       ${ms(warm.kilowatt)}`)
     print(`  bare SDK, warm kilo serve           ${ms(warm.bare)}`)
     print(`  kilo run, a process a prompt        ${ms(process.run)}`)

@@ -1,3 +1,4 @@
+import { readdir, readFile } from 'node:fs/promises'
 import t from 'tap'
 import { script, type Step } from '#fixtures'
 import { givenProject, seen, startProduct, type Client } from '../helpers/product.ts'
@@ -9,6 +10,19 @@ interface Wallet {
 }
 const walletOf = async (client: Client) => (await client.call<Wallet>('GET', '/wallet')).body
 
+/** The processes that run for a project: its folder is in what they were started with. */
+async function agentsOf(projectId: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
+      const words = (await read('cmdline')) + (await read('environ'))
+      return words.includes(projectId) ? [Number(pid)] : []
+    })
+  )
+  return found.flat()
+}
+
 /** What a provider, a person or an empty wallet does to a job, and who pays for it. */
 t.test('jobs that do not end well', async (t) => {
   const { user, url } = await startProduct(t, {
@@ -16,6 +30,9 @@ t.test('jobs that do not end well', async (t) => {
       agents: { modelTimeouts: { headerMs: 1500, chunkMs: 1500 }, modelRetriesMax: 1 }
     }
   })
+
+  const client = await user(100)
+  const project = await givenProject(client)
 
   for (const [says, fault, expected] of [
     ['the provider refuses the key', { fail: 401 }, { code: 'model_error', retryable: false }],
@@ -30,25 +47,16 @@ t.test('jobs that do not end well', async (t) => {
     ]
   ] as [string, Step, object][]) {
     await t.test(`${says}: refunded whole`, async (t) => {
-      const client = await user(100)
-      const project = await givenProject(client)
       const story = await project.run(script(fault, { say: 'never' }))
       t.match(story.only('job:error'), {
         ...expected,
         credits: { reserved: 10, charged: 0, refunded: 10 }
       })
-      t.same(await walletOf(client), {
-        ...(await walletOf(client)),
-        balance: 100,
-        reserved: 0,
-        spent: 0
-      })
+      t.match(await walletOf(client), { balance: 100, reserved: 0, spent: 0 })
     })
   }
 
   await t.test('what was done before a failure is kept on the branch, not on main', async (t) => {
-    const client = await user(100)
-    const project = await givenProject(client)
     const file = { filePath: '{{worktree}}/half.txt', content: 'half\n' }
     const story = await project.run(script({ tool: 'write', input: file }, { fail: 401 }))
     const { branch } = story.only('job:error')
@@ -108,9 +116,45 @@ t.test('jobs that do not end well', async (t) => {
     t.match((await project.story(again.body.jobId)).only('job:error'), { code: 'cancelled' })
   })
 
-  await t.test('cancelled while it waits: ends at once, refunded', async (t) => {
+  await t.test('cancelled while its agent is being started', async (t) => {
     const client = await user(100)
     const project = await givenProject(client)
+    const jobId = await project.submit(script({ say: 'never' }))
+    let status = 'queued'
+    while (status === 'queued') {
+      status = (await client.call<{ status: string }>('GET', `/jobs/${jobId}`)).body.status
+    }
+    t.equal(status, 'starting')
+    await client.call('POST', `/jobs/${jobId}/cancel`)
+    const story = await project.story(jobId)
+    t.match(story.only('job:error'), { code: 'cancelled', credits: { charged: 0, refunded: 10 } })
+    t.same(story.all('job:running'), [], 'it never began')
+    t.equal(
+      (await project.run(script({ say: 'ok' }))).last.type,
+      'job:success',
+      'the next one does'
+    )
+  })
+
+  await t.test(
+    'the agent dies in the middle: refunded whole, and the next job has a new one',
+    async (t) => {
+      const jobId = await project.submit(
+        script({ say: 'word '.repeat(200), chunks: 200, chunkMs: 100 })
+      )
+      await seen(client, jobId, 'job:log')
+      for (const pid of await agentsOf(project.id)) process.kill(pid, 'SIGKILL')
+      const story = await project.story(jobId)
+      t.match(story.only('job:error'), {
+        code: 'agent_crashed',
+        retryable: true,
+        credits: { charged: 0 }
+      })
+      t.equal((await project.run(script({ say: 'again' }))).text(), 'again')
+    }
+  )
+
+  await t.test('cancelled while it waits: ends at once, refunded', async (t) => {
     const first = await project.submit(
       script({ say: 'word '.repeat(20), chunks: 20, chunkMs: 100 })
     )
@@ -124,8 +168,6 @@ t.test('jobs that do not end well', async (t) => {
   })
 
   await t.test('a job that succeeded is not tried again', async (t) => {
-    const client = await user(100)
-    const project = await givenProject(client)
     const { jobId } = await project.run(script({ say: 'ok' }))
     t.match(await client.call('POST', `/jobs/${jobId}/retry`), {
       status: 409,

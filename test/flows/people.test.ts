@@ -9,6 +9,7 @@ t.test('permissions and questions', async (t) => {
     tuning: { jobs: { promptAnswerMs: 8000 } }
   })
   const client = await user()
+  const project = await givenProject(client)
   const bash = (command: string) => ({
     tool: 'bash',
     input: { command, description: 'a shell command' }
@@ -17,7 +18,6 @@ t.test('permissions and questions', async (t) => {
     client.call('POST', `/jobs/${jobId}/permissions/${id}`, body)
 
   await t.test('a permission that is granted', async (t) => {
-    const project = await givenProject(client)
     const jobId = await project.submit(script(bash('echo yes > yes.txt'), { say: 'Written.' }))
     const asked = await seen(client, jobId, 'job:permission')
     t.match(asked, { kind: 'bash', title: /echo yes/, patterns: [/echo yes/] })
@@ -34,7 +34,6 @@ t.test('permissions and questions', async (t) => {
   })
 
   await t.test('a permission that is rejected', async (t) => {
-    const project = await givenProject(client)
     const jobId = await project.submit(script(bash('echo no > no.txt'), { say: 'Written.' }))
     const { permissionId } = await seen(client, jobId, 'job:permission')
     await answer(jobId, permissionId, { reply: 'reject' })
@@ -45,7 +44,6 @@ t.test('permissions and questions', async (t) => {
   })
 
   await t.test('a permission for the rest of the conversation is asked once', async (t) => {
-    const project = await givenProject(client)
     const first = await project.submit(script(bash('echo a >> log.txt'), { say: '1' }))
     const { permissionId } = await seen(client, first, 'job:permission')
     await answer(first, permissionId, { reply: 'always' })
@@ -59,7 +57,6 @@ t.test('permissions and questions', async (t) => {
   })
 
   await t.test('nobody answers: policy rejects, and the job says why it failed', async (t) => {
-    const project = await givenProject(client)
     const story = await project.run(script(bash('echo late > late.txt'), { say: 'Written.' }))
     t.match(story.only('job:permission-resolved'), { reply: 'reject', by: 'policy' })
     t.match(story.only('job:error'), { code: 'permission_timeout', retryable: true })
@@ -67,7 +64,6 @@ t.test('permissions and questions', async (t) => {
   })
 
   await t.test('nothing outside the worktree, whoever asks', async (t) => {
-    const project = await givenProject(client)
     const path = '/var/tmp/kilowatt-outside.txt'
     const write = { tool: 'write', input: { filePath: path, content: 'x' } }
     const story = await project.run(script(write, { say: 'Tried.' }))
@@ -95,7 +91,6 @@ t.test('permissions and questions', async (t) => {
   }
 
   await t.test('a question that is answered', async (t) => {
-    const project = await givenProject(client)
     const jobId = await project.submit(script(question, { say: 'Thank you.' }))
     const asked = await seen(client, jobId, 'job:question')
     t.match(asked.questions, [
@@ -113,7 +108,6 @@ t.test('permissions and questions', async (t) => {
   })
 
   await t.test('a question that is rejected', async (t) => {
-    const project = await givenProject(client)
     const jobId = await project.submit(script(question, { say: 'Thank you.' }))
     const { questionId } = await seen(client, jobId, 'job:question')
     await client.call('POST', `/jobs/${jobId}/questions/${questionId}`, { reject: true })

@@ -64,11 +64,7 @@ t.test('a start that cannot be says why in one line, and leaves nothing running'
       { DATA_DIR: join(dir, 'file') },
       /^kilowatt: DATA_DIR .*file cannot/
     ],
-    [
-      'a folder that cannot be',
-      { DATA_DIR: '/dev/null/data' },
-      /^kilowatt: DATA_DIR \/dev\/null/
-    ],
+    ['a folder that cannot be', { DATA_DIR: '/dev/null/data' }, /^kilowatt: DATA_DIR \/dev\/null/],
     ['a Kilo that is not there', { KILO_BIN: '/nowhere/kilo' }, /^kilowatt: .*\/nowhere\/kilo/],
     ['a price list that is not there', { PRICE_LIST: '/nowhere/list' }, /^kilowatt: .*\/nowhere/],
     ['a database that it cannot use yet', { DATABASE_URL: 'postgres://h/d' }, /DATABASE_URL/]

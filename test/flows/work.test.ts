@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto'
+import { rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import t from 'tap'
 import { script } from '#fixtures'
 import { givenProject, startProduct } from '../helpers/product.ts'
@@ -16,8 +20,9 @@ t.test('the work of an agent', async (t) => {
     input: { command, description: 'a shell command' }
   })
 
+  const project = await givenProject(client, { 'README.md': '# Hi\n' })
+
   await t.test('text only', async (t) => {
-    const project = await givenProject(client)
     const story = await project.run(script({ say: 'Hello 👋, it is done.' }))
     t.equal(story.text(), 'Hello 👋, it is done.')
     t.match(story.only('job:success'), { commit: null, merge: 'none' })
@@ -28,21 +33,19 @@ t.test('the work of an agent', async (t) => {
   })
 
   await t.test('frames come in the promised order, once each', async (t) => {
-    const project = await givenProject(client)
     const story = await project.run(script(write('a.txt', 'a'), { say: 'Done.' }))
     const types = story.frames.map(({ type }) => type)
     t.same(types.slice(0, 2), ['job:queued', 'job:running'])
     t.same(types.slice(-3), ['job:diff', 'job:credits-used', 'job:success'])
     t.same(
       story.frames.map(({ seq }) => seq),
-      story.frames.map((_, index) => index + 1)
+      story.frames.map((_, index) => story.frames[0]!.seq + index)
     )
     t.ok(types.indexOf('job:file-created') < types.indexOf('job:diff'))
     t.equal(story.all('job:credits-used').filter(({ final }) => final).length, 1)
   })
 
   await t.test('a new file is written, committed with trailers, and on main', async (t) => {
-    const project = await givenProject(client, { 'README.md': '# Hi\n' })
     const story = await project.run(
       script(write('src/new file ü.txt', 'one\ntwo\n'), { say: 'ok' })
     )
@@ -59,7 +62,7 @@ t.test('the work of an agent', async (t) => {
     t.equal(files.head, commit)
     t.same(
       files.files.map(({ path }) => path),
-      ['README.md', 'src/new file ü.txt']
+      ['README.md', 'a.txt', 'src/new file ü.txt']
     )
     t.match(story.only('job:diff'), {
       head: commit,
@@ -76,20 +79,20 @@ t.test('the work of an agent', async (t) => {
   })
 
   await t.test('an edit', async (t) => {
-    const project = await givenProject(client, { 'a.txt': 'red\ngreen\n' })
+    await project.save('b.txt', 'red\ngreen\n')
     const story = await project.run(
       script(
-        { tool: 'read', input: { filePath: at('a.txt') } },
+        { tool: 'read', input: { filePath: at('b.txt') } },
         {
           tool: 'edit',
-          input: { filePath: at('a.txt'), oldString: 'green', newString: 'blue' }
+          input: { filePath: at('b.txt'), oldString: 'green', newString: 'blue' }
         },
         { say: 'Edited.' }
       )
     )
-    t.equal(await project.read('a.txt'), 'red\nblue\n')
-    t.match(story.all('job:file-updated'), [{ path: 'a.txt' }])
-    t.match(story.only('job:diff').files, [{ path: 'a.txt', status: 'modified' }])
+    t.equal(await project.read('b.txt'), 'red\nblue\n')
+    t.match(story.all('job:file-updated'), [{ path: 'b.txt' }])
+    t.match(story.only('job:diff').files, [{ path: 'b.txt', status: 'modified' }])
     t.match(
       story.all('job:tool').filter(({ status }) => status === 'completed'),
       [{ tool: 'read' }, { tool: 'edit' }]
@@ -97,7 +100,6 @@ t.test('the work of an agent', async (t) => {
   })
 
   await t.test('several files in folders, a todo list, and files by bash', async (t) => {
-    const project = await givenProject(client)
     const story = await project.run(
       script(
         {
@@ -122,15 +124,34 @@ t.test('the work of an agent', async (t) => {
   })
 
   await t.test('a file is deleted by bash', async (t) => {
-    const project = await givenProject(client, { 'old.txt': 'old\n', 'kept.txt': 'kept\n' })
+    await project.save('old.txt', 'old\n')
+    await project.save('kept.txt', 'kept\n')
     const story = await project.run(script(bash('rm old.txt'), { say: 'Gone.' }))
     t.same(story.all('job:file-deleted'), [{ path: 'old.txt', sha: null, by: 'agent' }])
     t.equal(await project.read('old.txt'), undefined)
     t.equal(await project.read('kept.txt'), 'kept\n')
   })
 
+  await t.test('in its jail it has a /tmp of its own, and nothing of the host', async (t) => {
+    const secret = join(tmpdir(), `kilowatt-host-${randomUUID()}.txt`)
+    await writeFile(secret, 'the host')
+    t.teardown(() => rm(secret))
+    const story = await project.run(
+      script(
+        bash(`echo mine > /tmp/mine.txt && cp /tmp/mine.txt copy.txt; cat ${secret} > stolen.txt`),
+        { tool: 'write', input: { filePath: '/etc/kilowatt.txt', content: 'x' } },
+        { say: 'Tried.' }
+      )
+    )
+    t.equal(await project.read('copy.txt'), 'mine\n')
+    t.equal(await project.read('stolen.txt'), '', 'there was nothing to read')
+    t.match(
+      story.all('job:tool').filter(({ tool, status }) => tool === 'write' && status !== 'running'),
+      [{ status: 'error' }]
+    )
+  })
+
   await t.test('a subagent works, and its tokens are paid for', async (t) => {
-    const project = await givenProject(client)
     const before = model.requests.length
     const inner = script(write('by-child.txt', 'child\n'), { say: 'The child is done.' })
     const story = await project.run(
@@ -186,7 +207,6 @@ t.test('the work of an agent', async (t) => {
   })
 
   await t.test('jobs of one project run one at a time, oldest first', async (t) => {
-    const project = await givenProject(client)
     const slow = script({ say: 'one two three four five six', chunks: 6, chunkMs: 50 })
     const ids = [await project.submit(slow), await project.submit(slow), await project.submit(slow)]
     const stories = await Promise.all(ids.map((id) => project.story(id)))
@@ -203,13 +223,12 @@ t.test('the work of an agent', async (t) => {
   })
 
   await t.test('the file that is open in the editor is given as context', async (t) => {
-    const project = await givenProject(client, { 'src/open.ts': 'export {}\n' })
+    await project.save('src/open.ts', 'export {}\n')
     const story = await project.run(script({ say: 'I see.' }), { currentFilePath: 'src/open.ts' })
     t.equal(story.last.type, 'job:success')
   })
 
   await t.test('a mode, by its own name and by the other one', async (t) => {
-    const project = await givenProject(client)
     for (const [mode, expected] of [
       ['ask', 'ask'],
       ['architect', 'plan'],

@@ -122,6 +122,8 @@ export interface GivenProject {
   /** All frames of a job, once it has ended. */
   story(jobId: string): Promise<Story>
   read(path: string): Promise<string | undefined>
+  /** Saves a file as a person does. */
+  save(path: string, content: string): Promise<void>
 }
 
 export async function givenProject(
@@ -145,6 +147,10 @@ export async function givenProject(
       )
       if (answer.status !== 202) throw new Error(`refused: ${JSON.stringify(answer.body)}`)
       return answer.body.jobId
+    },
+    async save(path, content) {
+      const answer = await client.call('PUT', `/projects/${body.id}/files/${path}`, { content })
+      if (answer.status >= 300) throw new Error(`not saved: ${JSON.stringify(answer.body)}`)
     },
     story: (jobId) => readStory(client, jobId),
     run: async (text, more) => readStory(client, await project.submit(text, more)),

@@ -108,12 +108,19 @@ t.test('the configuration names our providers and nobody else’s', async (t) =>
     snapshot: false,
     enabled_providers: ['anthropic'],
     small_model: 'anthropic/m',
-    permission: { bash: 'allow', edit: 'allow', external_directory: 'deny', webfetch: 'deny' },
+    permission: {
+      bash: 'allow',
+      edit: 'allow',
+      external_directory: { '*': 'deny', '/tmp/*': 'allow' },
+      webfetch: 'deny'
+    },
     provider: {
       anthropic: {
         options: { baseURL: 'https://gateway.test/v1', headerTimeout: 1, chunkTimeout: 2 }
       }
     }
   })
-  t.match(kiloConfig({ ...facts, jailed: false }), { permission: { bash: 'ask' } })
+  t.match(kiloConfig({ ...facts, jailed: false }), {
+    permission: { bash: 'ask', external_directory: 'deny' }
+  })
 })

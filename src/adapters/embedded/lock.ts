@@ -20,14 +20,20 @@ export function createEmbeddedLock(db: Db, clock: Clock, times?: LeaseTimes): Pr
           giveBack()
           return undefined
         }
+        const release = async () => {
+          // Also when the row could not be released: it runs out by itself, and a set would hold it for ever.
+          try {
+            await lease[Symbol.asyncDispose]()
+          } finally {
+            giveBack()
+          }
+        }
+        let released: Promise<void> | undefined
         return {
           projectId,
           token: lease.token,
           signal: lease.signal,
-          [Symbol.asyncDispose]: () =>
-            lease[Symbol.asyncDispose]()
-              .then(giveBack)
-              .then(() => {})
+          [Symbol.asyncDispose]: () => (released ??= release())
         }
       } catch (error) {
         giveBack()

@@ -94,12 +94,13 @@ export async function up(db: Kysely<never>): Promise<void> {
   await sql`CREATE INDEX jobs_of_project ON jobs (project_id, position)`.execute(db)
   await sql`CREATE INDEX jobs_of_session ON jobs (session_id, position)`.execute(db)
 
+  // json, not jsonb: an agent's words may hold what jsonb refuses (NUL, half a surrogate pair).
   await sql`
     CREATE TABLE job_prompts (
       id text PRIMARY KEY,
       job_id text NOT NULL REFERENCES jobs,
       kind text NOT NULL CHECK (kind IN ('permission', 'question')),
-      body jsonb NOT NULL,
+      body json NOT NULL,
       expires_at timestamptz NOT NULL,
       answer jsonb,
       answered_by text,
@@ -109,7 +110,6 @@ export async function up(db: Kysely<never>): Promise<void> {
     )`.execute(db)
   await sql`CREATE INDEX prompts_of_job ON job_prompts (job_id)`.execute(db)
 
-  // json, not jsonb: an agent's text may hold what jsonb refuses (NUL, half a surrogate pair).
   await sql`
     CREATE TABLE project_events (
       project_id text NOT NULL REFERENCES projects,

@@ -12,7 +12,7 @@ export function readJsonBodies(app: App): void {
     if (bytes.length === 0) return done(null, undefined)
     try {
       const text = utf8.decode(bytes as Buffer)
-      parse(request, text, (err, body) => (err ? done(notJson()) : done(null, body)))
+      void parse(request, text, (err, body) => (err ? done(notJson()) : done(null, body)))
     } catch {
       done(notJson())
     }

@@ -24,6 +24,9 @@ export async function admitBrowsers(app: App, allowedOrigins: readonly string[])
     maxAge: 600,
     strictPreflight: false
   })
+  app.addHook('onRequest', async (_request, reply) => {
+    void reply.header('x-content-type-options', 'nosniff')
+  })
 }
 
 /** So many requests a minute for each user; those without a key share their address's. */

@@ -25,7 +25,8 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   const problem = problemOf(refusal, request.url, request.id)
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed')
 
-  const seconds = refusal.facts['retryAfterSeconds'] ?? RETRY_AFTER_SECONDS[refusal.code]
+  const said = refusal.facts['retryAfterSeconds']
+  const seconds = typeof said === 'number' ? said : RETRY_AFTER_SECONDS[refusal.code]
   if (seconds !== undefined) void reply.header('retry-after', String(seconds))
   if (refusal.code === 'unauthenticated') {
     void reply.header('www-authenticate', 'Bearer realm="kilowatt"')
@@ -33,7 +34,7 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   return reply
     .code(problem.status)
     .type('application/problem+json; charset=utf-8')
-    .send(JSON.stringify(problem) as never)
+    .send(JSON.stringify(problem))
 }
 
 export function problemOf(refusal: AppError, url: string, requestId: string) {

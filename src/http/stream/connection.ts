@@ -61,17 +61,11 @@ export function serveConnection(
     if (socket.readyState !== socket.OPEN) return
     const code = err instanceof AppError ? err.code : 'internal'
     const message = err instanceof AppError ? err.message : 'something broke on our side'
-    switch (code) {
-      case 'invalid_request':
-        return outbox.mention(notice('error', { code, message }))
-      case 'forbidden':
-        return socket.close(CLOSE.forbidden, message)
-      case 'not_found':
-        return socket.close(CLOSE.unknownProject, 'there is no such project')
-      default:
-        log.error({ err }, 'socket failed')
-        return socket.close(CLOSE.broken, message)
-    }
+    if (code === 'invalid_request') return outbox.mention(notice('error', { code, message }))
+    if (code === 'forbidden') return socket.close(CLOSE.forbidden, message)
+    if (code === 'not_found') return socket.close(CLOSE.unknownProject, 'there is no such project')
+    log.error({ err }, 'socket failed')
+    socket.close(CLOSE.broken, message)
   }
 }
 

@@ -3,8 +3,8 @@ import { CLOSE } from './messages.ts'
 
 /** What waits for one reader. */
 export interface Outbox {
-  /** Takes the message, and resolves when there is room for the next one, or the socket is going. */
-  send(message: object): Promise<void>
+  /** Takes the message, and says when there is room for the next one: false when there never will be. */
+  send(message: object): Promise<boolean>
   /** For what is only worth saying now: dropped when too much waits already. */
   mention(message: object): void
   /** Nobody waits for room any more. */
@@ -23,6 +23,7 @@ export function createOutbox(
   let room: PromiseWithResolvers<void> | undefined
   let stalled: NodeJS.Timeout | undefined
 
+  const isOpen = () => socket.readyState === socket.OPEN
   const isFull = () => waitingBytes > limits.bytesMax
   const giveUp = () => {
     socket.close(CLOSE.overload, 'too slow: come back with after')
@@ -52,12 +53,13 @@ export function createOutbox(
 
   return {
     async send(message) {
-      if (socket.readyState !== socket.OPEN) return
+      if (!isOpen()) return false
       write(message)
       if (isFull()) await wait()
+      return isOpen()
     },
     mention: (message) => {
-      if (socket.readyState === socket.OPEN && !isFull()) write(message)
+      if (isOpen() && !isFull()) write(message)
     },
     close: makeRoom
   }

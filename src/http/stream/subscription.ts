@@ -38,7 +38,7 @@ export async function follow(
   }
   progress.lastSeq = start.after
   for await (const frame of deps.feed.follow(projectId, { after: start.after }, signal)) {
-    await outbox.send(frame)
+    if (!(await outbox.send(frame))) return
     progress.lastSeq = frame.seq
   }
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
-import type { FastifyInstance, InjectOptions } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import pino from 'pino'
 import { Registry } from 'prom-client'
 import type { Test } from 'tap'
@@ -175,7 +175,7 @@ export async function ask<T = any>(
   headers: Record<string, string> = {}
 ): Promise<Answer<T>> {
   const answer = await app.inject({
-    method: method as NonNullable<InjectOptions['method']>,
+    method,
     url,
     headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
     ...(body === undefined

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { createIdempotencyStore, type IdempotencyStore } from '#db'
 import { transactionId } from '#kernel/ids.ts'
-import { ADMIN_KEY, ask, buy, givenDoors, type Person } from './given-doors.ts'
+import { ADMIN_KEY, ask, buy, givenDoors } from './given-doors.ts'
+import { listen } from './given-socket.ts'
 
 const under = (key: string) => ({ 'idempotency-key': key })
 const replayed = 'idempotent-replayed'
@@ -107,6 +108,31 @@ t.test('a final refusal is final; one that is not may be tried again', async (t)
   const { body } = await poor.call('GET', `/projects/${id}/jobs`)
   t.equal((await poor.call('POST', `/jobs/${body.items[0].id}/cancel`)).status, 202)
   t.equal((await post(full)).status, 202)
+})
+
+t.test('who hangs up and asks again gets what the first request did', async (t) => {
+  const { doors, ada } = await givenAda(t)
+  const url = await listen(doors.app)
+  const key = randomUUID()
+  const headers = {
+    authorization: `Bearer ${ada.key}`,
+    'content-type': 'application/json',
+    'idempotency-key': key
+  }
+  const body = JSON.stringify({ name: 'x' })
+  const leaving = new AbortController()
+  const lost = fetch(`${url}/projects`, { method: 'POST', headers, body, signal: leaving.signal })
+  while ((await doors.db.selectFrom('idempotency_keys').selectAll().execute()).length < 2) {
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+  leaving.abort()
+  await t.rejects(lost)
+
+  let again = await ada.call('POST', '/projects', { name: 'x' }, under(key))
+  while (again.status === 409)
+    again = await ada.call('POST', '/projects', { name: 'x' }, under(key))
+  t.match(again, { status: 201, headers: { [replayed]: 'true' } })
+  t.equal((await ada.call('GET', '/projects')).body.items.length, 1)
 })
 
 t.test('a request that does not validate takes no key', async (t) => {

@@ -182,7 +182,7 @@ t.test('no request breaks anything', async (t) => {
       const complaint = judge(operation, answer)
       if (complaint) throw new Error(`${method} ${shot.url} ${shot.body ?? ''}: ${complaint}`)
     })
-    await fc.assert(property, { numRuns: RUNS_PER_OPERATION, interruptAfterTimeLimit: 20_000 })
+    await fc.assert(property, { numRuns: RUNS_PER_OPERATION })
     t.pass(`${method} ${path}`)
   }
   const asked = RUNS_PER_OPERATION * operations(document).length

@@ -81,6 +81,7 @@ function within(schema: JsonSchema): fc.Arbitrary<unknown> {
       return fc.boolean()
     case 'null':
       return fc.constant(null)
+    case undefined:
     default:
       return hostile
   }

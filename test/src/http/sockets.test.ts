@@ -272,6 +272,21 @@ t.test('a long history comes whole to a reader who takes it', async (t) => {
   t.equal((await until(socket, 40)).length, 40)
 })
 
+t.test('nobody keeps the server from stopping', { timeout: 20_000 }, async (t) => {
+  const { doors, ada, url, id } = await givenHistory(t, 0, { timings: { stallMs: 100 } })
+  await writeFrames(doors, id, 40, 'x'.repeat(200_000))
+  const stalled = await openSocket(t, url, bearer(ada))
+  stalled.say({ type: 'subscribe', projectId: id, after: 0 })
+  await stalled.next('snapshot')
+  stalled.ws.pause()
+  const headers = { ...bearer(ada).headers, accept: 'text/event-stream' }
+  const stream = await fetch(`${url}/projects/${id}/events`, { headers })
+  const idle = await openSocket(t, url, bearer(ada))
+  await doors.app.close()
+  t.match(await idle.closed(), { code: 1012 }, 'closing is stopping')
+  await stream.body?.cancel().catch(() => {})
+})
+
 t.test('when the server stops, sockets are told to come back', async (t) => {
   const { doors, ada, url, id } = await givenHistory(t, 0)
   const socket = await openSocket(t, url, bearer(ada))

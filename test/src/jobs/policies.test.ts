@@ -16,7 +16,7 @@ t.test('what a job reserves', async (t) => {
     ['the minimum without a history', {}, ten],
     [
       'what nine of ten cost',
-      { recentCosts: [...'123456789'].map(() => credits(30)) },
+      { recentCosts: Array.from({ length: 9 }, () => credits(30)) },
       credits(30)
     ],
     ['never over its maximum', { maxCredits: credits(4) }, credits(4)],
@@ -143,7 +143,7 @@ t.test('joined pieces are the same text, in the same order of parts', async (t) 
 
   fc.assert(
     fc.property(fc.array(piece), (pieces) => {
-      const drafts = pieces.map((data) => ({ type: 'job:log', data }) as Draft)
+      const drafts = pieces.map((data): Draft => ({ type: 'job:log', data }))
       const joined = drafts.reduce<Draft[]>(join, [])
       return ['p1', 'p2'].every((part) =>
         ['assistant', 'reasoning'].every(

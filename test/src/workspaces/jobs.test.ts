@@ -414,9 +414,15 @@ t.test(
     const { commit } = await work(project, branch(1), { 'left.txt': 'left\n' })
     await ws.returnToMain()
 
-    t.same(await ws.startJob(branch(1), { afresh: true }), { base: head })
+    t.same(await ws.startJob(branch(1), { from: 'main' }), { base: head })
     t.same(standing(), { head: branch(1), dirty: '' })
     t.throws(() => text('left.txt'))
     t.equal(git('cat-file', '-t', commit), 'commit', 'its diff can still be read')
+    await ws.returnToMain()
+
+    t.same(await ws.startJob(branch(1), { from: { commit } }), { base: commit }, 'or gone on with')
+    t.equal(text('left.txt'), 'left\n')
+    await ws.returnToMain()
+    t.match(await ws.mergeJob(commit, MERGE), { kind: 'merged', commit })
   }
 )

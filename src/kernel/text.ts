@@ -1,0 +1,9 @@
+/** What PostgreSQL can store as text: no NUL, and no half of a surrogate pair. */
+export const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\ufffd')
+
+/** The first line of what somebody wrote, cut at a whole character: a title, or the subject of a commit. */
+export function firstLine(text: string, charsMax: number): string {
+  const [line = ''] = text.trim().split('\n', 1)
+  const chars = Array.from(line)
+  return chars.length <= charsMax ? line : `${chars.slice(0, charsMax - 1).join('')}…`
+}

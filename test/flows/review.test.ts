@@ -1,0 +1,192 @@
+import t from 'tap'
+import { script } from '#fixtures'
+import { givenProject, seen, startProduct, type GivenProject } from '../helpers/product.ts'
+
+const put = (project: GivenProject, path: string, content: string, headers = {}) =>
+  project.client.call<{ commit: string; sha: string; code: string }>(
+    'PUT',
+    `/projects/${project.id}/files/${path}`,
+    { content },
+    headers
+  )
+const verdict = (project: GivenProject, jobId: string, verb: string, query = '') =>
+  project.client.call('POST', `/jobs/${jobId}/${verb}${query}`)
+const write = (path: string, content: string) => ({
+  tool: 'write',
+  input: { filePath: `{{worktree}}/${path}`, content }
+})
+
+/** What people do with an agent's work, and with their own files while it works. */
+t.test('review', async (t) => {
+  const { user } = await startProduct(t)
+  const client = await user()
+  const project = await givenProject(client, { 'a.txt': 'one\ntwo\nthree\n' })
+
+  await t.test('held work waits, and is merged when somebody says so', async (t) => {
+    const story = await project.run(script(write('held.txt', 'held\n'), { say: 'ok' }), {
+      review: 'hold'
+    })
+    t.match(story.only('job:success'), { merge: 'held', commit: /^[0-9a-f]{40}$/ })
+    t.equal(await project.read('held.txt'), undefined, 'not in the worktree meanwhile')
+    t.match(await verdict(project, story.jobId, 'revert'), {
+      status: 409,
+      body: { code: 'job_not_mergeable' }
+    })
+    t.match(await verdict(project, story.jobId, 'merge', '?dryRun=true'), {
+      status: 200,
+      body: { merge: 'merged', dryRun: true }
+    })
+    t.equal(await project.read('held.txt'), undefined, 'a dry run changes nothing')
+    t.match(await verdict(project, story.jobId, 'merge'), {
+      status: 200,
+      body: { merge: 'merged' }
+    })
+    t.equal(await project.read('held.txt'), 'held\n')
+    t.match(await client.call('GET', `/jobs/${story.jobId}`), { body: { merge: 'merged' } })
+    t.match(await verdict(project, story.jobId, 'merge'), { status: 409 })
+
+    await t.test('and taken back again, while what came later stays', async (t) => {
+      await put(project, 'later.txt', 'later\n')
+      t.match(await verdict(project, story.jobId, 'revert'), { body: { merge: 'reverted' } })
+      t.equal(await project.read('held.txt'), undefined)
+      t.equal(await project.read('later.txt'), 'later\n')
+    })
+  })
+
+  await t.test(
+    'a verdict is about one job’s work, whatever came after it in its conversation',
+    async (t) => {
+      const first = await project.run(script(write('wanted.txt', 'wanted\n'), { say: 'ok' }), {
+        review: 'hold'
+      })
+      const { body: job } = await client.call<{ sessionId: string }>('GET', `/jobs/${first.jobId}`)
+      const { sessionId } = job
+      const cancelled = await project.submit(
+        script(write('cancelled.txt', 'x\n'), {
+          say: 'word '.repeat(100),
+          chunks: 100,
+          chunkMs: 100
+        }),
+        { sessionId }
+      )
+      await seen(client, cancelled, 'job:file-created')
+      await client.call('POST', `/jobs/${cancelled}/cancel`)
+      t.match((await project.story(cancelled)).only('job:error'), { code: 'cancelled' })
+
+      const third = await project.run(script(write('third.txt', 'third\n'), { say: 'ok' }), {
+        sessionId,
+        review: 'hold'
+      })
+      t.match(await verdict(project, first.jobId, 'merge'), { body: { merge: 'merged' } })
+      t.equal(await project.read('wanted.txt'), 'wanted\n')
+      t.equal(await project.read('cancelled.txt'), undefined, 'not what was cancelled')
+      t.equal(await project.read('third.txt'), undefined, 'nor what still waits')
+
+      const twice = await Promise.all([
+        verdict(project, third.jobId, 'merge'),
+        verdict(project, third.jobId, 'discard')
+      ])
+      t.same(
+        twice.map(({ status }) => status).toSorted((a, b) => a - b),
+        [200, 409],
+        'one verdict counts'
+      )
+    }
+  )
+
+  await t.test('held work that nobody wants', async (t) => {
+    const story = await project.run(script(write('unwanted.txt', 'x\n'), { say: 'ok' }), {
+      review: 'hold'
+    })
+    t.match(await verdict(project, story.jobId, 'discard'), { body: { merge: 'discarded' } })
+    t.match(await verdict(project, story.jobId, 'merge'), { status: 409 })
+    t.equal(await project.read('unwanted.txt'), undefined)
+  })
+
+  await t.test('work that conflicts with main stays on its branch, and says where', async (t) => {
+    const edit = {
+      tool: 'edit',
+      input: { filePath: '{{worktree}}/a.txt', oldString: 'two', newString: 'TWO by the agent' }
+    }
+    const read = { tool: 'read', input: { filePath: '{{worktree}}/a.txt' } }
+    const story = await project.run(script(read, edit, { say: 'ok' }), { review: 'hold' })
+    await put(project, 'a.txt', 'one\ntwo by a person\nthree\n')
+    t.match(await verdict(project, story.jobId, 'merge'), {
+      status: 409,
+      body: { code: 'merge_conflict', paths: ['a.txt'] }
+    })
+    t.equal(await project.read('a.txt'), 'one\ntwo by a person\nthree\n')
+    t.match(await verdict(project, story.jobId, 'discard'), { status: 200 })
+  })
+
+  await t.test('a save while a job runs is never lost, and never the agent’s', async (t) => {
+    const slow = { say: 'word '.repeat(20), chunks: 20, chunkMs: 100 }
+    const jobId = await project.submit(script(write('by-agent.txt', 'agent\n'), slow))
+    await seen(client, jobId, 'job:file-created')
+    const saved = await put(project, 'by-person.txt', 'person\n')
+    t.equal(saved.status, 201)
+    const story = await project.story(jobId)
+
+    t.match(story.only('job:success'), { merge: 'merged' })
+    t.equal(await project.read('by-person.txt'), 'person\n')
+    t.equal(await project.read('by-agent.txt'), 'agent\n')
+    t.same(
+      story.only('job:diff').files.map(({ path }) => path),
+      ['by-agent.txt']
+    )
+    t.same(
+      story.all('job:file-created').map(({ path }) => path),
+      ['by-agent.txt']
+    )
+  })
+
+  await t.test(
+    'a save over what the agent has just changed is refused, and says by whom',
+    async (t) => {
+      const before = await client.call<{ sha: string }>(
+        'GET',
+        `/projects/${project.id}/files/a.txt`
+      )
+      const story = await project.run(script(write('a.txt', 'all new\n'), { say: 'ok' }))
+      const refused = await put(project, 'a.txt', 'mine\n', { 'if-match': `"${before.body.sha}"` })
+      t.match(refused, { status: 412, body: { code: 'file_changed', changedByJob: story.jobId } })
+      t.equal(await project.read('a.txt'), 'all new\n')
+    }
+  )
+
+  await t.test('another user sees none of it', async (t) => {
+    const stranger = await user()
+    const jobs = await client.call<{ items: { id: string; sessionId: string }[] }>(
+      'GET',
+      `/projects/${project.id}/jobs`
+    )
+    const { id, sessionId } = jobs.body.items[0]!
+    for (const path of [
+      `/projects/${project.id}`,
+      `/projects/${project.id}/files`,
+      `/projects/${project.id}/jobs`,
+      `/projects/${project.id}/events`,
+      `/jobs/${id}`,
+      `/jobs/${id}/events`,
+      `/jobs/${id}/diff`,
+      `/sessions/${sessionId}/messages`
+    ]) {
+      t.match(await stranger.call('GET', path), { status: 404, body: { code: 'not_found' } }, path)
+    }
+    for (const verb of ['cancel', 'retry', 'merge', 'revert']) {
+      t.match(await stranger.call('POST', `/jobs/${id}/${verb}`), { status: 404 }, verb)
+    }
+  })
+
+  await t.test('a project that goes takes its agent and files with it', async (t) => {
+    const doomed = await givenProject(client)
+    const jobId = await doomed.submit(
+      script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 100 })
+    )
+    await seen(client, jobId, 'job:log')
+    t.match(await client.call('DELETE', `/projects/${doomed.id}`), { status: 204 })
+    t.match(await client.call('GET', `/projects/${doomed.id}`), { status: 404 })
+    const { body } = await client.call<{ reserved: number }>('GET', '/wallet')
+    t.equal(body.reserved, 0)
+  })
+})
