@@ -1,4 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os'
+import { benchGateway } from './gateway.ts'
 import { benchJobs } from './jobs.ts'
 import { benchLedger } from './ledger.ts'
 
@@ -9,4 +10,5 @@ print(
   `Node ${process.version}, ${availableParallelism()} cores, ${memoryGb} GB; medians of one run.`
 )
 await benchJobs(print)
+await benchGateway(print)
 await benchLedger(print)
