@@ -1,3 +1,4 @@
+import { priceMemo } from '#billing'
 import { inTransaction } from '#db'
 import type { Draft, JobCredits, MergeState } from '#kernel/frames.ts'
 import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failures.ts'
@@ -38,7 +39,10 @@ function lastFrame(result: JobResult, credits: JobCredits): Draft {
  * `token` is null for a job that was never claimed.
  */
 export async function finishJob(
-  deps: Pick<JobDeps, 'db' | 'events' | 'ledger' | 'requests' | 'log' | 'metrics' | 'clock'>,
+  deps: Pick<
+    JobDeps,
+    'db' | 'events' | 'ledger' | 'prices' | 'requests' | 'log' | 'metrics' | 'clock'
+  >,
   job: JobRow,
   token: bigint | null,
   result: JobResult
@@ -54,7 +58,7 @@ export async function finishJob(
       cost: bill.cost,
       userPays: result.failure === null ? 'used' : JOB_FAILURES[result.failure.code].userPays,
       reason: result.failure?.code ?? 'succeeded',
-      memo: { jobId: job.id, model: job.model, ...bill.usage }
+      memo: { jobId: job.id, model: job.model, ...bill.usage, ...priceMemo(deps.prices, job.model) }
     })
     const { charged, released: refunded } = paid
     const ended = await updateJobEnd(tx, job.id, token, {
