@@ -31,7 +31,7 @@ export interface Product extends AsyncDisposable {
   /** Where it listens: `http://host:port`. */
   readonly url: string
   readonly adminKey: string
-  /** The file with the operator's key, when we made it. */
+  /** The file with the operator's key, at the start that made it. */
   readonly adminKeyPath: string | null
   readonly isolation: 'bubblewrap' | 'process'
 }
@@ -125,7 +125,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   return {
     url,
     adminKey: admin.key,
-    adminKeyPath: admin.path,
+    adminKeyPath: admin.made ? admin.path : null,
     isolation: supervisor.isolation,
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }

@@ -26,6 +26,8 @@ export interface TurnTranslator {
   catchUp(info: MessageInfo, parts: readonly AnyPart[]): AgentEvent[]
   /** Frames may have been lost. */
   tear(): void
+  /** Everything has been read again since. */
+  mend(): void
   /** Kilo gave up waiting for the provider because we said so. */
   giveUpNetwork(): void
   /** How the turn ended, if the root's turn closed for this reason. */
@@ -181,6 +183,7 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
       return parts.flatMap((part) => readPart(part, false) ?? [])
     },
     tear: texts.tear,
+    mend: texts.mend,
     giveUpNetwork: () => {
       networkGivenUp = true
     },

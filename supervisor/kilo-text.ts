@@ -18,6 +18,8 @@ export interface TextParts {
   see(snapshot: TextSnapshot): TextAppended | undefined
   /** Frames may have been lost: what is open is only given again when its end tells the whole text. */
   tear(): void
+  /** What there is has been read again: a part that is new from here on is heard from its beginning. */
+  mend(): void
 }
 
 interface Part {
@@ -36,6 +38,7 @@ interface Part {
  */
 export function createTextParts(onInexact: () => void): TextParts {
   const parts = new Map<string, Part>()
+  let torn = false
 
   const give = (partId: string, part: Part, text: string): TextAppended | undefined => {
     if (text === '' || part.source === undefined) return undefined
@@ -64,7 +67,7 @@ export function createTextParts(onInexact: () => void): TextParts {
       const before = parts.get(partId)
       const part: Part = before
         ? { ...before, source }
-        : { source, given: '', held: '', whole: live, final: false }
+        : { source, given: '', held: '', whole: live && !torn, final: false }
       parts.set(partId, part)
 
       if (final) {
@@ -79,7 +82,11 @@ export function createTextParts(onInexact: () => void): TextParts {
     },
 
     tear() {
+      torn = true
       for (const part of parts.values()) if (!part.final) part.whole = false
+    },
+    mend() {
+      torn = false
     }
   }
 }

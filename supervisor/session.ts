@@ -158,6 +158,7 @@ export async function* runTurn(
     const facts = { client, translator, rootSessionId, promptedAtMs }
     const caught = await catchUp(facts)
     caught.events.forEach(give)
+    translator.mend()
     caught.networkWaits.forEach((id) => void networkAsked(id))
     if (!caught.idle) return
 

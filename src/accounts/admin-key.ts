@@ -6,6 +6,8 @@ export interface AdminKey {
   readonly key: string
   /** The file that holds it; null when the key was given in the settings. */
   readonly path: string | null
+  /** True for the start that made it. */
+  readonly made: boolean
 }
 
 /**
@@ -13,17 +15,17 @@ export interface AdminKey {
  * read. Two servers that start at once on one folder end up with the same key.
  */
 export async function loadOrCreateAdminKey(dataDir: string, given?: string): Promise<AdminKey> {
-  if (given) return { key: given, path: null }
+  if (given) return { key: given, path: null, made: false }
 
   const path = join(dataDir, 'admin-key')
   const kept = await readKey(path)
-  if (kept) return { key: kept, path }
+  if (kept) return { key: kept, path, made: false }
 
   await mkdir(dataDir, { recursive: true })
   await writeOnce(path, newApiKey())
   const key = await readKey(path)
   if (!key) throw new Error(`the admin key in ${path} is empty: delete the file to get a new one`)
-  return { key, path }
+  return { key, path, made: true }
 }
 
 async function readKey(path: string): Promise<string | undefined> {

@@ -24,7 +24,10 @@ const LINES: Showers = {
     paint('cyan', `● queued   ${mode} with ${model}, ${credits(creditsReserved)} held`),
   'job:running': ({ branch }) => paint('cyan', `● running  on branch ${branch}`),
   'job:tool': ({ status, tool, title }) =>
-    status === 'running' ? undefined : `  ${TOOL_MARKS[status]} ${paint('bold', tool)} ${title}`,
+    // A todo list has a frame of its own that says it better.
+    status === 'running' || tool === 'todowrite'
+      ? undefined
+      : `  ${TOOL_MARKS[status]} ${paint('bold', tool)} ${title}`,
   'job:todo': ({ items }) =>
     items
       .map((item) => paint('dim', `    ${TODO_MARKS[item.status] ?? '☐'} ${item.content}`))
@@ -51,12 +54,19 @@ const LINES: Showers = {
  */
 export function createFrameShow(out: NodeJS.WritableStream): (frame: Frame) => void {
   let midLine = false
+  let speaker = ''
 
-  const line = (text: string) => {
-    out.write(`${midLine ? '\n' : ''}${text}\n`)
+  const endLine = () => {
+    if (midLine) out.write('\n')
     midLine = false
   }
-  const words = ({ source, text }: FrameData<'job:log'>) => {
+  const line = (text: string) => {
+    endLine()
+    out.write(`${text}\n`)
+  }
+  const words = ({ source, partId, text }: FrameData<'job:log'>) => {
+    if (speaker !== partId) endLine()
+    speaker = partId
     out.write(source === 'assistant' ? text : paint('dim', text))
     midLine = !text.endsWith('\n')
   }

@@ -45,12 +45,12 @@ export async function tellStory(
   out.write(styleText('dim', `  ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`))
 
   heading('What changed')
-  out.write(`${paintPatch(await client.text(`/jobs/${jobId}/diff`, 'text/x-diff'))}\n`)
   const { files } = await client.get<Diff>(`/jobs/${jobId}/diff`)
   for (const { path, additions, deletions } of files) {
     const plus = styleText('green', `+${additions}`)
     out.write(`  ${plus} ${styleText('red', `-${deletions}`)}  ${path}\n`)
   }
+  out.write(`\n${paintPatch(await client.text(`/jobs/${jobId}/diff`, 'text/x-diff'))}\n`)
 
   heading('What it cost')
   const { credits } = last.data as { credits: { charged: number; refunded: number } }

@@ -23,5 +23,6 @@ export function chooseModel(
     .models()
     .filter((model) => settings.providers.some((provider) => model.startsWith(`${provider}/`)))
   if (known.includes(wanted)) return wanted
-  throw new AppError('unknown_model', `There is no model ${wanted}`, { known })
+  const why = known.length > 0 ? '' : ': no model provider is switched on (see ANTHROPIC_API_KEY)'
+  throw new AppError('unknown_model', `There is no model ${wanted}${why}`, { known })
 }

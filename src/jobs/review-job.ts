@@ -12,6 +12,7 @@ import { mergeMessage, SUBJECT_CHARS_MAX } from './keep-work.ts'
 import { ownJob } from './own-job.ts'
 
 type ReviewDeps = Pick<JobDeps, 'db' | 'workspaces'>
+type VerdictDeps = ReviewDeps & Pick<JobDeps, 'events'>
 type Verb = 'merge' | 'discard' | 'revert'
 
 /** Which work each verb is for, and what the work is afterwards. */
@@ -27,22 +28,28 @@ const VERBS = {
  * Of two verdicts at once, the second sees what the first has done.
  */
 export async function reviewJob(
-  deps: ReviewDeps,
+  deps: VerdictDeps,
   verb: Verb,
   userId: UserId,
   id: string,
   dryRun: boolean
 ): Promise<ReviewResult> {
-  const { id: jobId } = await ownJob(deps.db, userId, id)
+  const { id: jobId, project_id: projectId } = await ownJob(deps.db, userId, id)
 
-  return inTransaction(deps.db, async (tx) => {
+  const result = await inTransaction(deps.db, async (tx) => {
     const work = workOf(await lockJob(tx, jobId), verb)
-    const workspace = deps.workspaces.open(work.project_id)
+    const workspace = deps.workspaces.open(projectId)
     const commit = await DEEDS[verb]({ workspace, tx, work, dryRun })
     const { to } = VERBS[verb]
-    if (!dryRun) await updateMerge(tx, jobId, to)
+    if (dryRun) return { jobId, merge: to, commit: null, dryRun }
+
+    await updateMerge(tx, jobId, to)
+    const data = { head: await workspace.head(), jobId, merge: to, by: userId }
+    await deps.events.append(tx, { projectId, jobId: null }, [{ type: 'project:changed', data }])
     return { jobId, merge: to, commit, dryRun }
   })
+  deps.events.announce(projectId)
+  return result
 }
 
 type Work = JobRow & { commit: string; branch: string; base: string }

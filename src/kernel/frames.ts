@@ -141,6 +141,12 @@ export const FRAME_DATA = {
     credits: JobCredits,
     branch: Nullable(Type.String())
   }),
+  'project:changed': Type.Object({
+    head: Type.String({ description: 'the commit of main' }),
+    jobId: Type.String(),
+    merge: MergeState,
+    by: Type.String()
+  }),
   'file:changed': Type.Object({
     path: Type.String(),
     sha: Nullable(Type.String()),

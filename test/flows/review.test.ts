@@ -42,6 +42,11 @@ t.test('review', async (t) => {
       body: { merge: 'merged' }
     })
     t.equal(await project.read('held.txt'), 'held\n')
+    const { body: events } = await client.call<{ items: object[] }>(
+      'GET',
+      `/projects/${project.id}/events?types=project:changed`
+    )
+    t.match(events.items, [{ data: { jobId: story.jobId, merge: 'merged', by: /^usr_/ } }])
     t.match(await client.call('GET', `/jobs/${story.jobId}`), { body: { merge: 'merged' } })
     t.match(await verdict(project, story.jobId, 'merge'), { status: 409 })
 
