@@ -8,6 +8,7 @@ import { readOpenPrompts, type Prompt } from './prompt-store.ts'
 
 /** Without the bell the rows are looked at this often: a missed ring delays an answer and loses none. */
 const LOOK_ANYWAY_MS = 2000
+const FIRST_LOOK_MS = 50
 
 export interface DeskHandlers {
   onCancel(): void
@@ -60,12 +61,14 @@ export function openDesk(
 
   const stopListening = deps.bus.listen(deskOf(jobId), look)
   const lookAnyway = setInterval(look, LOOK_ANYWAY_MS)
-  look()
+  // What was wished before we listened; not in the way of the job's first steps.
+  const firstLook = setTimeout(look, FIRST_LOOK_MS)
 
   return {
     async [Symbol.asyncDispose]() {
       stopListening()
       clearInterval(lookAnyway)
+      clearTimeout(firstLook)
       await looking
     }
   }

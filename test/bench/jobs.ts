@@ -1,14 +1,12 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pino from 'pino'
-import { readConfig } from '#config'
-import { script, startScriptedModel } from '#fixtures'
+import { script } from '#fixtures'
 import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
-import { compose } from '../../src/compose.ts'
 import { createApiClient } from '../../src/demo/api-client.ts'
 import { startBareKilo, kiloRun } from './bare-kilo.ts'
 import { median, ratio, sideBySide, timed } from './measure.ts'
+import { start } from './processes.ts'
 
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 12)
 const RUN_ROUNDS = Number(process.env['BENCH_RUN_ROUNDS'] ?? 3)
@@ -21,28 +19,28 @@ export async function benchJobs(print: (line: string) => void): Promise<void> {
   await using closing = new AsyncDisposableStack()
   const dir = await mkdtemp(join(tmpdir(), 'kilowatt-bench-'))
   closing.defer(() => rm(dir, { recursive: true, force: true }))
-  const model = closing.use(await startScriptedModel())
+  const model = closing.use(await start('fixtures/scripted-model/main.ts', [], {}))
   const access = {
     id: 'openai-compatible' as const,
     baseUrl: model.url,
     apiKey: 'bench',
-    models: [{ id: 'scripted', contextTokens: 200_000, outputTokens: 16_000 }]
+    models: [{ id: 'scripted', contextTokens: 200_000, outputTokens: 2000 }]
   }
   const worktree = join(dir, 'bare-worktree')
   await mkdir(worktree)
 
-  const config = readConfig(
-    {
-      DATA_DIR: join(dir, 'data'),
+  const dataDir = join(dir, 'data')
+  const product = closing.use(
+    await start('src/main.ts', [], {
+      DATA_DIR: dataDir,
       PORT: '0',
       MODEL: 'openai-compatible/scripted',
       OPENAI_COMPATIBLE_BASE_URL: model.url,
       OPENAI_COMPATIBLE_API_KEY: 'bench'
-    },
-    dir
+    })
   )
-  const product = closing.use(await compose(config, pino({ level: 'silent' })))
-  const kilowatt = await openKilowatt(product)
+  const adminKey = (await readFile(join(dataDir, 'admin-key'), 'utf8')).trim()
+  const kilowatt = await openKilowatt({ url: product.url, adminKey })
   const cold = await kilowatt.firstLog(script({ say: 'Hello.' }))
   const bare = closing.use(await startBareKilo(dir, worktree, [access]))
 

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -288,3 +288,27 @@ function kill(pid: number): void {
     // Its parent was killed before it, and took it along.
   }
 }
+
+t.test('a conversation that became too long is summed up, and that is paid for too', async (t) => {
+  const list = JSON.parse(await readFile('billing/price-list.json', 'utf8')) as {
+    models: Record<string, object>
+  }
+  const scripted = { ...list.models[OPENAI], contextTokens: 24_000 }
+  const path = join(t.testdir({}), 'prices.json')
+  await writeFile(path, JSON.stringify({ ...list, models: { [OPENAI]: scripted } }))
+  const { model, user } = await startProduct(t, { env: { PRICE_LIST: path } })
+  const project = await givenProject(await user())
+
+  const input = { filePath: '{{worktree}}/a.txt', content: 'x\n' }
+  const long = { tool: 'write', input, usage: { input: 23_500, output: 30 } }
+  const story = await project.run(script(long, { say: 'never, for the prompt is summed up' }))
+  t.equal(story.last.type, 'job:success', JSON.stringify(story.last.data))
+  t.equal(model.requests.filter(({ kind }) => kind === 'summary').length, 1)
+  t.match(story.text('system'), /summed up/)
+
+  const prices = await readPriceList(path)
+  const price = prices.find(OPENAI) as Price
+  const due = model.requests.reduce((sum, { usage }) => sum + priceOf(usage, price), 0n)
+  const { credits } = story.only('job:success')
+  t.equal(parseCredits(credits.charged), due)
+})
