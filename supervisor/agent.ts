@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '#kernel/clock.ts'
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import type { ProjectId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
-import type { Log } from '#kernel/log.ts'
 import { followEvents } from './event-stream.ts'
 import { INSIDE } from './jail.ts'
 import { authorizationOf, createClient, type SessionUsage } from './kilo-client.ts'
-import type { ModelTimeouts, ProviderAccess } from './kilo-config.ts'
 import { createRelativePath } from './kilo-paths.ts'
 import { within } from './kilo-process.ts'
-import { launch, type Ground } from './launch.ts'
-import type { AgentTimes, SupervisorMetric } from './options.ts'
+import { launch, type LaunchPlan } from './launch.ts'
+import type { SupervisorMetric } from './options.ts'
 import type { ProcessState } from './process-states.ts'
 import { becomeReady } from './readiness.ts'
 import { createRedact } from './redact.ts'
@@ -46,17 +43,8 @@ export interface RunningKilo extends Agent {
   stop(): Promise<void>
 }
 
-export interface AgentPlan {
-  readonly projectId: ProjectId
-  readonly worktree: string
-  readonly ground: Ground
-  readonly agentsDir: string
-  readonly providers: readonly ProviderAccess[]
-  readonly defaultModel: string
-  readonly modelTimeouts: ModelTimeouts
-  readonly modelRetriesMax: number
-  readonly times: AgentTimes
-  readonly log: Log
+/** How to launch it, but for the password, which every start makes anew. */
+export interface AgentPlan extends Omit<LaunchPlan, 'password' | 'redact'> {
   readonly clock: Clock
   readonly onMetric: (metric: SupervisorMetric) => void
   readonly onTurnEnd: () => void

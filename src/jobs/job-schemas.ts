@@ -1,4 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox'
+import { LIMITS } from '#kernel/limits.ts'
 import { AgentQuestion, FileStatus, JobCredits, MergeState, UsageTotals } from '#kernel/frames.ts'
 
 const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
@@ -11,7 +12,7 @@ export type Review = Static<typeof Review>
 /** What a person asks the agent to do. */
 export const AiCommand = Type.Object(
   {
-    text: Type.String({ minLength: 1, maxLength: 100_000, pattern: '\\S' }),
+    text: Type.String({ minLength: 1, maxLength: LIMITS.promptCharsMax, pattern: '\\S' }),
     mode: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     currentFilePath: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
     model: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
