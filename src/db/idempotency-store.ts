@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { UserId } from '#kernel/ids.ts'
+import { newNaming, type Naming, type UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Db } from './db.ts'
 
@@ -18,7 +18,8 @@ export interface StoredAnswer {
 }
 
 export type Claim =
-  | { readonly kind: 'mine' }
+  /** What the request makes is called so, whoever has to try again. */
+  | { readonly kind: 'mine'; readonly naming: Naming }
   | { readonly kind: 'in-flight' }
   | { readonly kind: 'reused' }
   | { readonly kind: 'answered'; readonly answer: StoredAnswer }
@@ -29,7 +30,7 @@ export interface IdempotencyStore {
   /** Says that the one who took the key is still at work. */
   touch(request: IdempotentRequest): Promise<void>
   finish(request: IdempotentRequest, answer: StoredAnswer): Promise<void>
-  /** Gives the key back: what was answered is not final, so the same request may be made again. */
+  /** Gives the key back: what was answered is not final, so the request may be made again, under the same name. */
   release(request: IdempotentRequest): Promise<void>
   /** Removes the keys that no longer bind anybody. */
   forget(): Promise<void>
@@ -43,8 +44,8 @@ export function createIdempotencyStore(db: Db): IdempotencyStore {
 
   return {
     async claim(request) {
-      if (await insertKey(db, request)) return { kind: 'mine' }
-      return readKey(db, request)
+      const naming = await insertKey(db, request)
+      return naming ? { kind: 'mine', naming } : readKey(db, request)
     },
 
     async touch(request) {
@@ -59,7 +60,9 @@ export function createIdempotencyStore(db: Db): IdempotencyStore {
     },
 
     async release(request) {
-      await sql`DELETE FROM idempotency_keys WHERE ${mine(request)}`.execute(db)
+      await sql`
+        UPDATE idempotency_keys SET created_at = ${ago(LIMITS.idempotencyAbandonedMs)}
+        WHERE ${mine(request)}`.execute(db)
     },
 
     async forget() {
@@ -72,18 +75,29 @@ export function createIdempotencyStore(db: Db): IdempotencyStore {
 
 const ago = (ms: number) => sql`now() - make_interval(secs => ${ms / 1000})`
 
-/** A key that is a day old, or whose server died with it, is free again. */
-async function insertKey(db: Db, { owner, key, route, bodyHash }: IdempotentRequest) {
-  const { rows } = await sql`
-    INSERT INTO idempotency_keys AS held (user_id, key, route, body_hash)
-    VALUES (${owner}, ${key}, ${route}, ${bodyHash})
+/**
+ * A key that is a day old, or whose server died with it, is free again. Whoever makes the same request that a dead
+ * server had begun gets its name too, and so finds what that one may have made.
+ */
+async function insertKey(
+  db: Db,
+  { owner, key, route, bodyHash }: IdempotentRequest
+): Promise<Naming | undefined> {
+  const naming = newNaming()
+  const { rows } = await sql<{ ulid: string }>`
+    INSERT INTO idempotency_keys AS held (user_id, key, route, body_hash, ulid)
+    VALUES (${owner}, ${key}, ${route}, ${bodyHash}, ${naming.ulid})
     ON CONFLICT (user_id, key) DO UPDATE
     SET route = excluded.route, body_hash = excluded.body_hash, created_at = now(),
-      status = NULL, headers = NULL, body = NULL
+      status = NULL, headers = NULL, body = NULL,
+      ulid = CASE WHEN held.status IS NULL AND (held.route, held.body_hash) =
+          (excluded.route, excluded.body_hash) THEN coalesce(held.ulid, excluded.ulid)
+        ELSE excluded.ulid END
     WHERE held.created_at < ${ago(LIMITS.idempotencyKeyTtlMs)}
-      OR (held.status IS NULL AND held.created_at < ${ago(LIMITS.idempotencyAbandonedMs)})
-    RETURNING key`.execute(db)
-  return rows.length === 1
+      OR (held.status IS NULL AND held.created_at <= ${ago(LIMITS.idempotencyAbandonedMs)})
+    RETURNING ulid`.execute(db)
+  const [row] = rows
+  return row && { ulid: row.ulid, again: row.ulid !== naming.ulid }
 }
 
 async function readKey(db: Db, { owner, key, route, bodyHash }: IdempotentRequest): Promise<Claim> {

@@ -124,6 +124,8 @@ export interface IdempotencyKeysTable {
   status: number | null
   headers: Json<object> | null
   body: string | null
+  /** What the request makes is called so, whoever has to try again. */
+  ulid: string | null
   created_at: Generated<Date>
 }
 

@@ -33,9 +33,9 @@ export function createJobs(deps: JobDeps): Jobs {
   const views = (rows: readonly JobRow[]) => Promise.all(rows.map(view))
 
   return {
-    submit: (user, project, command) => submitJob(deps, user, project, command),
+    submit: (user, project, command, naming) => submitJob(deps, user, project, command, naming),
     estimate: (user, project, command) => estimateJob(deps, user, project, command),
-    retry: (user, id) => retryJob(deps, user, id),
+    retry: (user, id, naming) => retryJob(deps, user, id, naming),
     cancel: async (user, id) => view(await cancelJob(deps, user, id)),
     find: async (user, id) => view(await ownJob(db, user, id)),
 

@@ -1,4 +1,4 @@
-import type { ProjectId, UserId } from '#kernel/ids.ts'
+import type { Naming, ProjectId, UserId } from '#kernel/ids.ts'
 import type {
   AiCommand,
   Estimate,
@@ -20,10 +20,10 @@ import type {
  */
 export interface Jobs {
   /** 402 `insufficient_credits`, 422 `unknown_mode` / `unknown_model`, 429 `queue_full`. */
-  submit(userId: UserId, projectId: string, command: AiCommand): Promise<Submitted>
+  submit(userId: UserId, projectId: string, command: AiCommand, naming: Naming): Promise<Submitted>
   /** What `submit` would reserve and the job likely cost; refuses alike, and starts nothing. */
   estimate(userId: UserId, projectId: string, command: AiCommand): Promise<Estimate>
-  retry(userId: UserId, jobId: string): Promise<Submitted>
+  retry(userId: UserId, jobId: string, naming: Naming): Promise<Submitted>
   cancel(userId: UserId, jobId: string): Promise<JobView>
   find(userId: UserId, jobId: string): Promise<JobView>
   list(userId: UserId, projectId: string, page: Page): Promise<PageOf<JobView>>

@@ -1,5 +1,5 @@
 import { AppError } from '#kernel/errors.ts'
-import type { UserId } from '#kernel/ids.ts'
+import type { Naming, UserId } from '#kernel/ids.ts'
 import { microcredits, toCredits } from '#kernel/money.ts'
 import type { JobDeps } from './job-deps.ts'
 import type { Submitted } from './job-schemas.ts'
@@ -11,12 +11,17 @@ const mayRetry = ({ status, merge }: JobRow) =>
   status === 'failed' || status === 'cancelled' || merge === 'conflict'
 
 /** The same prompt again, as a new job of the same conversation. */
-export async function retryJob(deps: JobDeps, userId: UserId, id: string): Promise<Submitted> {
+export async function retryJob(
+  deps: JobDeps,
+  userId: UserId,
+  id: string,
+  naming: Naming
+): Promise<Submitted> {
   const job = await ownJob(deps.db, userId, id)
   if (!mayRetry(job)) {
     throw new AppError('job_not_retryable', `A job that is ${job.status} cannot be tried again`)
   }
-  return submitJob(deps, userId, job.project_id, {
+  const command = {
     text: job.text,
     mode: job.mode,
     model: job.model,
@@ -26,5 +31,6 @@ export async function retryJob(deps: JobDeps, userId: UserId, id: string): Promi
     ...(job.max_credits === null
       ? {}
       : { maxCredits: toCredits(microcredits(BigInt(job.max_credits))) })
-  })
+  }
+  return submitJob(deps, userId, job.project_id, command, naming)
 }

@@ -1,11 +1,11 @@
 import { priceMemo } from '#billing'
 import { inTransaction, type Tx } from '#db'
-import { jobId, type JobId, type UserId } from '#kernel/ids.ts'
+import { jobId, type JobId, type Naming, type UserId } from '#kernel/ids.ts'
 import { microcredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import { firstLine } from '#kernel/text.ts'
 import type { JobDeps } from './job-deps.ts'
 import type { AiCommand, Submitted } from './job-schemas.ts'
-import { countJobsAhead } from './job-read-store.ts'
+import { countJobsAhead, readJob } from './job-read-store.ts'
 import { insertJob, type JobRow } from './job-store.ts'
 import { noCredits, planReserve, readWish, type Wish, type WishDeps } from './job-wish.ts'
 import { insertSession } from './session-store.ts'
@@ -16,18 +16,22 @@ export type SubmitDeps = WishDeps & Pick<JobDeps, 'db' | 'events' | 'queue' | 'l
 
 /**
  * Accepts a prompt: credits held, job written `queued`, `job:queued` in the history, all in one transaction;
- * only then the doorbell. Nothing is spent before that, and a lost ring is rung again by the sweep.
+ * only then the doorbell. Nothing is spent before that, and a lost ring is rung again by the sweep. A job of this
+ * name that is there already is the answer: its first request died before it could say so.
  */
 export async function submitJob(
   deps: SubmitDeps,
   userId: UserId,
   projectId: string,
-  command: AiCommand
+  command: AiCommand,
+  naming: Naming
 ): Promise<Submitted> {
   const wish = await readWish(deps, deps.db, userId, projectId, command)
 
   const { job, position } = await inTransaction(deps.db, async (tx) => {
-    const id = jobId.create()
+    const id = jobId.named(naming)
+    const made = naming.again ? await readJob(tx, id) : undefined
+    if (made) return { job: made, position: await countJobsAhead(tx, made) }
     // The wallet first, as everybody does: it is what two requests at once wait for.
     const reserved = await reserve(deps, tx, id, wish)
     const sessionId = wish.sessionId ?? (await insertSession(tx, wish.projectId, titleOf(wish))).id

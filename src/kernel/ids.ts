@@ -16,6 +16,14 @@ export type RequestId = Id<'req'>
 /** Two ids made in one millisecond still sort in the order in which they were made. */
 const ulid = monotonicFactory()
 
+/** How the thing that a request makes is called; `again`: an earlier try of the same request may have made it. */
+export interface Naming {
+  readonly ulid: string
+  readonly again: boolean
+}
+
+export const newNaming = (): Naming => ({ ulid: ulid(), again: false })
+
 function kind<Kind extends string>(prefix: Kind) {
   const pattern = new RegExp(`^${prefix}_[0-9A-HJKMNP-TV-Z]{26}$`)
   const is = (text: string): text is Id<Kind> => pattern.test(text)
@@ -23,6 +31,7 @@ function kind<Kind extends string>(prefix: Kind) {
   return {
     create: (): Id<Kind> => `${prefix}_${ulid()}` as Id<Kind>,
     is,
+    named: ({ ulid }: Naming): Id<Kind> => `${prefix}_${ulid}` as Id<Kind>,
     /** The id, or undefined when the text is not one of this kind. */
     parse: (text: string): Id<Kind> | undefined => (is(text) ? text : undefined)
   }

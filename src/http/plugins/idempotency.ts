@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IdempotencyStore, IdempotentRequest, StoredAnswer } from '#db'
 import { AppError } from '#kernel/errors.ts'
+import { newNaming, type Naming } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../app-deps.ts'
 import { canonicalJson } from './canonical-json.ts'
@@ -13,9 +14,15 @@ declare module 'fastify' {
     idempotent?: 'plain' | 'sealed'
   }
   interface FastifyRequest {
-    /** The key that this request has taken, and how to stop saying that it is at work. */
-    claimed: { readonly request: IdempotentRequest; readonly stop: () => void } | null
+    claimed: Claimed | null
   }
+}
+
+/** The key that a request has taken, and how to stop saying that it is at work. */
+interface Claimed {
+  readonly request: IdempotentRequest
+  readonly naming: Naming
+  readonly stop: () => void
 }
 
 const FORGET_EVERY_MS = 3_600_000
@@ -31,7 +38,11 @@ export function replayAnswers(app: App, store: IdempotencyStore): void {
     const claim = await store.claim(asked)
     switch (claim.kind) {
       case 'mine':
-        request.claimed = { request: asked, stop: keepTouching(store, asked) }
+        request.claimed = {
+          request: asked,
+          naming: claim.naming,
+          stop: keepTouching(store, asked)
+        }
         return
       case 'answered':
         return replay(request, reply, claim.answer)
@@ -59,6 +70,9 @@ export function replayAnswers(app: App, store: IdempotencyStore): void {
   }, FORGET_EVERY_MS).unref()
   app.addHook('onClose', async () => clearInterval(forgetting))
 }
+
+/** How what this request makes is called: under a key, the same each time that it is tried. */
+export const namingOf = (request: FastifyRequest): Naming => request.claimed?.naming ?? newNaming()
 
 /** The same request after a refusal that is not final may end differently, so it may be made again. */
 const isFinal = (status: number) => status < 500 && status !== 429

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { AiCommand, Estimate, Submitted, type Jobs } from '#jobs'
 import type { App } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
+import { namingOf } from '../plugins/idempotency.ts'
 import { Idempotent, IdParams, NoBody, refusals } from '../schemas.ts'
 
 const accepted = { 202: { ...Submitted, description: 'The job is queued' }, ...refusals } as const
@@ -38,7 +39,8 @@ export function commandRoutes(app: App, jobs: Jobs): void {
       if (request.query.dryRun) {
         return jobs.estimate(userOf(request), request.params.id, request.body)
       }
-      const submitted = await jobs.submit(userOf(request), request.params.id, request.body)
+      const { params, body } = request
+      const submitted = await jobs.submit(userOf(request), params.id, body, namingOf(request))
       return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
     }
   )
@@ -57,7 +59,7 @@ export function commandRoutes(app: App, jobs: Jobs): void {
       }
     },
     async (request, reply) => {
-      const submitted = await jobs.retry(userOf(request), request.params.id)
+      const submitted = await jobs.retry(userOf(request), request.params.id, namingOf(request))
       return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
     }
   )

@@ -1,9 +1,17 @@
 import { AppError } from '#kernel/errors.ts'
-import { projectId, type UserId } from '#kernel/ids.ts'
-import { insertProject, ownProject, readProjects, updateProject, type Project } from '#projects'
+import { projectId, type Naming, type UserId } from '#kernel/ids.ts'
+import {
+  insertProject,
+  ownProject,
+  readProject,
+  readProjects,
+  updateProject,
+  type Project
+} from '#projects'
 import type { App, AppDeps } from '../app-deps.ts'
 import { authorOf } from '../author.ts'
 import { userOf } from '../plugins/auth.ts'
+import { namingOf } from '../plugins/idempotency.ts'
 import { empty, Idempotent, IdParams, Listed, PageQuery, pageOf, refusals } from '../schemas.ts'
 import { NewProject, ProjectChanges, ProjectView } from './project-schemas.ts'
 
@@ -25,7 +33,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
       }
     },
     async (request, reply) => {
-      const made = await createProject(deps, userOf(request), request.body)
+      const made = await createProject(deps, userOf(request), request.body, namingOf(request))
       return reply.code(201).header('location', `/projects/${made.id}`).send(made)
     }
   )
@@ -100,9 +108,19 @@ export function projectRoutes(app: App, deps: AppDeps): void {
 }
 
 /** The files first: a project that somebody finds has them. When its row cannot be written, nothing stays. */
-async function createProject({ db, workspaces }: AppDeps, userId: UserId, asked: NewProject) {
+async function createProject(
+  { db, workspaces }: AppDeps,
+  userId: UserId,
+  asked: NewProject,
+  naming: Naming
+) {
   const { name, review = 'merge', template, files, git } = asked
-  const id = projectId.create()
+  const id = projectId.named(naming)
+  if (naming.again) {
+    const made = await readProject(db, userId, id)
+    if (made) return toView(made, await workspaces.open(id).head())
+    await workspaces.remove(id)
+  }
   const { head } = await workspaces.create(id, { template, files, git }, authorOf(userId))
   try {
     return toView(await insertProject(db, { id, userId, name: name.trim(), review }), head)

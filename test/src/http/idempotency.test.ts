@@ -135,6 +135,55 @@ t.test('who hangs up and asks again gets what the first request did', async (t) 
   t.equal((await ada.call('GET', '/projects')).body.items.length, 1)
 })
 
+t.test('what a server made and died before it could say so is not made again', async (t) => {
+  const { doors, ada } = await givenAda(t)
+  const project = await ada.project()
+  const { body: job } = await ada.call('POST', `/projects/${project}/ai-command`, { text: 'hi' })
+  await ada.call('POST', `/jobs/${job.jobId}/cancel`)
+  const forgetAnswers = () =>
+    doors.db
+      .updateTable('idempotency_keys')
+      .set({ status: null, headers: null, body: null, created_at: new Date(Date.now() - 61_000) })
+      .execute()
+
+  for (const [url, body] of [
+    ['/projects', { name: 'x', files: [{ path: 'a.txt', content: 'a' }] }],
+    [`/projects/${project}/ai-command`, { text: 'hi' }],
+    [`/jobs/${job.jobId}/retry`, undefined]
+  ] as const) {
+    const key = randomUUID()
+    const first = await ada.call('POST', url, body, under(key))
+    await forgetAnswers()
+    const again = await ada.call('POST', url, body, under(key))
+    t.notOk(again.headers[replayed], 'nobody remembers the answer')
+    t.equal(again.status, first.status)
+    t.same(again.body, first.body, `${url} is the same thing`)
+  }
+  t.equal((await ada.call('GET', '/projects')).body.items.length, 2)
+  t.equal((await ada.call('GET', `/projects/${project}/jobs`)).body.items.length, 3)
+  t.equal((await ada.call('GET', '/wallet')).body.reserved, 20, 'and held for once')
+
+  const key = randomUUID()
+  await ada.call('POST', '/projects', { name: 'x' }, under(key))
+  await forgetAnswers()
+  const other = await ada.call('POST', '/projects', { name: 'y' }, under(key))
+  t.equal(other.body.name, 'y', 'another request has another name')
+  t.equal((await ada.call('GET', '/projects')).body.items.length, 4)
+})
+
+t.test('a project that a server died over is made from the beginning', async (t) => {
+  const { doors, ada } = await givenAda(t)
+  const key = randomUUID()
+  const first = await ada.call('POST', '/projects', { name: 'x' }, under(key))
+  await doors.db.deleteFrom('projects').where('id', '=', first.body.id).execute()
+  await doors.db
+    .updateTable('idempotency_keys')
+    .set({ status: null, created_at: new Date(0) })
+    .execute()
+  const again = await ada.call('POST', '/projects', { name: 'x' }, under(key))
+  t.match(again, { status: 201, body: { id: first.body.id } })
+})
+
 t.test('a request that does not validate takes no key', async (t) => {
   const { ada } = await givenAda(t)
   const key = randomUUID()

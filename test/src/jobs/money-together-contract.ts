@@ -6,7 +6,14 @@ import type { Db } from '#db'
 import { createEventLog } from '#events'
 import { systemClock as clock } from '#kernel/clock.ts'
 import { AppError } from '#kernel/errors.ts'
-import { projectId, requestId, transactionId, userId, type ProjectId } from '#kernel/ids.ts'
+import {
+  newNaming,
+  projectId,
+  requestId,
+  transactionId,
+  userId,
+  type ProjectId
+} from '#kernel/ids.ts'
 import { silentLog as log } from '#kernel/log.ts'
 import { credits, microcredits } from '#kernel/money.ts'
 import { noMetrics } from '#jobs'
@@ -107,7 +114,7 @@ async function givenPlace(t: Test, db: Db) {
     const user = owners.get(project)!
     for (let n = 0; n < JOBS_PER_PROJECT;) {
       try {
-        const { jobId } = await submitJob(deps, user, project, { text: `job ${n}` })
+        const { jobId } = await submitJob(deps, user, project, { text: `job ${n}` }, newNaming())
         n += 1
         const job = n % 5 === 0 ? await readJob(db, jobId as JobRow['id']) : undefined
         if (job?.status === 'queued')
