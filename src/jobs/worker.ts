@@ -6,6 +6,7 @@ import type { JobDeps } from './job-deps.ts'
 import { readActiveJobs, readWaitingProjects } from './job-read-store.ts'
 import { claimNextJob } from './job-store.ts'
 import { recoverProject } from './recover-jobs.ts'
+import { finishRemovals } from './remove-project.ts'
 import { runJob } from './run-job.ts'
 
 export interface Worker extends AsyncDisposable {
@@ -37,6 +38,9 @@ export function createWorker(deps: JobDeps): Worker {
     start() {
       deps.queue.serve(serve)
       sweep()
+      finishRemovals(deps).catch((err: unknown) =>
+        deps.log.warn({ err }, 'removed projects could not be cleared away')
+      )
       sweeping = setInterval(sweep, LIMITS.sweepEveryMs)
     },
 

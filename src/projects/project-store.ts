@@ -58,6 +58,21 @@ export function updateProject(
     .executeTakeFirstOrThrow()
 }
 
+/** Which of these were taken away. */
+export async function readDeletedProjects(
+  db: Db,
+  among: readonly ProjectId[]
+): Promise<ProjectId[]> {
+  if (among.length === 0) return []
+  const rows = await db
+    .selectFrom('projects')
+    .select('id')
+    .where('id', 'in', among)
+    .where('deleted_at', 'is not', null)
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
 /** The row stays, for the ledger and the history that point to it; nobody finds it any more. */
 export async function markProjectDeleted(db: Db, id: ProjectId, at: Date): Promise<void> {
   await db.updateTable('projects').set({ deleted_at: at }).where('id', '=', id).execute()

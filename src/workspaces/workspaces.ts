@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Clock } from '#kernel/clock.ts'
 import { AppError } from '#kernel/errors.ts'
-import type { ProjectId } from '#kernel/ids.ts'
+import { projectId, type ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import { cloneToMain, dropSubmodules, type CloneRules, type GitSource } from './cloning.ts'
@@ -38,6 +38,8 @@ export interface Workspaces extends Disposable {
   /** The same object for the same project. */
   open(id: ProjectId): Workspace
   remove(id: ProjectId): Promise<void>
+  /** Every project that has a folder here, whether or not anybody knows it. */
+  list(): Promise<ProjectId[]>
 }
 
 /** Every project's files in a folder of its own, and git's memory of them where the agent cannot write. */
@@ -78,6 +80,11 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
         if (error.code !== 'ENOENT') throw error
       })
       await rm(gone, { recursive: true, force: true, maxRetries: 3 })
+    },
+
+    async list() {
+      await mkdir(projectsDir, { recursive: true })
+      return (await readdir(projectsDir)).filter(projectId.is)
     },
 
     [Symbol.dispose]: () => host[Symbol.dispose]()
