@@ -1,64 +1,35 @@
-/** Kilo's words that we know and have no use for: they are no surprise, and are not reported. */
-const IGNORED: ReadonlySet<string> = new Set([
-  // Every durable change is said twice; this is the other time.
-  'sync',
-  'server.connected',
-  'server.heartbeat',
-  'server.instance.disposed',
-  'global.disposed',
-  'global.config.updated',
-  'session.updated',
-  'session.deleted',
-  'session.idle',
-  'session.diff',
-  'session.queue.changed',
-  'session.drained',
-  'session.drain.interrupted',
-  'session.network.replied',
-  'session.network.rejected',
-  'session.network.restored',
-  'sandbox.status.changed',
-  'message.removed',
-  'message.part.removed',
-  'file.edited',
-  'file.watcher.updated',
-  'plugin.added',
-  'catalog.updated',
-  'integration.updated',
-  'reference.updated',
-  'models-dev.refreshed',
-  'project.updated',
-  'project.directories.updated',
-  'vcs.branch.updated',
-  'lsp.updated',
-  'lsp.client.diagnostics',
-  'mcp.tools.changed',
-  'command.executed',
-  'installation.updated',
-  'installation.update-available',
-  'indexing.status',
-  'indexing.warning',
-  'memory.status',
-  'memory.updated',
-  'memory.error'
-])
+import {
+  EVENT_DECISIONS,
+  PART_DECISIONS,
+  STATUS_DECISIONS,
+  type Decision
+} from './kilo-decisions.ts'
 
-/** Parts of messages that tell us nothing that we don't hear otherwise. */
-const IGNORED_PARTS: ReadonlySet<string> = new Set([
-  'step-start',
-  'snapshot',
-  'patch',
-  'file',
-  'agent',
-  'subtask',
-  'retry',
-  'compaction'
-])
+type Heard<Decisions> = {
+  [Name in keyof Decisions]: Decisions[Name] extends { nothing: string } ? never : Name
+}[keyof Decisions]
 
-/** Kilo's next interface, spoken beside the present one. */
-const IGNORED_PREFIXES = ['session.next.', 'permission.v2.', 'question.v2.', 'tui.', 'pty.']
+/** The events that mean something to a turn. `sync` is for whoever watches that nothing is lost. */
+export type HeardEvent = Exclude<Heard<typeof EVENT_DECISIONS>, 'sync'>
 
-export const isIgnoredEvent = (name: string) =>
-  IGNORED.has(name) || IGNORED_PREFIXES.some((prefix) => name.startsWith(prefix))
+/** Finds what was decided of a name; families end in `.*`. */
+function lookup(decisions: Record<string, Decision>) {
+  const names = new Map(Object.entries(decisions))
+  const families = [...names].flatMap(([name, decision]): [string, Decision][] =>
+    name.endsWith('.*') ? [[name.slice(0, -1), decision]] : []
+  )
+  return (name: string): Decision | undefined =>
+    names.get(name) ?? families.find(([prefix]) => name.startsWith(prefix))?.[1]
+}
 
-export const isIgnoredPart = (type: string) => IGNORED_PARTS.has(type)
+export const decisionOfEvent = lookup(EVENT_DECISIONS)
+export const decisionOfPart = lookup(PART_DECISIONS)
+export const decisionOfStatus = lookup(STATUS_DECISIONS)
+
+const isNothing = (decision: Decision | undefined) =>
+  decision !== undefined && 'nothing' in decision
+
+/** Words that we know and have no use for: they are no surprise, and are not reported. */
+export const isIgnoredEvent = (name: string) => name === 'sync' || isNothing(decisionOfEvent(name))
+export const isIgnoredPart = (type: string) => isNothing(decisionOfPart(type))
+export const isIgnoredStatus = (type: string) => isNothing(decisionOfStatus(type))

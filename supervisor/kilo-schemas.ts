@@ -1,5 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
+import type { HeardEvent } from './kilo-names.ts'
 
 const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
 const text = Type.String()
@@ -141,12 +142,11 @@ export const EVENTS = {
   'question.asked': QuestionAsked,
   'question.replied': Type.Object({ ...session, requestID: text }),
   'question.rejected': Type.Object({ ...session, requestID: text })
-} as const satisfies Record<string, TSchema>
+} as const satisfies Record<HeardEvent, TSchema>
 
-export type KiloEventName = keyof typeof EVENTS
 export type KiloEvent = {
-  [N in KiloEventName]: { readonly name: N; readonly properties: Static<(typeof EVENTS)[N]> }
-}[KiloEventName]
+  [N in HeardEvent]: { readonly name: N; readonly properties: Static<(typeof EVENTS)[N]> }
+}[HeardEvent]
 
 /** A guard made once from a schema: checking is on the way of every frame. */
 export function guard<T extends TSchema>(schema: T) {
@@ -154,14 +154,13 @@ export function guard<T extends TSchema>(schema: T) {
   return (value: unknown): value is Static<T> => check.Check(value)
 }
 
-const guards = Object.fromEntries(
-  Object.entries(EVENTS).map(([name, schema]) => [name, guard(schema)])
-)
+// A Map: Kilo's words must not reach what every object inherits.
+const guards = new Map(Object.entries(EVENTS).map(([name, schema]) => [name, guard(schema)]))
 
 /** The event, or undefined when it is not one that we understand. */
 export function readEvent(payload: KiloPayload): KiloEvent | undefined {
   const properties = payload.properties
-  if (!guards[payload.type]?.(properties)) return undefined
+  if (!guards.get(payload.type)?.(properties)) return undefined
   return { name: payload.type, properties } as KiloEvent
 }
 

@@ -1,0 +1,29 @@
+import { join } from 'node:path'
+import { format, resolveConfig } from 'prettier'
+import { kiloEventsDocument } from './kilo-events.ts'
+
+/** A file that is written from the code that it describes. */
+export interface GeneratedDocument {
+  /** Relative to the repository. */
+  readonly path: string
+  readonly text: string
+}
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/** Each makes some of them; a new kind of document is a line here. */
+const GENERATORS: readonly (() => readonly GeneratedDocument[])[] = [() => [kiloEventsDocument()]]
+
+export const pathOf = (document: GeneratedDocument) => join(ROOT, document.path)
+
+/** All generated documents, as they should lie in the repository. */
+export function generateDocuments(): Promise<GeneratedDocument[]> {
+  const documents = GENERATORS.flatMap((generate) => generate())
+  return Promise.all(
+    documents.map(async ({ path, text }) => {
+      const filepath = join(ROOT, path)
+      const style = await resolveConfig(filepath)
+      return { path, text: await format(text, { ...style, filepath }) }
+    })
+  )
+}
