@@ -1,6 +1,6 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { createAsks, type Asks } from './kilo-asks.ts'
-import { isIgnoredEvent, isIgnoredPart } from './kilo-names.ts'
+import { isIgnoredEvent, isIgnoredPart, isIgnoredStatus } from './kilo-names.ts'
 import { outcomeOf } from './kilo-outcome.ts'
 import type { RelativePath } from './kilo-paths.ts'
 import {
@@ -117,7 +117,7 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
         if (properties.sessionID === root) lastError ??= properties.error
         return undefined
       case 'session.status':
-        return sessions.has(properties.sessionID) ? retryNotice(properties.status) : undefined
+        return sessions.has(properties.sessionID) ? statusNotice(properties.status) : undefined
       case 'session.compacted':
         return sessions.has(properties.sessionID)
           ? notice('The conversation had become long and was summed up.')
@@ -150,19 +150,15 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
     }
   }
 
-  const retryNotice = (status: {
+  const statusNotice = (status: {
     type: string
     attempt?: number
     message?: string
     next?: number
   }) => {
-    if (
-      status.type !== 'retry' ||
-      !status.attempt ||
-      !once(`retry ${status.attempt} ${status.next}`)
-    ) {
-      return undefined
-    }
+    if (isIgnoredStatus(status.type)) return undefined
+    if (status.type !== 'retry') return stranger(`status:${status.type}`)
+    if (!status.attempt || !once(`retry ${status.attempt} ${status.next}`)) return undefined
     const seconds = Math.max(0, ((status.next ?? 0) - options.now().getTime()) / 1000).toFixed(0)
     const words = options.redact(status.message ?? 'nothing')
     return notice(`The model answered “${words}”; trying again in ${seconds} s.`)
