@@ -1,0 +1,41 @@
+import type { AgentEvent } from '#kernel/agent-events.ts'
+import { messagesOf, STABLE, type Recording } from '#fixtures'
+import { createTurnTranslator } from '../../supervisor/kilo-events.ts'
+import { createRelativePath } from '../../supervisor/kilo-paths.ts'
+import { isFrame } from '../../supervisor/kilo-schemas.ts'
+import { createRedact } from '../../supervisor/redact.ts'
+import { readSse } from '../../supervisor/sse-stream.ts'
+
+/** What the turns of a recording's root session hear of it: each turn from where the one before it ended. */
+export async function eventsOf(
+  recording: Recording,
+  body: AsyncIterable<Uint8Array> = whole(recording.stream)
+): Promise<AgentEvent[]> {
+  const events: AgentEvent[] = []
+  let index = 0
+  const turn = () =>
+    createTurnTranslator({
+      rootSessionId: recording.rootSessionId,
+      relative: createRelativePath([STABLE.worktree]),
+      redact: createRedact([]),
+      now: () => new Date(STABLE.epochMs + (recording.at[index] ?? 0)),
+      onInexact: () => {
+        throw new Error(`${recording.scene}: a text is not what its pieces were`)
+      }
+    })
+
+  let translator = turn()
+  for await (const data of readSse(body)) {
+    const frame: unknown = JSON.parse(data)
+    const heard = isFrame(frame) ? translator.hear(frame.payload) : []
+    events.push(...heard)
+    if (heard.some(({ type }) => type === 'turn.finished')) translator = turn()
+    index += 1
+  }
+  if (index !== messagesOf(recording.stream).length) throw new Error('a message was not heard')
+  return events
+}
+
+async function* whole(stream: Uint8Array) {
+  yield stream
+}
