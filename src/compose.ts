@@ -44,7 +44,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
 
   const prices = await readPriceList(config.priceList)
   const backbone = opening.use(
-    await openEmbedded({ dataDir: config.dataDir, queueWidth: config.agentsMax, clock })
+    await openEmbedded({ dataDir: config.dataDir, queueWidth: config.agentsMax, clock, log })
   )
   const { db, bus, lock, queue } = backbone
   const admin = await loadOrCreateAdminKey(config.dataDir, config.adminApiKey)

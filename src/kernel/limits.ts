@@ -24,6 +24,7 @@ export const LIMITS = {
   leaseRenewEveryMs: 10 * SECOND_MS,
   leaseGiveUpAfterMs: 20 * SECOND_MS,
   sweepEveryMs: 10 * SECOND_MS,
+  upkeepEveryMs: 5 * MINUTE_MS,
 
   agentStartMs: 60 * SECOND_MS,
   agentStopMs: 5 * SECOND_MS,

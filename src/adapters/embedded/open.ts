@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '#kernel/clock.ts'
+import type { Log } from '#kernel/log.ts'
 import type { Backbone } from '#ports/backbone.ts'
 import { expireAllLeaseRows } from '../lease-store.ts'
 import { createEmbeddedBus } from './bus.ts'
@@ -8,12 +9,14 @@ import { lockDataDir } from './data-lock.ts'
 import { openEmbeddedDatabase } from './database.ts'
 import { createEmbeddedLock } from './lock.ts'
 import { createEmbeddedQueue } from './queue.ts'
+import { startUpkeep } from './upkeep.ts'
 
 /** The ground in this process: PGlite in `dataDir`, and everything else in memory. */
 export async function openEmbedded(options: {
   readonly dataDir: string
   readonly queueWidth: number
   readonly clock: Clock
+  readonly log: Log
 }): Promise<Backbone> {
   await using opening = new AsyncDisposableStack()
 
@@ -25,6 +28,7 @@ export async function openEmbedded(options: {
   opening.defer(() => db.destroy())
   // The folder is ours alone, so whoever held a lease is gone.
   await expireAllLeaseRows(db)
+  opening.use(startUpkeep(db, options.log))
   const queue = opening.use(createEmbeddedQueue(options.queueWidth))
 
   const opened = opening.move()
