@@ -16,15 +16,21 @@ type LogDraft = Extract<Draft, { type: 'job:log' }>
 
 const continues = (last: Draft | undefined, next: LogDraft): last is LogDraft =>
   last?.type === 'job:log' &&
+  last.data.text.length < LIMITS.logJoinBytes &&
   last.data.partId === next.data.partId &&
   last.data.source === next.data.source
 
-/** Text that follows text of the same part becomes one frame with it; anything else is a frame of its own. */
+/**
+ * Adds a frame to those that wait. Text that follows text of the same part becomes one frame with it, until that is
+ * `logJoinBytes` long; anything else is a frame of its own.
+ */
 export function join(waiting: Draft[], next: Draft): Draft[] {
   const last = waiting.at(-1)
-  if (next.type !== 'job:log' || !continues(last, next)) return [...waiting, next]
-  const text = last.data.text + next.data.text
-  return [...waiting.slice(0, -1), { type: 'job:log', data: { ...next.data, text } }]
+  if (next.type === 'job:log' && continues(last, next)) {
+    const text = last.data.text + next.data.text
+    waiting[waiting.length - 1] = { type: 'job:log', data: { ...next.data, text } }
+  } else waiting.push(next)
+  return waiting
 }
 
 const charsOf = (draft: Draft | undefined) =>
@@ -36,15 +42,14 @@ const charsOf = (draft: Draft | undefined) =>
  */
 export function createFrameWriter(events: EventLog, place: Place, clock: Clock): FrameWriter {
   const failed = new AbortController()
-  let waiting: Draft[] = []
+  const waiting: Draft[] = []
   let writing: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
   let writtenAt = -Infinity
 
   const writeAll = async () => {
     while (waiting.length > 0 && !failed.signal.aborted) {
-      const batch = waiting
-      waiting = []
+      const batch = waiting.splice(0, LIMITS.framesPerWrite)
       writtenAt = clock.monotonicMs()
       await events.record(place, batch).catch((error: unknown) => failed.abort(error))
     }
@@ -62,7 +67,7 @@ export function createFrameWriter(events: EventLog, place: Place, clock: Clock):
     failed: failed.signal,
 
     write(draft) {
-      waiting = join(waiting, draft)
+      join(waiting, draft)
       const patienceMs = LIMITS.logJoinMs - (clock.monotonicMs() - writtenAt)
       const mayWait = draft.type === 'job:log' && charsOf(waiting.at(-1)) < LIMITS.logJoinBytes
       if (!mayWait || patienceMs <= 0) void writeNow()

@@ -48,6 +48,7 @@ export const LIMITS = {
   logJoinMs: 50,
   logJoinBytes: 4 * KIB,
 
+  framesPerWrite: 500,
   framesPerPage: 500,
   ticketTtlMs: MINUTE_MS,
   socketHeartbeatMs: 15 * SECOND_MS,

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { LIMITS } from '#kernel/limits.ts'
 import { credits, microcredits, ZERO } from '#kernel/money.ts'
 import { fileFrames, type Change } from '../../../src/jobs/file-frames.ts'
 import { join } from '../../../src/jobs/frame-writer.ts'
@@ -153,4 +154,18 @@ t.test('joined pieces are the same text, in the same order of parts', async (t) 
     })
   )
   t.pass('for every sequence of pieces')
+})
+
+t.test('a text that waits for a slow database becomes frames of a bounded size', async (t) => {
+  const piece: Draft = {
+    type: 'job:log',
+    data: { source: 'assistant', partId: 'p1', text: 'x'.repeat(1000) }
+  }
+  const joined = Array.from({ length: 100 }, () => piece).reduce<Draft[]>(join, [])
+  const sizes = joined.map(({ data }) => (data as { text: string }).text.length)
+  t.ok(Math.max(...sizes) < LIMITS.logJoinBytes + 1000)
+  t.equal(
+    sizes.reduce((sum, size) => sum + size, 0),
+    100_000
+  )
 })
