@@ -6,7 +6,7 @@ import { createAccounts, loadOrCreateAdminKey } from '#accounts'
 import { createLedger, createRequestMeter, readPriceList, type PriceList } from '#billing'
 import type { Config } from '#config'
 import { createIdempotencyStore } from '#db'
-import { createEventLog, createFeed } from '#events'
+import { createEventLog, createFeed, createRetention } from '#events'
 import { openGateway, type Gateway, type GatewayOptions } from '#gateway'
 import { createApp, type AppDeps } from '#http'
 import { createJobs, createWorker, type JobSettings } from '#jobs'
@@ -53,6 +53,9 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   const requests = createRequestMeter()
   const events = createEventLog(db, bus)
   const feed = createFeed(db, bus)
+  const retention = opening.use(
+    createRetention({ db, clock, log, keepMs: keepMsOf(config), onRemoved: metrics.framesRemoved })
+  )
   const workspaces = opening.use(createWorkspaces({ projectsDir: config.projectsDir, clock, log }))
   const gateway = opening.use(
     await openGateway({
@@ -120,6 +123,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   const url = await listen(app, config)
   // Last: a start that fails must not have begun what others have asked for.
   worker.start()
+  retention.start()
 
   const opened = opening.move()
   return {
@@ -130,6 +134,10 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
 }
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const keepMsOf = ({ eventRetentionDays: days }: Config) =>
+  days === undefined ? undefined : days * DAY_MS
 
 async function listen(app: FastifyInstance, { host, port }: Config): Promise<string> {
   try {

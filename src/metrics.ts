@@ -12,6 +12,8 @@ export interface Metrics {
   readonly jobs: JobMetrics
   readonly supervisor: (metric: SupervisorMetric) => void
   readonly gateway: (metric: GatewayMetric) => void
+  /** Frames that were too old to be kept. */
+  readonly framesRemoved: (frames: number) => void
   /** Shows the ledger's own proof: each of its sums is zero, or somebody should wake up. */
   watchLedger(db: Db, ledger: Ledger): void
 }
@@ -85,6 +87,11 @@ export function createMetrics(): Metrics {
     labelNames: ['model'],
     registers
   })
+  const removed = new Counter({
+    name: 'kilowatt_frames_removed_total',
+    help: 'Frames of the history that were too old to be kept',
+    registers
+  })
   const agentStart = new Histogram({
     name: 'kilowatt_agent_start_seconds',
     help: 'From spawn to ready and warm',
@@ -113,6 +120,8 @@ export function createMetrics(): Metrics {
       requests.inc({ model, outcome: metric.outcome })
       if (metric.ttfbMs !== null) firstByte.observe({ model }, metric.ttfbMs / 1000)
     },
+
+    framesRemoved: (frames) => removed.inc(frames),
 
     watchLedger(db, ledger) {
       const proof = cachedFor(AUDIT_EVERY_MS, () => ledger.audit(db))

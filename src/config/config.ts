@@ -37,6 +37,8 @@ export interface Config {
   readonly reserveCredits: Microcredits
   readonly idleStopSeconds: number
   readonly jobTimeoutSeconds: number
+  /** Undefined: history is kept for ever. */
+  readonly eventRetentionDays: number | undefined
   readonly agentsMax: number
   readonly isolation: (typeof ISOLATIONS)[number]
   /** Compared whole with a browser's `Origin`. */
@@ -73,6 +75,12 @@ export function readConfig(
     reserveCredits: readReserve(env),
     idleStopSeconds: seconds('IDLE_STOP_SECONDS', 600),
     jobTimeoutSeconds: seconds('JOB_TIMEOUT_SECONDS', 3600),
+    // 0 is refused: it could mean "nothing is kept" as well as "nothing is removed".
+    eventRetentionDays: wholeNumber(env, 'EVENT_RETENTION_DAYS', {
+      from: 1,
+      to: 36_500,
+      standard: undefined
+    }),
     agentsMax: wholeNumber(env, 'AGENTS_MAX', {
       from: 1,
       to: 1000,

@@ -13,11 +13,11 @@ export function list(env: Environment, name: SettingName): string[] {
   return items.map((item) => item.trim()).filter((item) => item !== '')
 }
 
-export function wholeNumber(
+export function wholeNumber<Standard extends number | undefined>(
   env: Environment,
   name: SettingName,
-  bounds: { readonly from: number; readonly to: number; readonly standard: number }
-): number {
+  bounds: { readonly from: number; readonly to: number; readonly standard: Standard }
+): number | Standard {
   const given = text(env, name)
   if (given === undefined) return bounds.standard
 

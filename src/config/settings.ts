@@ -57,6 +57,11 @@ export const SETTINGS = [
   },
   { name: 'IDLE_STOP_SECONDS', standard: '600', meaning: 'an unused agent is stopped after this' },
   { name: 'JOB_TIMEOUT_SECONDS', standard: '3600', meaning: 'the longest that a job may run' },
+  {
+    name: 'EVENT_RETENTION_DAYS',
+    standard: 'kept for ever',
+    meaning: 'history of jobs that ended longer ago is removed'
+  },
   { name: 'AGENTS_MAX', standard: 'sized from memory', meaning: 'most agents at once' },
   { name: 'ISOLATION', standard: 'auto', meaning: 'bubblewrap, process or auto' },
   {

@@ -1,5 +1,5 @@
-import { sql } from 'kysely'
-import type { Db } from '#db'
+import { sql, type Selectable } from 'kysely'
+import type { Db, Schema } from '#db'
 import { PROTOCOL_VERSION, type Draft, type Frame } from '#kernel/frames.ts'
 import { eventId, type JobId, type ProjectId } from '#kernel/ids.ts'
 
@@ -47,12 +47,7 @@ export interface PageOfFrames {
   readonly jobId?: JobId | undefined
 }
 
-/** The next frames after a place, oldest first. */
-export async function readFramesAfter(
-  db: Db,
-  projectId: ProjectId,
-  { after, limit, types, jobId }: PageOfFrames
-): Promise<Frame[]> {
+const next = (db: Db, projectId: ProjectId, { after, limit, types, jobId }: PageOfFrames) => {
   let query = db
     .selectFrom('project_events')
     .select(['seq', 'id', 'job_id', 'type', 'data', 'created_at'])
@@ -62,18 +57,60 @@ export async function readFramesAfter(
     .limit(limit)
   if (types) query = query.where('type', 'in', types)
   if (jobId) query = query.where('job_id', '=', jobId)
-
-  return (await query.execute()).map((row) => ({
-    v: PROTOCOL_VERSION,
-    type: row.type,
-    id: row.id,
-    projectId,
-    jobId: row.job_id,
-    seq: Number(row.seq),
-    ts: row.created_at.toISOString(),
-    data: row.data
-  }))
+  return query
 }
+
+/** The next frames after a place, oldest first. */
+export async function readFramesAfter(
+  db: Db,
+  projectId: ProjectId,
+  page: PageOfFrames
+): Promise<Frame[]> {
+  const rows = await next(db, projectId, page).execute()
+  return rows.map((row) => frameOf(projectId, row))
+}
+
+/**
+ * The same, but no frame more once the page holds so many bytes: a page of large frames is short. `more` says
+ * that the page was full, and that the next one may hold something.
+ */
+export async function readBatchAfter(
+  db: Db,
+  projectId: ProjectId,
+  page: PageOfFrames & { readonly bytesMax: number }
+): Promise<{ frames: Frame[]; more: boolean }> {
+  const rows = await db
+    .selectFrom((from) =>
+      from
+        .selectFrom(next(db, projectId, page).as('next'))
+        .selectAll()
+        .select(sql<string>`sum(octet_length(data::text)) OVER (ORDER BY seq)`.as('upto'))
+        .select(sql<number>`octet_length(data::text)`.as('own'))
+        .as('page')
+    )
+    .selectAll()
+    .where((where) => where(sql`upto - own`, '<', page.bytesMax))
+    .orderBy('seq')
+    .execute()
+  const more = rows.length === page.limit || Number(rows.at(-1)?.upto ?? 0) >= page.bytesMax
+  return { frames: rows.map((row) => frameOf(projectId, row)), more }
+}
+
+type Row = Pick<
+  Selectable<Schema['project_events']>,
+  'seq' | 'id' | 'job_id' | 'type' | 'data' | 'created_at'
+>
+
+const frameOf = (projectId: ProjectId, row: Row): Frame => ({
+  v: PROTOCOL_VERSION,
+  type: row.type,
+  id: row.id,
+  projectId,
+  jobId: row.job_id,
+  seq: Number(row.seq),
+  ts: row.created_at.toISOString(),
+  data: row.data
+})
 
 /** The last place given out, and the oldest that is still there (last + 1 when none is). */
 export async function readReach(db: Db, projectId: ProjectId) {

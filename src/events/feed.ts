@@ -3,7 +3,7 @@ import type { Frame } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { historyOf, type Bus } from '#ports/bus.ts'
-import { readFramesAfter, readReach, type PageOfFrames } from './event-store.ts'
+import { readBatchAfter, readFramesAfter, readReach, type PageOfFrames } from './event-store.ts'
 
 /** How long a follower trusts the bell: a ring that was missed costs this much and no frame. */
 const LOOK_ANYWAY_MS = 5000
@@ -13,7 +13,10 @@ export interface Feed {
   page(projectId: ProjectId, page: PageOfFrames): Promise<Frame[]>
   /** The last `seq` of a project, and the oldest that its history still has. */
   reach(projectId: ProjectId): Promise<{ lastSeq: number; oldestSeq: number }>
-  /** Everything after a place, history first and then live, until the signal aborts. */
+  /**
+   * Everything after a place, history first and then live, until the signal aborts. It ends earlier when
+   * history was removed before it was read: whoever follows then is told, rather than shown a gap.
+   */
   follow(
     projectId: ProjectId,
     page: Omit<PageOfFrames, 'limit'>,
@@ -33,25 +36,63 @@ export function createFeed(db: Db, bus: Bus): Feed {
       const stopListening = bus.listen(historyOf(projectId), wake)
       const lookAnyway = setInterval(wake, LOOK_ANYWAY_MS)
       signal.addEventListener('abort', wake)
+      const gaps =
+        filter.types || filter.jobId ? await inReach(db, projectId, after) : inSequence(after)
 
       try {
         let seq = after
         while (!signal.aborted) {
           heard = Promise.withResolvers<void>()
-          const page = { ...filter, after: seq, limit: LIMITS.framesPerPage }
-          const frames = await readFramesAfter(db, projectId, page)
+          const { frames, more } = await readBatchAfter(db, projectId, {
+            ...{ ...filter, after: seq },
+            ...{ limit: LIMITS.framesPerPage, bytesMax: LIMITS.framesPageBytesMax }
+          })
+          if (await gaps.found(frames, more)) return
           for (const frame of frames) {
             if (signal.aborted) return
             yield frame
             seq = frame.seq
           }
-          if (frames.length < LIMITS.framesPerPage) await heard.promise
+          if (!more) await heard.promise
         }
       } finally {
         stopListening()
         clearInterval(lookAnyway)
         signal.removeEventListener('abort', wake)
       }
+    }
+  }
+}
+
+/** Finds out whether frames were removed between what has been read and the page that was just read. */
+interface Gaps {
+  found(frames: readonly Frame[], more: boolean): Promise<boolean>
+}
+
+/** Who reads everything counts. The last frame of a project is never removed, so a gap always shows. */
+function inSequence(after: number): Gaps {
+  let read = after
+  return {
+    async found(frames) {
+      if (frames.length === 0) return false
+      const gap = frames[0]!.seq !== read + 1
+      read = frames.at(-1)!.seq
+      return gap
+    }
+  }
+}
+
+/** Who reads a choice cannot count, and asks how far history reaches back. Known is what was there before a page was read. */
+async function inReach(db: Db, projectId: ProjectId, after: number): Promise<Gaps> {
+  let read = after
+  let { lastSeq: known } = await readReach(db, projectId)
+  return {
+    async found(frames, more) {
+      const { oldestSeq, lastSeq } = await readReach(db, projectId)
+      const gap = oldestSeq > read + 1
+      read = Math.max(read, frames.at(-1)?.seq ?? 0, more ? 0 : known)
+      known = lastSeq
+      return gap
     }
   }
 }

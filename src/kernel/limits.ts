@@ -50,6 +50,9 @@ export const LIMITS = {
 
   framesPerWrite: 500,
   framesPerPage: 500,
+  framesPageBytesMax: MIB,
+  retentionEveryMs: 60 * MINUTE_MS,
+  retentionBatchFrames: 200,
   ticketTtlMs: MINUTE_MS,
   socketHeartbeatMs: 15 * SECOND_MS,
   socketSilenceMs: 45 * SECOND_MS,

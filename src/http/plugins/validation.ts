@@ -37,7 +37,7 @@ function reader(schema: TSchema) {
 }
 
 function readAs(type: string | undefined, text: string): unknown {
-  if (type === 'integer' && /^\d{1,16}$/.test(text)) return Number(text)
+  if (type === 'integer' && /^-?\d{1,16}$/.test(text)) return Number(text)
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
   return text
 }

@@ -8,7 +8,7 @@ import { ownProject } from '#projects'
 import { accepts, varyByAccept } from '../accept.ts'
 import type { App, AppDeps } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
-import { IdParams, Listed, refusals } from '../schemas.ts'
+import { IdParams, refusals } from '../schemas.ts'
 import { streamEvents } from '../stream/event-stream.ts'
 
 const SEQ = { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }
@@ -22,6 +22,19 @@ const EventsQuery = Type.Object({
 })
 type EventsQuery = Static<typeof EventsQuery>
 
+const PageOfFrames = Type.Object(
+  {
+    items: Type.Array(Frame),
+    nextCursor: Type.Union([Type.String(), Type.Null()]),
+    oldestSeq: Type.Integer({
+      description:
+        'the oldest frame of the project that is still there; more than `after` + 1: some are gone'
+    }),
+    lastSeq: Type.Integer({ description: 'the last `seq` that the project has given out' })
+  },
+  { description: 'A page of frames, oldest first' }
+)
+
 const options = (summary: string) => ({
   // A HEAD of something that may never end would never end either.
   exposeHeadRoute: false,
@@ -31,7 +44,7 @@ const options = (summary: string) => ({
     params: IdParams,
     querystring: EventsQuery,
     headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ maxLength: 20 })) }),
-    response: { 200: Listed(Frame, 'A page of frames, oldest first'), ...refusals }
+    response: { 200: PageOfFrames, ...refusals }
   }
 })
 
@@ -44,7 +57,10 @@ export function eventRoutes(app: App, deps: AppDeps): void {
 
   app.get('/jobs/:id/events', options('What happened in a job'), async (request, reply) => {
     const job = await deps.jobs.find(userOf(request), request.params.id)
-    const of = { projectId: projectId.parse(job.projectId)!, jobId: jobId.parse(job.id)! }
+    const of = {
+      ...{ projectId: projectId.parse(job.projectId)!, jobId: jobId.parse(job.id)! },
+      isOver: job.finishedAt !== null
+    }
     return answer(deps, request, reply, of)
   })
 }
@@ -53,7 +69,7 @@ async function answer(
   deps: AppDeps,
   request: FastifyRequest<{ Querystring: EventsQuery }>,
   reply: FastifyReply,
-  of: { projectId: ProjectId; jobId?: JobId }
+  of: { projectId: ProjectId; jobId?: JobId; isOver?: boolean }
 ) {
   const { query, headers } = request
   const types = readTypes(query.types)
@@ -66,8 +82,10 @@ async function answer(
   const limit = query.limit ?? LIMITS.pageItemsDefault
   const after = query.after ?? query.cursor ?? 0
   const items = await deps.feed.page(of.projectId, { jobId: of.jobId, after, types, limit })
+  // After the page: history that was removed in between shows as missing, never the other way round.
+  const reach = await deps.feed.reach(of.projectId)
   const last = items.at(-1)
-  return { items, nextCursor: last && items.length === limit ? String(last.seq) : null }
+  return { items, nextCursor: last && items.length === limit ? String(last.seq) : null, ...reach }
 }
 
 function readTypes(text: string | undefined): string[] | undefined {

@@ -20,7 +20,15 @@ export async function startOf(
   if (after === undefined) return { lastSeq, after: lastSeq, resyncFrom: null }
 
   const reached = after >= oldestSeq - 1 && after <= lastSeq
-  return reached
-    ? { lastSeq, after, resyncFrom: null }
-    : { lastSeq, after: lastSeq, resyncFrom: oldestSeq }
+  return reached ? { lastSeq, after, resyncFrom: null } : fromNow(lastSeq, oldestSeq)
 }
+
+/** Where a reader goes on whose history was removed before it got there: from now on, and it is told. */
+export async function startAfterGap(feed: Feed, projectId: ProjectId): Promise<Start> {
+  const { lastSeq, oldestSeq } = await feed.reach(projectId)
+  return fromNow(lastSeq, oldestSeq)
+}
+
+const fromNow = (lastSeq: number, oldestSeq: number): Start => ({
+  ...{ lastSeq, after: lastSeq, resyncFrom: oldestSeq }
+})

@@ -1,15 +1,18 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import type { FastifyReply } from 'fastify'
+import type { Feed } from '#events'
 import { PROTOCOL_VERSION, TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
 import type { JobId, ProjectId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
-import { startOf } from './cursor.ts'
+import { startAfterGap, startOf, type Start } from './cursor.ts'
 import { timingsOf } from './timings.ts'
 
 interface Wanted {
   readonly projectId: ProjectId
   readonly jobId?: JobId
+  /** The job has ended: nothing more will be written of it. */
+  readonly isOver?: boolean
   readonly after: number | undefined
   readonly types: readonly string[] | undefined
 }
@@ -27,8 +30,9 @@ export async function streamEvents(
   reply: FastifyReply,
   wanted: Wanted
 ) {
-  const { lastSeq, after, resyncFrom } = await start(deps, wanted)
-  if (wanted.jobId && (await isOver(deps, wanted, after))) return reply.code(204).send()
+  const start = await startOfStream(deps.feed, wanted)
+  const isOver = await hasNothingAfter(deps.feed, wanted, start.after)
+  if (isOver && start.resyncFrom === null) return reply.code(204).send()
 
   const gone = new AbortController()
   const out = new PassThrough()
@@ -39,8 +43,7 @@ export async function streamEvents(
   }, timingsOf(deps.timings).heartbeatMs)
 
   out.write(`retry: ${RECONNECT_MS}\n\n`)
-  if (resyncFrom !== null) out.write(resync(wanted.projectId, resyncFrom, lastSeq))
-  pour(deps, out, { ...wanted, after }, signal)
+  pour(deps, out, wanted, start, isOver, signal)
     .catch((err: unknown) => {
       if (!signal.aborted) reply.log.error({ err }, 'event stream failed')
     })
@@ -58,29 +61,44 @@ export async function streamEvents(
     .send(out)
 }
 
-/** Like a JSON page of the same address: from the beginning, unless a place is given. */
-const start = async ({ feed }: Pick<AppDeps, 'feed'>, { projectId, after }: Wanted) =>
-  after === undefined ? { lastSeq: 0, after: 0, resyncFrom: null } : startOf(feed, projectId, after)
+/** Like a JSON page of the same address: from the oldest frame there is, unless a place is given. */
+async function startOfStream(feed: Feed, { projectId, after }: Wanted): Promise<Start> {
+  if (after !== undefined) return startOf(feed, projectId, after)
+  const { lastSeq, oldestSeq } = await feed.reach(projectId)
+  return { lastSeq, after: oldestSeq - 1, resyncFrom: null }
+}
 
-async function isOver(
-  { feed }: Pick<AppDeps, 'feed'>,
-  { projectId, jobId }: Wanted,
-  after: number
-) {
+/** A job whose last frame was read, or is not in history any more, will say nothing more. */
+async function hasNothingAfter(feed: Feed, { projectId, jobId, isOver }: Wanted, after: number) {
+  if (!jobId) return false
   const [end] = await feed.page(projectId, { jobId, after: 0, types: TERMINAL_FRAMES, limit: 1 })
-  return end !== undefined && end.seq <= after
+  return end ? end.seq <= after : isOver === true
 }
 
 async function pour(
   { feed }: Pick<AppDeps, 'feed'>,
   out: PassThrough,
-  { projectId, jobId, after, types }: Wanted & { after: number },
+  wanted: Wanted,
+  start: Start,
+  isOver: boolean,
   signal: AbortSignal
 ): Promise<void> {
-  for await (const frame of feed.follow(projectId, { jobId, after, types: forUs(types) }, signal)) {
-    const asked = !types || types.includes(frame.type)
-    if (asked && !out.write(toText(frame))) await once(out, 'drain', { signal })
-    if (jobId && isTerminal(frame)) return
+  const { projectId, jobId, types } = wanted
+  let { after } = start
+  if (start.resyncFrom !== null) out.write(resync(projectId, start))
+
+  while (!isOver && !signal.aborted) {
+    const page = { jobId, after, types: forUs(types) }
+    for await (const frame of feed.follow(projectId, page, signal)) {
+      const asked = !types || types.includes(frame.type)
+      if (asked && !out.write(toText(frame))) await once(out, 'drain', { signal })
+      if (jobId && isTerminal(frame)) return
+    }
+    if (signal.aborted) return
+    const anew = await startAfterGap(feed, projectId)
+    out.write(resync(projectId, anew))
+    after = anew.after
+    isOver = await hasNothingAfter(feed, wanted, after)
   }
 }
 
@@ -91,7 +109,8 @@ const forUs = (types: readonly string[] | undefined) =>
 const toText = (frame: Frame) =>
   `id: ${frame.seq}\nevent: ${frame.type}\ndata: ${JSON.stringify(frame)}\n\n`
 
-function resync(projectId: ProjectId, oldestSeq: number, lastSeq: number): string {
+/** Its id is the place from which it goes on, so that a reader who comes back is not told again. */
+function resync(projectId: ProjectId, { resyncFrom: oldestSeq, lastSeq }: Start): string {
   const message = { v: PROTOCOL_VERSION, type: 'resync', projectId, data: { oldestSeq, lastSeq } }
-  return `event: resync\ndata: ${JSON.stringify(message)}\n\n`
+  return `id: ${lastSeq}\nevent: resync\ndata: ${JSON.stringify(message)}\n\n`
 }

@@ -1,6 +1,9 @@
 import type { WebSocket } from '@fastify/websocket'
 import { CLOSE } from './messages.ts'
 
+/** A large message goes in pieces, so that a slow reader who is in the middle of it is seen to take something. */
+const PIECE_BYTES = 64 * 1024
+
 /** What waits for one reader. */
 export interface Outbox {
   /** Takes the message, and says when there is room for the next one: false when there never will be. */
@@ -39,16 +42,20 @@ export function createOutbox(
     room ??= Promise.withResolvers<void>()
     return room.promise
   }
+  const taken = (bytes: number) => {
+    waitingBytes -= bytes
+    // Something was taken: whoever takes is not stalled.
+    stalled = stalled?.refresh()
+    if (!isFull()) makeRoom()
+  }
   const write = (message: object) => {
-    const text = JSON.stringify(message)
-    const bytes = Buffer.byteLength(text)
-    waitingBytes += bytes
-    socket.send(text, () => {
-      waitingBytes -= bytes
-      // Something was taken: whoever takes is not stalled.
-      stalled = stalled?.refresh()
-      if (!isFull()) makeRoom()
-    })
+    const bytes = Buffer.from(JSON.stringify(message))
+    waitingBytes += bytes.length
+    for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
+      const piece = bytes.subarray(from, from + PIECE_BYTES)
+      const fin = from + PIECE_BYTES >= bytes.length
+      socket.send(piece, { binary: false, fin }, () => taken(piece.length))
+    }
   }
 
   return {

@@ -1,6 +1,6 @@
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
-import { startOf } from './cursor.ts'
+import { startAfterGap, startOf, type Start } from './cursor.ts'
 import { notice } from './messages.ts'
 import type { Outbox } from './outbox.ts'
 import { takeSnapshot, type SnapshotDeps } from './snapshot.ts'
@@ -19,26 +19,42 @@ export interface Progress {
 
 /**
  * One project on one socket: how it stands, what was missed, and then everything as it happens, until the signal
- * aborts. The place in history is read before the state, so nothing falls between the two.
+ * aborts. A reader whose history is removed before it gets there begins anew, as with a place that is too old.
  */
 export async function follow(
   deps: SnapshotDeps & Pick<AppDeps, 'feed'>,
   outbox: Outbox,
-  { userId, projectId, after }: Subscription,
+  subscription: Subscription,
   progress: Progress,
   signal: AbortSignal
 ): Promise<void> {
-  const start = await startOf(deps.feed, projectId, after)
-  const snapshot = await takeSnapshot(deps, userId, projectId, start.lastSeq)
-  if (signal.aborted) return
+  const { projectId, after } = subscription
+  let start = await startOf(deps.feed, projectId, after)
+  while (!signal.aborted) {
+    const room = await begin(deps, outbox, subscription, start, progress, signal)
+    if (!room) return
+    for await (const frame of deps.feed.follow(projectId, { after: start.after }, signal)) {
+      if (!(await outbox.send(frame))) return
+      progress.lastSeq = frame.seq
+    }
+    if (!signal.aborted) start = await startAfterGap(deps.feed, projectId)
+  }
+}
 
-  await outbox.send(notice('snapshot', snapshot, projectId))
-  if (start.resyncFrom !== null) {
-    await outbox.send(notice('resync', { oldestSeq: start.resyncFrom }, projectId))
-  }
-  progress.lastSeq = start.after
-  for await (const frame of deps.feed.follow(projectId, { after: start.after }, signal)) {
-    if (!(await outbox.send(frame))) return
-    progress.lastSeq = frame.seq
-  }
+/** The place in history was read before the state is, so nothing falls between the two. */
+async function begin(
+  deps: SnapshotDeps,
+  outbox: Outbox,
+  { userId, projectId }: Subscription,
+  { lastSeq, after, resyncFrom }: Start,
+  progress: Progress,
+  signal: AbortSignal
+): Promise<boolean> {
+  const snapshot = await takeSnapshot(deps, userId, projectId, lastSeq)
+  if (signal.aborted) return false
+
+  const room = await outbox.send(notice('snapshot', snapshot, projectId))
+  progress.lastSeq = after
+  if (resyncFrom === null) return room
+  return outbox.send(notice('resync', { oldestSeq: resyncFrom }, projectId))
 }

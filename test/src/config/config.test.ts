@@ -27,6 +27,7 @@ t.test('with nothing given, everything has a value', async (t) => {
     reserveCredits: credits(10),
     idleStopSeconds: 600,
     jobTimeoutSeconds: 3600,
+    eventRetentionDays: undefined,
     agentsMax: 8,
     isolation: 'auto',
     allowedOrigins: [],
@@ -74,6 +75,7 @@ t.test('good values are read', async (t) => {
       { DATA_DIR: '../there', PROJECTS_DIR: 'mine' },
       { dataDir: '/srv/there', projectsDir: '/srv/kilowatt/mine' }
     ],
+    [{ EVENT_RETENTION_DAYS: '90' }, { eventRetentionDays: 90 }],
     [{ KILO_BIN: 'bin/kilo' }, { kiloBin: '/srv/kilowatt/bin/kilo' }],
     [{ PRICE_LIST: '/etc/prices.json' }, { priceList: '/etc/prices.json' }],
     [
@@ -190,6 +192,10 @@ t.test('a bad value is refused in one line that names it', async (t) => {
     [
       { JOB_TIMEOUT_SECONDS: '1h' },
       'JOB_TIMEOUT_SECONDS is "1h": give a whole number from 1 to 604800.'
+    ],
+    [
+      { EVENT_RETENTION_DAYS: '0' },
+      'EVENT_RETENTION_DAYS is "0": give a whole number from 1 to 36500.'
     ],
     [{ AGENTS_MAX: '0' }, 'AGENTS_MAX is "0": give a whole number from 1 to 1000.'],
     [{ ISOLATION: 'docker' }, 'ISOLATION is "docker": give one of auto, bubblewrap, process.'],

@@ -85,7 +85,8 @@ t.test('history in pages', async (t) => {
   t.same(seqs(await page('cursor=2&limit=2')), [3, 4])
   const last = await page('after=4&limit=2')
   t.same([seqs(last), last.body.nextCursor], [[5], null])
-  t.same((await page('after=99')).body, { items: [], nextCursor: null })
+  t.match((await page('after=99')).body, { items: [], nextCursor: null, lastSeq: 5 })
+  t.match((await page('after=-1')).body.detail, 'query/after must be >= 0')
   t.same(seqs(await page('types=job:queued,job:success')), [1])
   t.same(seqs(await ada.call('GET', `/jobs/${jobId}/events?after=1`)), [2, 3, 4])
   for (const bad of ['types=job:dance', 'types=', 'after=-1', 'after=x', 'limit=0', 'after=1e3']) {
@@ -132,7 +133,7 @@ t.test('a place that history no longer reaches is said once, and then it is live
   const stream = await follow(t, url, ada, `/projects/${id}/events`, { 'last-event-id': '1' })
   const resync = await stream.next()
   t.equal(resync?.event, 'resync')
-  t.equal(resync?.id, undefined)
+  t.equal(resync?.id, '4', 'the place from which it goes on')
   t.match(frameOf(resync), { type: 'resync', data: { oldestSeq: 3 } })
   await record(piece('d'))
   t.match(await stream.next(), { id: '5' })

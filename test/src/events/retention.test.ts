@@ -1,0 +1,4 @@
+import { openTestDatabase } from '../../helpers/database.ts'
+import { retentionContract } from './retention-contract.ts'
+
+retentionContract('PGlite', openTestDatabase)
