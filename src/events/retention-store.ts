@@ -55,8 +55,3 @@ export function deleteOldFrames(
     return Number(numAffectedRows ?? 0)
   })
 }
-
-/** Gives the room of deleted frames back to the table; a database inside this process has nobody else who does. */
-export async function vacuumFrames(db: Db): Promise<void> {
-  await sql`VACUUM project_events`.execute(db)
-}

@@ -3,7 +3,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
-import { deleteOldFrames, readProjectsWithOldFrames, vacuumFrames } from './retention-store.ts'
+import { deleteOldFrames, readProjectsWithOldFrames } from './retention-store.ts'
 
 export interface RetentionDeps {
   readonly db: Db
@@ -75,7 +75,6 @@ async function removeOldFrames(
       frames += removed
       projects += 1
     }
-    if (frames > 0) await vacuumFrames(db)
   } finally {
     if (frames > 0) {
       onRemoved?.(frames)
