@@ -22,6 +22,8 @@ export interface Forwarding {
   readonly signal: AbortSignal
   /** How long an answer is read on that its reader has left: its end says what it costs. */
   readonly drainMs: number
+  /** A provider that says nothing for this long within its answer is gone. */
+  readonly silenceMs: number
   readonly now: () => number
 }
 
@@ -52,7 +54,8 @@ export async function forward(it: Forwarding): Promise<Forwarded> {
   const signal = AbortSignal.any([it.signal, reader.gaveUp])
   const { url, headers, body, dispatcher } = it
   const upstream = await send(url, {
-    ...{ method: 'POST', headers, body, dispatcher, signal, headersTimeout: 0, bodyTimeout: 0 }
+    ...{ method: 'POST', headers, body, dispatcher, signal },
+    ...{ headersTimeout: 0, bodyTimeout: it.silenceMs }
   }).catch(() => undefined)
   if (!upstream) {
     it.response.socket?.resetAndDestroy()

@@ -21,8 +21,15 @@ export interface GatewayOptions {
   readonly clock: Clock
   readonly log: Log
   readonly onMetric?: (metric: GatewayMetric) => void
-  /** Shorter in tests: how long an answer is read on that its reader has left, and that its job has. */
-  readonly times?: { readonly drainMs?: number; readonly usageWaitMs?: number }
+  /**
+   * Shorter in tests: how long an answer is read on that its reader has left, and that its job has; how long a provider
+   * may say nothing within its answer.
+   */
+  readonly times?: {
+    readonly drainMs?: number
+    readonly usageWaitMs?: number
+    readonly silenceMs?: number
+  }
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -53,7 +60,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const deps = {
     ...{ tokens, accounts, prices, dispatcher, clock, log, onMetric },
     inputs: createInputCount(),
-    drainMs: times.drainMs ?? LIMITS.modelDrainMs
+    drainMs: times.drainMs ?? LIMITS.modelDrainMs,
+    silenceMs: times.silenceMs ?? LIMITS.modelSilenceMs
   }
 
   const serve = async (upstream: Upstream | undefined, exchange: Exchange) => {

@@ -26,6 +26,7 @@ export interface ServeDeps {
   readonly inputs: InputCount
   readonly dispatcher: Dispatcher
   readonly drainMs: number
+  readonly silenceMs: number
   readonly clock: Clock
   readonly log: Log
   readonly onMetric: (metric: GatewayMetric) => void
@@ -79,7 +80,8 @@ export async function serveRequest(
       headers: { ...headersForProvider(request.headers), ...upstream.keyHeaders },
       body: isOther ? JSON.stringify(body) : bytes,
       streams: body['stream'] === true,
-      ...{ response, count, dispatcher: deps.dispatcher, drainMs: deps.drainMs },
+      ...{ response, count, dispatcher: deps.dispatcher },
+      ...{ drainMs: deps.drainMs, silenceMs: deps.silenceMs },
       ...{ signal: account.signal, scrub: upstream.scrub, now: () => deps.clock.monotonicMs() }
     })
     const known = () => {

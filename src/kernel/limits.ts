@@ -42,6 +42,7 @@ export const LIMITS = {
   answerTokensDefault: 16_000,
   answerTokensMin: 256,
   modelDrainMs: 30 * SECOND_MS,
+  modelSilenceMs: 2 * MINUTE_MS,
   usageWaitMs: 2 * SECOND_MS,
 
   toolTextBytesMax: 16 * KIB,
