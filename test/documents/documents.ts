@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
+import { scenesDocument } from '../record/scenes-document.ts'
 import { kiloEventsDocument } from './kilo-events.ts'
 
 /** A file that is written from the code that it describes. */
@@ -12,7 +13,10 @@ export interface GeneratedDocument {
 const ROOT = join(import.meta.dirname, '../..')
 
 /** Each makes some of them; a new kind of document is a line here. */
-const GENERATORS: readonly (() => readonly GeneratedDocument[])[] = [() => [kiloEventsDocument()]]
+const GENERATORS: readonly (() => readonly GeneratedDocument[])[] = [
+  () => [kiloEventsDocument()],
+  () => [scenesDocument()]
+]
 
 export const pathOf = (document: GeneratedDocument) => join(ROOT, document.path)
 

@@ -24,8 +24,11 @@ export async function eventsOf(
       }
     })
 
+  // A Kilo that is gone takes its turn with it.
+  const beginnings = new Set(recording.connections.map(({ after }) => after))
   let translator = turn()
   for await (const data of readSse(body)) {
+    if (beginnings.has(index)) translator = turn()
     const frame: unknown = JSON.parse(data)
     const heard = isFrame(frame) ? translator.hear(frame.payload) : []
     events.push(...heard)

@@ -5,13 +5,29 @@ import {
   installedKilo,
   listRecordings,
   readRecording,
+  readServerFacts,
   record,
   RECORDINGS_DIR,
   SCENES,
   writeRecording,
-  type Recording
+  type Recording,
+  type Scene
 } from '#fixtures'
+import { differences } from './compare.ts'
 import { eventsOf } from './events-of.ts'
+import { complaintsAbout } from './soundness.ts'
+
+// `npm run record -- --help` says what may be asked.
+const USAGE = `npm run record -- [what] [how]
+  --scene <name>     records this scene; may be said several times
+  --all              records every scene, and what Kilo answers that belongs to none
+  --list             says which scenes there are
+  --expect           writes only events.json anew, from the recordings that are there
+  --check            records, writes nothing, and says what is different from what was recorded
+  --out <dir>        a folder for the recordings instead of fixtures/sse
+  --model-url <url>  records a real model (with /v1; its key is taken from RECORD_MODEL_KEY)
+  --model <name>     the name of that model
+  --protocol <name>  how it is talked to: openai, or anthropic`
 
 const { values } = parseArgs({
   options: {
@@ -19,41 +35,65 @@ const { values } = parseArgs({
     all: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     expect: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
     out: { type: 'string', default: RECORDINGS_DIR },
     'model-url': { type: 'string' },
     model: { type: 'string' },
     protocol: { type: 'string', default: 'openai' }
   }
 })
-
-/** What the product makes of a recording lies beside it. */
-async function expectOf(recording: Recording): Promise<void> {
-  const folder = join(values.out, recording.kilo, recording.scene)
-  const events = await eventsOf(recording)
-  const lines = events.map((event) => JSON.stringify(event))
-  await writeFile(join(folder, 'events.json'), `[\n${lines.join(',\n')}\n]\n`)
-}
-
 const { version } = await installedKilo()
+const url = values['model-url']
+const apiKey = process.env['RECORD_MODEL_KEY'] ?? ''
+const model = url && values.model ? { url, name: values.model, apiKey } : undefined
+const protocol = values.protocol === 'anthropic' ? 'anthropic' : 'openai'
+const wanted = SCENES.filter(({ name }) => values.all || values.scene.includes(name))
+const unknown = values.scene.filter((name) => !SCENES.some((scene) => scene.name === name))
+
+if (unknown.length > 0) throw new Error(`There is no scene ${unknown.join(', ')}: see --list`)
 if (values.list) {
   for (const { name, says } of SCENES) console.log(`${name.padEnd(28)} ${says}`)
 } else if (values.expect) {
-  for (const scene of await listRecordings(version, values.out)) {
-    await expectOf(await readRecording(scene, version, values.out))
+  for (const name of await listRecordings(version, values.out)) {
+    await expectOf(await readRecording(name, version, values.out))
   }
+} else if (values.help || wanted.length === 0) {
+  console.log(USAGE)
 } else {
-  const url = values['model-url']
-  const protocol = values.protocol === 'anthropic' ? 'anthropic' : 'openai'
-  const apiKey = process.env['RECORD_MODEL_KEY'] ?? ''
-  const model = url && values.model ? { url, name: values.model, apiKey } : undefined
-  for (const scene of SCENES.filter(({ name }) => values.all || values.scene.includes(name))) {
-    const beganAt = performance.now()
-    const recording = await record(scene, model ? { model, protocol } : {})
-    await writeRecording(recording, values.out)
-    await expectOf(recording)
-    const seconds = ((performance.now() - beganAt) / 1000).toFixed(1)
-    console.log(
-      `${scene.name}: ${recording.at.length} messages, ${recording.stream.length} bytes, ${seconds} s`
-    )
+  for (const scene of wanted) {
+    const what = await recorded(scene).catch((error: unknown) => {
+      process.exitCode = 1
+      return `not recorded: ${String(error)}`
+    })
+    console.log(`${scene.name}: ${what}`)
   }
+  if (values.all && !values.check) await writeServerFacts()
+}
+
+async function recorded(scene: Scene): Promise<string> {
+  const recording = await record(scene, model ? { model, protocol } : {})
+  const complaints = complaintsAbout(recording)
+  // A real model may do something else than the scene expects, and that is to be seen.
+  if (complaints.length > 0 && !model) throw new Error(complaints.join('; '))
+  if (values.check) {
+    const found = await differences(await readRecording(scene.name, version), recording)
+    if (found.length > 0) process.exitCode = 1
+    return found.length === 0 ? 'as it was' : `different\n  ${found.join('\n  ')}`
+  }
+  await writeRecording(recording, values.out)
+  await expectOf(recording)
+  return `${recording.at.length} messages, ${recording.stream.length} bytes`
+}
+
+/** What the product makes of a recording lies beside it. */
+async function expectOf(recording: Recording): Promise<void> {
+  const lines = (await eventsOf(recording)).map((event) => JSON.stringify(event))
+  const path = join(values.out, recording.kilo, recording.scene, 'events.json')
+  await writeFile(path, lines.length === 0 ? '[]\n' : `[\n${lines.join(',\n')}\n]\n`)
+}
+
+async function writeServerFacts(): Promise<void> {
+  const text = `${JSON.stringify(await readServerFacts(), null, 1)}\n`
+  await writeFile(join(values.out, version, 'server.json'), text)
 }
