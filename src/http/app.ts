@@ -21,6 +21,7 @@ import { healthRoutes } from './routes/health.ts'
 import { jobRoutes } from './routes/jobs.ts'
 import { projectRoutes } from './routes/projects.ts'
 import { reviewRoutes } from './routes/reviews.ts'
+import { schemaRoutes } from './routes/schemas.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { admitSockets, streamRoute } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
@@ -53,6 +54,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   replayAnswers(app, deps.idempotency)
 
   healthRoutes(app, deps)
+  schemaRoutes(app)
   streamRoute(app, deps)
   await app.register(async (operators: App) => {
     operators.addHook('onRequest', (request) => requireOperator(deps, request))

@@ -4,7 +4,7 @@ import { Type, type Static, type TSchema } from 'typebox'
 export const PROTOCOL_VERSION = 1
 export const SUBPROTOCOL = 'kilowatt.v1'
 
-const Credits = Type.Number({ minimum: 0, description: 'credits, at most six decimals' })
+export const Credits = Type.Number({ minimum: 0, description: 'credits, at most six decimals' })
 const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 const oneOf = <Words extends string[]>(...words: [...Words]) => Type.Enum(words)
 
@@ -47,7 +47,7 @@ const DiffFile = Type.Object({
 })
 const FileData = Type.Object({
   path: Type.String({ description: 'relative to the worktree, with /' }),
-  sha: Nullable(Type.String({ description: 'git blob id; null once it is deleted' })),
+  sha: Nullable(Type.String({ description: 'git blob id; null once deleted' })),
   by: Type.Literal('agent')
 })
 const Todo = Type.Object({
@@ -68,7 +68,7 @@ export const FRAME_DATA = {
     text: Type.String(),
     mode: Type.String(),
     model: Type.String(),
-    position: Type.Integer({ description: 'jobs of this project that come first' }),
+    position: Type.Integer({ description: 'jobs that come first' }),
     creditsReserved: Credits
   }),
   'job:running': Type.Object({
@@ -88,9 +88,9 @@ export const FRAME_DATA = {
     title: Type.String(),
     input: Type.Optional(Type.Unknown()),
     output: Type.Optional(Type.String()),
-    truncated: Type.Optional(Type.Literal(true))
+    truncated: Type.Optional(Type.Literal(true, { description: 'either was cut' }))
   }),
-  'job:todo': Type.Object({ items: Type.Array(Todo) }),
+  'job:todo': Type.Object({ items: Type.Array(Todo, { description: 'the whole list' }) }),
   'job:permission': Type.Object({
     permissionId: Type.String(),
     kind: Type.String(),
@@ -110,7 +110,9 @@ export const FRAME_DATA = {
   }),
   'job:question-resolved': Type.Object({
     questionId: Type.String(),
-    answers: Nullable(Type.Array(Type.Array(Type.String()))),
+    answers: Nullable(
+      Type.Array(Type.Array(Type.String()), { description: 'null: refused, or nobody answered' })
+    ),
     by: Type.String({ description: 'a user id, or `policy`' })
   }),
   'job:file-created': FileData,
@@ -126,10 +128,10 @@ export const FRAME_DATA = {
   'job:credits-used': Type.Object({
     credits: Credits,
     usage: UsageTotals,
-    final: Type.Boolean()
+    final: Type.Boolean({ description: 'nothing more will be used' })
   }),
   'job:success': Type.Object({
-    commit: Nullable(Type.String()),
+    commit: Nullable(Type.String({ description: 'null: nothing was changed' })),
     branch: Type.String(),
     merge: MergeState,
     credits: JobCredits
@@ -141,18 +143,24 @@ export const FRAME_DATA = {
     credits: JobCredits,
     branch: Nullable(Type.String())
   }),
-  'project:changed': Type.Object({
-    head: Type.String({ description: 'the commit of main' }),
-    jobId: Type.String(),
-    merge: MergeState,
-    by: Type.String()
-  }),
-  'file:changed': Type.Object({
-    path: Type.String(),
-    sha: Nullable(Type.String()),
-    commit: Type.String(),
-    by: Type.String()
-  })
+  'file:changed': Type.Object(
+    {
+      path: Type.String(),
+      sha: Nullable(Type.String({ description: 'null once deleted' })),
+      commit: Type.String(),
+      by: Type.String({ description: 'a user id' })
+    },
+    { description: 'a save through the API' }
+  ),
+  'project:changed': Type.Object(
+    {
+      head: Type.String({ description: 'the commit of main' }),
+      jobId: Type.String(),
+      merge: MergeState,
+      by: Type.String({ description: 'a user id' })
+    },
+    { description: 'somebody’s verdict on a job’s work' }
+  )
 } as const satisfies Record<string, TSchema>
 
 export type FrameType = keyof typeof FRAME_DATA

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
 import { scenesDocument } from '../record/scenes-document.ts'
 import { kiloEventsDocument } from './kilo-events.ts'
+import { protocolDocument, schemaDocuments } from './protocol.ts'
 
 /** A file that is written from the code that it describes. */
 export interface GeneratedDocument {
@@ -15,7 +16,9 @@ const ROOT = join(import.meta.dirname, '../..')
 /** Each makes some of them; a new kind of document is a line here. */
 const GENERATORS: readonly (() => readonly GeneratedDocument[])[] = [
   () => [kiloEventsDocument()],
-  () => [scenesDocument()]
+  () => [scenesDocument()],
+  schemaDocuments,
+  () => [protocolDocument()]
 ]
 
 export const pathOf = (document: GeneratedDocument) => join(ROOT, document.path)

@@ -8,6 +8,7 @@ import { readConfig } from '#config'
 import { startScriptedModel, type ScriptedModel } from '#fixtures'
 import { TERMINAL_FRAMES, type Frame, type FrameData, type FrameType } from '#kernel/frames.ts'
 import { compose, type Product, type Tuning } from '../../src/compose.ts'
+import { checkMessage } from './wire-checks.ts'
 
 export interface Answer<T = Record<string, unknown>> {
   readonly status: number
@@ -217,7 +218,7 @@ export async function waitFor(
       'GET',
       `/jobs/${jobId}/events?after=${after}&limit=200`
     )
-    frames.push(...body.items)
+    frames.push(...body.items.map(checkMessage))
     after = frames.at(-1)?.seq ?? after
     if (body.items.some(satisfies)) return frames
     if (Date.now() > deadline) {

@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Feed } from '#events'
-import { PROTOCOL_VERSION, TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
+import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
 import type { JobId, ProjectId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
 import { startAfterGap, startOf, type Start } from './cursor.ts'
+import { notice } from './notices.ts'
 import { timingsOf } from './timings.ts'
 
 interface Wanted {
@@ -110,7 +111,7 @@ const toText = (frame: Frame) =>
   `id: ${frame.seq}\nevent: ${frame.type}\ndata: ${JSON.stringify(frame)}\n\n`
 
 /** Its id is the place from which it goes on, so that a reader who comes back is not told again. */
-function resync(projectId: ProjectId, { resyncFrom: oldestSeq, lastSeq }: Start): string {
-  const message = { v: PROTOCOL_VERSION, type: 'resync', projectId, data: { oldestSeq, lastSeq } }
+function resync(projectId: ProjectId, { resyncFrom, lastSeq }: Start): string {
+  const message = notice('resync', { oldestSeq: resyncFrom ?? lastSeq + 1, lastSeq }, projectId)
   return `id: ${lastSeq}\nevent: resync\ndata: ${JSON.stringify(message)}\n\n`
 }

@@ -1,6 +1,5 @@
 import { Type, type Static } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { PROTOCOL_VERSION } from '#kernel/frames.ts'
 
 const PROJECT = { projectId: Type.String({ maxLength: 64 }) }
 const SEQ_MAX = Number.MAX_SAFE_INTEGER
@@ -28,17 +27,6 @@ export function readMessage(data: Buffer): ClientMessage | undefined {
     return undefined
   }
 }
-
-export type NoticeType = 'hello' | 'snapshot' | 'resync' | 'heartbeat' | 'pong' | 'error'
-
-/** A message that is not history: it has no `seq`, and nobody will ever replay it. */
-export const notice = (type: NoticeType, data: object, projectId?: string) => ({
-  v: PROTOCOL_VERSION,
-  type,
-  ...(projectId && { projectId }),
-  ts: new Date().toISOString(),
-  data
-})
 
 /** Why a socket is closed by us, as the protocol numbers it. */
 export const CLOSE = {

@@ -1,8 +1,8 @@
 import { toCredits } from '#kernel/money.ts'
-import type { JobView } from '#jobs'
 import { ownProject } from '#projects'
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
+import type { NoticeData } from './notices.ts'
 
 export type SnapshotDeps = Pick<AppDeps, 'db' | 'jobs' | 'ledger' | 'workspaces'>
 
@@ -12,7 +12,7 @@ export async function takeSnapshot(
   userId: UserId,
   projectId: ProjectId,
   seq: number
-) {
+): Promise<NoticeData<'snapshot'>> {
   const [project, head, jobs, wallet] = await Promise.all([
     ownProject(deps.db, userId, projectId),
     deps.workspaces.open(projectId).head(),
@@ -24,12 +24,12 @@ export async function takeSnapshot(
     project: { id: project.id, name: project.name, review: project.review, head },
     jobs,
     pending: {
-      permissions: pendingOf(jobs, 'permissions'),
-      questions: pendingOf(jobs, 'questions')
+      permissions: jobs.flatMap(({ id, pending }) => withJob(id, pending.permissions)),
+      questions: jobs.flatMap(({ id, pending }) => withJob(id, pending.questions))
     },
     balance: toCredits(wallet.balance)
   }
 }
 
-const pendingOf = (jobs: readonly JobView[], kind: keyof JobView['pending']) =>
-  jobs.flatMap(({ id, pending }) => pending[kind].map((one) => ({ jobId: id, ...one })))
+const withJob = <T extends object>(jobId: string, prompts: readonly T[]) =>
+  prompts.map((prompt) => ({ jobId, ...prompt }))

@@ -1,7 +1,7 @@
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
 import { startAfterGap, startOf, type Start } from './cursor.ts'
-import { notice } from './messages.ts'
+import { notice } from './notices.ts'
 import type { Outbox } from './outbox.ts'
 import { takeSnapshot, type SnapshotDeps } from './snapshot.ts'
 
@@ -56,5 +56,5 @@ async function begin(
   const room = await outbox.send(notice('snapshot', snapshot, projectId))
   progress.lastSeq = after
   if (resyncFrom === null) return room
-  return outbox.send(notice('resync', { oldestSeq: resyncFrom }, projectId))
+  return outbox.send(notice('resync', { oldestSeq: resyncFrom, lastSeq }, projectId))
 }

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { WebSocket, type ClientOptions } from 'ws'
 import { SUBPROTOCOL } from '#kernel/frames.ts'
+import { checkMessage } from '../../helpers/wire-checks.ts'
 
 export interface Message {
   readonly v: 1
@@ -47,7 +48,7 @@ export async function openSocket(
   let taken = 0
   let arrived = Promise.withResolvers<void>()
   ws.on('message', (data: Buffer) => {
-    seen.push(JSON.parse(data.toString()) as Message)
+    seen.push(checkMessage(JSON.parse(data.toString()) as Message))
     arrived.resolve()
     arrived = Promise.withResolvers()
   })

@@ -1,0 +1,76 @@
+import { Type, type Static, type TSchema } from 'typebox'
+import { PROTOCOL_VERSION } from '#kernel/frames.ts'
+import { JobView } from '#jobs'
+
+const Seq = Type.Integer({ minimum: 0 })
+const pendingOf = (kind: 'permissions' | 'questions') =>
+  Type.Intersect([
+    Type.Object({ jobId: Type.String() }),
+    JobView.properties.pending.properties[kind].items
+  ])
+
+/** What each message carries that is not history. They have no `seq`, and nobody will ever replay them. */
+export const NOTICE_DATA = {
+  hello: Type.Object(
+    {
+      protocol: Type.String(),
+      serverVersion: Type.String(),
+      heartbeatMs: Type.Integer({ minimum: 1 }),
+      limits: Type.Object({
+        subscriptions: Type.Integer(),
+        messageBytes: Type.Integer(),
+        waitingBytes: Type.Integer()
+      })
+    },
+    { description: 'once per socket, and first' }
+  ),
+  snapshot: Type.Object(
+    {
+      seq: Type.Integer({ minimum: 0, description: 'frames after this one follow' }),
+      project: Type.Object({
+        id: Type.String(),
+        name: Type.String(),
+        review: Type.Enum(['merge', 'hold']),
+        head: Type.String({ description: 'the commit of main' })
+      }),
+      jobs: Type.Array(JobView, { description: 'those that are not over' }),
+      pending: Type.Object({
+        permissions: Type.Array(pendingOf('permissions')),
+        questions: Type.Array(pendingOf('questions'))
+      }),
+      balance: Type.Number({ description: 'what the wallet has, in credits' })
+    },
+    { description: 'how the project stands: once per subscription, before its frames' }
+  ),
+  resync: Type.Object(
+    {
+      oldestSeq: Type.Integer({ minimum: 1, description: 'the oldest frame that is still there' }),
+      lastSeq: Type.Integer({ minimum: 0, description: 'frames after this one follow' })
+    },
+    { description: 'history does not reach the place that was asked for' }
+  ),
+  heartbeat: Type.Object(
+    {
+      projectId: Type.String(),
+      lastSeq: Type.Integer({ ...Seq, description: 'everything up to here has been sent' })
+    },
+    { description: 'now and then, per subscription' }
+  ),
+  pong: Type.Object({}, { description: 'the answer to `ping`' }),
+  error: Type.Object(
+    { code: Type.String(), message: Type.String() },
+    { description: 'what you said was not understood; the socket lives on' }
+  )
+} as const satisfies Record<string, TSchema>
+
+export type NoticeType = keyof typeof NOTICE_DATA
+export type NoticeData<T extends NoticeType> = Static<(typeof NOTICE_DATA)[T]>
+
+/** A message that is not history. */
+export const notice = <T extends NoticeType>(type: T, data: NoticeData<T>, projectId?: string) => ({
+  v: PROTOCOL_VERSION,
+  type,
+  ...(projectId && { projectId }),
+  ts: new Date().toISOString(),
+  data
+})

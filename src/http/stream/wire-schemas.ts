@@ -1,0 +1,60 @@
+import { Type, type TSchema } from 'typebox'
+import { FRAME_DATA, Frame, PROTOCOL_VERSION } from '#kernel/frames.ts'
+import { ClientMessage } from './messages.ts'
+import { NOTICE_DATA } from './notices.ts'
+
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+
+export interface WireSchema {
+  /** Of its file: the type, with a dot for the colon. */
+  readonly name: string
+  readonly schema: object
+}
+
+const Notice = Type.Object({
+  v: Type.Literal(PROTOCOL_VERSION),
+  type: Type.String(),
+  projectId: Type.Optional(Type.String()),
+  ts: Type.String({ format: 'date-time' }),
+  data: Type.Unknown()
+})
+
+const fileOf = (type: string) => type.replace(':', '.')
+const idOf = (name: string) => `kilowatt:///schemas/v${PROTOCOL_VERSION}/${name}.json`
+
+function document(name: string, title: string, schema: object): WireSchema {
+  const plain = JSON.parse(JSON.stringify(schema)) as object
+  return { name, schema: { $schema: DIALECT, $id: idOf(name), title, ...plain } }
+}
+
+const ofType = (envelope: typeof Frame | typeof Notice, type: string, data: TSchema) =>
+  Type.Object({ ...envelope.properties, type: Type.Literal(type), data })
+
+/** Every known type is held against its schema; one that is not known needs no more than the envelope. */
+function union(envelope: TSchema, data: Record<string, TSchema>) {
+  const allOf = Object.entries(data).map(([type, schema]) => ({
+    if: { properties: { type: { const: type } }, required: ['type'] },
+    // oxlint-disable-next-line unicorn/no-thenable -- the word of JSON Schema
+    then: { properties: { data: schema } }
+  }))
+  return { ...envelope, allOf }
+}
+
+/** JSON Schemas of everything that goes over the wire: each type by itself, and the unions of either direction. */
+export function wireSchemas(): WireSchema[] {
+  return [
+    ...Object.entries(FRAME_DATA).map(([type, data]) =>
+      document(fileOf(type), `The frame ${type}`, ofType(Frame, type, data))
+    ),
+    ...Object.entries(NOTICE_DATA).map(([type, data]) =>
+      document(type, `The message ${type}`, ofType(Notice, type, data))
+    ),
+    document('frame', 'Any frame, also of a type that is not known yet', union(Frame, FRAME_DATA)),
+    document(
+      'notice',
+      'Any message that is not history, also of a type that is not known yet',
+      union(Notice, NOTICE_DATA)
+    ),
+    document('client-message', 'What a client may say', ClientMessage)
+  ]
+}
