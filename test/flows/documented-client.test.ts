@@ -1,11 +1,9 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t from 'tap'
-import { script } from '#fixtures'
+import { checkClient, script } from '#fixtures'
 import type { Frame } from '#kernel/frames.ts'
+import { clientCommand, documentedClient } from '../helpers/documented-client.ts'
 import { givenProject, startProduct } from '../helpers/product.ts'
 
-const PAGE = join(import.meta.dirname, '../../docs/protocol.md')
 const LINES_MAX = 40
 
 interface Client {
@@ -19,7 +17,7 @@ interface Client {
 }
 
 t.test('the client of docs/protocol.md misses nothing, also when its line is cut', async (t) => {
-  const code = /```js\n([\s\S]*?)```/.exec(await readFile(PAGE, 'utf8'))?.[1] ?? ''
+  const code = await documentedClient()
   t.ok(code.trimEnd().split('\n').length <= LINES_MAX, 'it fits on a page')
   const url = `data:text/javascript,${encodeURIComponent(code)}`
   const { follow } = (await import(url)) as Client
@@ -72,4 +70,14 @@ t.test('the client of docs/protocol.md misses nothing, also when its line is cut
   )
   const story = await project.story(jobId)
   t.same(frames, story.frames, 'and what it saw is the history')
+})
+
+t.test('it survives a bad day: refusals, restarts, repeats, strange words, a resync', async (t) => {
+  const command = await clientCommand(t, await documentedClient())
+  const verdicts = await checkClient({ command, env: process.env })
+  t.ok(verdicts.length > 0)
+  t.same(
+    verdicts.filter(({ outcome }) => outcome !== 'pass'),
+    []
+  )
 })
