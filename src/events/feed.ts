@@ -1,9 +1,11 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Db } from '#db'
 import type { Frame } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { historyOf, type Bus } from '#ports/bus.ts'
 import { readBatchAfter, readFramesAfter, readReach, type PageOfFrames } from './event-store.ts'
+import { shareLooks } from './shared-looks.ts'
 
 /** How long a follower trusts the bell: a ring that was missed costs this much and no frame. */
 const LOOK_ANYWAY_MS = 5000
@@ -26,6 +28,12 @@ export interface Feed {
 
 /** History and live frames are one loop: read what is after the last one, and sleep until the bell. */
 export function createFeed(db: Db, bus: Bus): Feed {
+  const { look, forget } = shareLooks((projectId, place) =>
+    readBatchAfter(db, projectId, {
+      ...place,
+      ...{ limit: LIMITS.framesPerPage, bytesMax: LIMITS.framesPageBytesMax }
+    })
+  )
   return {
     page: (projectId, page) => readFramesAfter(db, projectId, page),
     reach: (projectId) => readReach(db, projectId),
@@ -33,7 +41,10 @@ export function createFeed(db: Db, bus: Bus): Feed {
     async *follow(projectId, { after, ...filter }, signal) {
       let heard = Promise.withResolvers<void>()
       const wake = () => heard.resolve()
-      const stopListening = bus.listen(historyOf(projectId), wake)
+      const stopListening = bus.listen(historyOf(projectId), () => {
+        forget(projectId)
+        wake()
+      })
       const lookAnyway = setInterval(wake, LOOK_ANYWAY_MS)
       signal.addEventListener('abort', wake)
       const gaps =
@@ -43,17 +54,16 @@ export function createFeed(db: Db, bus: Bus): Feed {
         let seq = after
         while (!signal.aborted) {
           heard = Promise.withResolvers<void>()
-          const { frames, more } = await readBatchAfter(db, projectId, {
-            ...{ ...filter, after: seq },
-            ...{ limit: LIMITS.framesPerPage, bytesMax: LIMITS.framesPageBytesMax }
-          })
+          const { frames, more } = await look(projectId, { ...filter, after: seq })
           if (await gaps.found(frames, more)) return
           for (const frame of frames) {
             if (signal.aborted) return
             yield frame
             seq = frame.seq
           }
-          if (!more) await heard.promise
+          // The embedded database answers without leaving the microtasks: who reads much would hold up everybody else,
+          // and not even notice that its own reader has gone.
+          await (more ? turn() : heard.promise)
         }
       } finally {
         stopListening()

@@ -1,0 +1,37 @@
+import t from 'tap'
+import { projectId } from '#kernel/ids.ts'
+import { shareLooks, type Seen } from '../../../src/events/shared-looks.ts'
+
+t.test(
+  'readers at the same place look once, and never into what was seen before a ring',
+  async (t) => {
+    const project = projectId.create()
+    const answers: PromiseWithResolvers<Seen>[] = []
+    const { look, forget } = shareLooks(() => {
+      const answer = Promise.withResolvers<Seen>()
+      answers.push(answer)
+      return answer.promise
+    })
+    const seen: Seen = { frames: [], more: false }
+
+    const together = [look(project, { after: 1 }), look(project, { after: 1 })]
+    t.equal(answers.length, 1, 'the second joins the first')
+    void look(project, { after: 2 })
+    void look(project, { after: 1, types: ['job:log'] })
+    void look(projectId.create(), { after: 1 })
+    t.equal(answers.length, 4, 'another place, choice or project is another look')
+
+    forget(project)
+    const later = look(project, { after: 1 })
+    t.equal(answers.length, 5, 'after a ring a look begins anew')
+    answers[0]!.resolve(seen)
+    t.same(await Promise.all(together), [seen, seen])
+    void look(project, { after: 1 })
+    t.equal(answers.length, 5, 'what was begun before the ring ends without ending the later one')
+
+    answers[4]!.reject(new Error('the database is away'))
+    await t.rejects(later, /away/)
+    void look(project, { after: 1 })
+    t.equal(answers.length, 6, 'a look that is over is not joined')
+  }
+)
