@@ -8,6 +8,6 @@ export async function* readSse(body: AsyncIterable<Uint8Array>): AsyncGenerator<
 
   for await (const bytes of body) {
     parser.feed(decoder.decode(bytes, { stream: true }))
-    yield* messages.splice(0)
+    for (const message of messages.splice(0)) yield message
   }
 }
