@@ -40,3 +40,9 @@ export async function sideBySide<Name extends string>(
 /** The median of the rounds' own ratios: noise that lasts longer than a round falls out. */
 export const ratio = (a: readonly number[], b: readonly number[]): number =>
   median(a.map((ms, round) => ms / b[round]!))
+
+/** The value that a part of all numbers (0.99: of a hundred, ninety-nine) does not exceed. */
+export const quantile = (numbers: readonly number[], part: number): number => {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)]!
+}

@@ -6,18 +6,28 @@ const ROOT = join(import.meta.dirname, '../..')
 
 export interface Running extends AsyncDisposable {
   readonly url: string
+  readonly pid: number
 }
 
 /**
  * A program of ours as a process of its own, as it is in earnest: what is measured must not share its event loop with
  * whoever measures. Resolves with the address that it prints.
  */
-export async function start(
+export const start = (
+  program: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  nodeArgs: readonly string[] = []
+): Promise<Running> =>
+  startProgram(process.execPath, [...nodeArgs, join(ROOT, program), ...args], env)
+
+/** The same for any program that says where it listens. */
+export async function startProgram(
   program: string,
   args: readonly string[],
   env: Record<string, string>
 ): Promise<Running> {
-  const child = spawn(process.execPath, [join(ROOT, program), ...args], {
+  const child = spawn(program, args, {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'inherit']
   })
@@ -33,6 +43,7 @@ export async function start(
 
   return {
     url: await printed.promise,
+    pid: child.pid!,
     async [Symbol.asyncDispose]() {
       child.kill('SIGTERM')
       await ended
