@@ -1,0 +1,46 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { KILO_VERSION, listRecordings, readRecording, RECORDINGS_DIR } from '#fixtures'
+import { openFramesProduct } from '../record/frames-of.ts'
+import type { StableFrame } from '../record/stable-frames.ts'
+
+const PIECES = [1, 7, 4096]
+
+/** In these the agent dies, or is stopped while the product speaks with it: how much was said before is chance. */
+const END_ONLY = /^crash-|^stop-|^abort-while-offline$/
+
+/** Every recording, however its stream is cut into pieces, is the same frames: those that lie beside it. */
+t.test('every recording is its frames', { timeout: 600_000 }, async (t) => {
+  await using product = await openFramesProduct()
+  const framesOf = async (scene: string, bytes: number) => {
+    const recording = await readRecording(scene)
+    const folder = join(RECORDINGS_DIR, KILO_VERSION, scene)
+    const frames = await product.framesOf(recording, folder, {
+      faults: [{ kind: 'cut-every', bytes }]
+    })
+    return END_ONLY.test(scene) ? frames.slice(-1) : frames
+  }
+  const expectedOf = async (scene: string) => {
+    const path = join(RECORDINGS_DIR, KILO_VERSION, scene, 'frames.json')
+    const text = await readFile(path, 'utf8').catch(() => undefined)
+    if (text === undefined) return undefined
+    const frames = JSON.parse(text) as StableFrame[]
+    return END_ONLY.test(scene) ? frames.slice(-1) : frames
+  }
+
+  const scenes = await listRecordings()
+  await Promise.all(
+    scenes.map((scene) =>
+      t.test(scene, async (t) => {
+        let expected = await expectedOf(scene)
+        for (const bytes of PIECES) {
+          const frames = await framesOf(scene, bytes)
+          // A recording that is new has no frames yet: then they are compared with each other.
+          expected ??= frames
+          t.same(frames, expected, `in pieces of ${bytes} bytes`)
+        }
+      })
+    )
+  )
+})

@@ -1,0 +1,140 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pino from 'pino'
+import { readConfig } from '#config'
+import { REPLAY_KILO, replay, startScriptedModel, type Directive, type Recording } from '#fixtures'
+import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
+import { compose } from '../../src/compose.ts'
+import { createClient, givenProject, type Client, type GivenProject } from '../helpers/product.ts'
+import { stableFrames, type StableFrame } from './stable-frames.ts'
+
+/** The product on the replay: it writes frames without a Kilo and without a model. */
+export interface FramesProduct extends AsyncDisposable {
+  /** The frames that it writes for a recording that lies in this folder, the same in every run. */
+  framesOf(recording: Recording, folder: string, more?: Directive): Promise<StableFrame[]>
+}
+
+/** How many recordings are played at once: each has a project of its own. */
+const PROJECTS = 3
+const PATIENCE_MS = 60_000
+
+export async function openFramesProduct(): Promise<FramesProduct> {
+  await using opening = new AsyncDisposableStack()
+  const dataDir = await mkdtemp(join(tmpdir(), 'kilowatt-frames-'))
+  opening.defer(() => rm(dataDir, { recursive: true, force: true }))
+  const model = opening.use(await startScriptedModel())
+  const config = readConfig(
+    {
+      DATA_DIR: dataDir,
+      PORT: '0',
+      MODEL: 'openai-compatible/scripted',
+      // Nobody asks it anything; that it is there is all that a lost connection needs.
+      OPENAI_COMPATIBLE_BASE_URL: model.url,
+      OPENAI_COMPATIBLE_API_KEY: 'no-key',
+      KILO_BIN: REPLAY_KILO,
+      ISOLATION: 'process'
+    },
+    dataDir
+  )
+  const tuning = { agents: { times: { turnOpenMs: 1500 } } }
+  const product = opening.use(await compose(config, pino({ level: 'silent' }), tuning))
+  const admin = createClient(product.url, product.adminKey)
+  const { body } = await admin.call<{ apiKey: string }>('POST', '/users', {})
+  const client = createClient(product.url, body.apiKey)
+  await client.call('POST', '/wallet/purchase', { credits: 100_000 }, { 'idempotency-key': 'once' })
+
+  const free = await Promise.all(Array.from({ length: PROJECTS }, () => givenProject(client)))
+  const waiting: (() => void)[] = []
+  const take = async () => {
+    while (free.length === 0) await new Promise<void>((resolve) => waiting.push(resolve))
+    return free.pop()!
+  }
+
+  const opened = opening.move()
+  return {
+    async framesOf(recording, folder, more = {}) {
+      const project = await take()
+      try {
+        await tidy(project, recording)
+        const jobId = await project.submit(replay(folder, more))
+        return stableFrames(await playPeople(client, jobId, recording))
+      } finally {
+        free.push(project)
+        waiting.shift()?.()
+      }
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
+
+/** Writes `frames.json` beside each of these recordings. */
+export async function writeFrames(recordings: readonly Recording[], dir: string): Promise<void> {
+  await using product = await openFramesProduct()
+  const write = async (recording: Recording) => {
+    const folder = join(dir, recording.kilo, recording.scene)
+    const frames = await product.framesOf(recording, folder)
+    const lines = frames.map((frame) => JSON.stringify(frame))
+    await writeFile(join(folder, 'frames.json'), `[\n${lines.join(',\n')}\n]\n`)
+  }
+  await Promise.all(recordings.map(write))
+}
+
+/** The project's files are those with which the scene began. */
+async function tidy({ id, client, save }: GivenProject, { start }: Recording): Promise<void> {
+  const { body } = await client.call<{ files: { path: string }[] }>('GET', `/projects/${id}/files`)
+  const wanted = new Set(start.map(({ path }) => path))
+  for (const { path } of body.files) {
+    if (!wanted.has(path)) await client.call('DELETE', `/projects/${id}/files/${path}`)
+  }
+  for (const { path, content } of start) await save(path, content)
+}
+
+/** Reads a job to its end, and says what the recorded client said when it was asked. */
+async function playPeople(client: Client, jobId: string, recording: Recording): Promise<Frame[]> {
+  const answers = answersIn(recording)
+  const deadline = Date.now() + PATIENCE_MS
+  const frames: Frame[] = []
+  const isOver = () => (TERMINAL_FRAMES as readonly string[]).includes(frames.at(-1)?.type ?? '')
+
+  while (!isOver()) {
+    const after = frames.at(-1)?.seq ?? 0
+    const path = `/jobs/${jobId}/events?after=${after}&limit=200`
+    const { items } = (await client.call<{ items: Frame[] }>('GET', path)).body
+    frames.push(...items)
+    for (const { type, data } of items) {
+      const { permissionId, questionId } = data as { permissionId?: string; questionId?: string }
+      if (type === 'job:permission') {
+        await say(`permissions/${permissionId}`, answers.permissions.shift())
+      }
+      if (type === 'job:question') await say(`questions/${questionId}`, answers.questions.shift())
+      if (type === 'job:running' && answers.cancels) await say('cancel', {})
+    }
+    if (Date.now() > deadline) throw new Error(`${recording.scene} did not end`)
+    if (items.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  return frames
+
+  async function say(path: string, body: object | undefined): Promise<void> {
+    if (body) await client.call('POST', `/jobs/${jobId}/${path}`, body)
+  }
+}
+
+function answersIn({ exchanges, rootSessionId, stream }: Recording) {
+  const said = (pattern: RegExp) =>
+    exchanges.filter(({ method, path, status }) => {
+      return method === 'POST' && status < 400 && pattern.test(path)
+    })
+  const abort = said(/\/abort$/).find(({ path }) => path.includes(rootSessionId))
+  const closed = new TextDecoder()
+    .decode(stream)
+    .split('\n\n')
+    .findIndex((text) => text.includes('"session.turn.close"') && text.includes(rootSessionId))
+  return {
+    permissions: said(/^\/permission\/.*\/reply$/).map(({ body }) => body as object),
+    questions: said(/^\/question\/.*\/(reply|reject)$/).map(({ path, body }) =>
+      path.endsWith('reject') ? { reject: true } : (body as object)
+    ),
+    cancels: abort !== undefined && (closed < 0 || abort.after <= closed)
+  }
+}

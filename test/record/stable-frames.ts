@@ -1,0 +1,81 @@
+import type { Frame } from '#kernel/frames.ts'
+
+/** A frame without what is different in every run. */
+export interface StableFrame {
+  readonly type: string
+  readonly data: Record<string, unknown>
+}
+
+const ID = /\b(?:ses|msg|prt|per|que|call|usr|job|prj)_\w+|\b[0-9A-HJKMNP-TV-Z]{26}\b/g
+const PORT = /http:\/\/127\.0\.0\.1:\d+/g
+const COMMIT_KEYS = new Set(['base', 'head', 'commit'])
+
+/** Frames of one job as they are in every run: ids are numbered, texts are whole, and the clock is left out. */
+export function stableFrames(frames: readonly Frame[]): StableFrame[] {
+  const ids = new Map<string, string>()
+  const name = (id: string, kind: string) => {
+    const known = ids.get(id) ?? `${kind}-${ids.size + 1}`
+    ids.set(id, known)
+    return known
+  }
+  const walk = (value: unknown, key: string): unknown => {
+    if (typeof value === 'string') {
+      if (COMMIT_KEYS.has(key)) return name(value, 'commit')
+      if (key === 'expiresAt') return 'time'
+      return value.replace(ID, (id) => name(id, 'id')).replace(PORT, 'http://127.0.0.1:port')
+    }
+    if (Array.isArray(value)) return value.map((one) => walk(one, key))
+    if (!value || typeof value !== 'object') return value
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, walk(one, key)]))
+  }
+
+  const stable: StableFrame[] = []
+  for (const { type, data } of frames) {
+    // How often it is told what a job has cost depends on the clock.
+    if (type === 'job:credits-used' && !(data as { final: boolean }).final) continue
+    const facts = walk(data, '') as Record<string, unknown>
+    if (type === 'job:queued') facts['text'] = 'the prompt'
+    stable.push({ type, data: facts })
+  }
+  return inOrder(stable)
+}
+
+const ASKS: Readonly<Record<string, string>> = {
+  'job:permission-resolved': 'job:permission',
+  'job:question-resolved': 'job:question'
+}
+
+/**
+ * Two things happen beside what the agent says, and are written when they have happened: a person's answer stands
+ * after its question here, and files stand together before the end, each as it was last.
+ */
+function inOrder(frames: readonly StableFrame[]): StableFrame[] {
+  const isFile = ({ type }: StableFrame) => type.startsWith('job:file-')
+  const files = new Map(frames.filter(isFile).map((frame) => [String(frame.data['path']), frame]))
+  const ordered: StableFrame[] = []
+  for (const frame of frames) {
+    const asked = ASKS[frame.type]
+    if (isFile(frame)) continue
+    if (asked === undefined) ordered.push(frame)
+    else ordered.splice(ordered.findLastIndex(({ type }) => type === asked) + 1, 0, frame)
+  }
+  const end = ordered.findIndex(({ type }) => type === 'job:diff' || type === 'job:credits-used')
+  const paths = [...files.keys()].toSorted()
+  ordered.splice(end, 0, ...paths.flatMap((path) => files.get(path) ?? []))
+  return joined(ordered)
+}
+
+/** Pieces of one text, if nothing else stands between them, are one. */
+function joined(frames: readonly StableFrame[]): StableFrame[] {
+  const whole: StableFrame[] = []
+  for (const frame of frames) {
+    const last = whole.at(-1)
+    const isMore = frame.type === 'job:log' && last?.type === 'job:log'
+    if (isMore && last.data['partId'] === frame.data['partId']) {
+      last.data['text'] = String(last.data['text']) + String(frame.data['text'])
+    } else {
+      whole.push({ type: frame.type, data: { ...frame.data } })
+    }
+  }
+  return whole
+}
