@@ -15,6 +15,7 @@ import {
 } from '#fixtures'
 import { differences } from './compare.ts'
 import { eventsOf } from './events-of.ts'
+import { writeFrames } from './frames-of.ts'
 import { complaintsAbout } from './soundness.ts'
 
 // `npm run record -- --help` says what may be asked.
@@ -22,7 +23,7 @@ const USAGE = `npm run record -- [what] [how]
   --scene <name>     records this scene; may be said several times
   --all              records every scene, and what Kilo answers that belongs to none
   --list             says which scenes there are
-  --expect           writes only events.json anew, from the recordings that are there
+  --expect           writes only events.json and frames.json anew, from the recordings that are there
   --check            records, writes nothing, and says what is different from what was recorded
   --out <dir>        a folder for the recordings instead of fixtures/sse
   --model-url <url>  records a real model (with /v1; its key is taken from RECORD_MODEL_KEY)
@@ -55,9 +56,12 @@ if (unknown.length > 0) throw new Error(`There is no scene ${unknown.join(', ')}
 if (values.list) {
   for (const { name, says } of SCENES) console.log(`${name.padEnd(28)} ${says}`)
 } else if (values.expect) {
-  for (const name of await listRecordings(version, values.out)) {
-    await expectOf(await readRecording(name, version, values.out))
-  }
+  const names = await listRecordings(version, values.out)
+  const recordings = await Promise.all(
+    names.map((name) => readRecording(name, version, values.out))
+  )
+  for (const recording of recordings) await expectOf(recording)
+  await writeFrames(recordings, values.out)
 } else if (values.help || wanted.length === 0) {
   console.log(USAGE)
 } else {
