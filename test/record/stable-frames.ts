@@ -7,6 +7,8 @@ export interface StableFrame {
 }
 
 const ID = /\b(?:ses|msg|prt|per|que|call|usr|job|prj)_\w+|\b[0-9A-HJKMNP-TV-Z]{26}\b/g
+/** Where a project lies on this machine. */
+const WORKTREE = /\/[^\s"'<>]*?\/projects\/[^/\s]+\/worktree/g
 const PORT = /http:\/\/127\.0\.0\.1:\d+/g
 const COMMIT_KEYS = new Set(['base', 'head', 'commit'])
 
@@ -22,7 +24,10 @@ export function stableFrames(frames: readonly Frame[]): StableFrame[] {
     if (typeof value === 'string') {
       if (COMMIT_KEYS.has(key)) return name(value, 'commit')
       if (key === 'expiresAt') return 'time'
-      return value.replace(ID, (id) => name(id, 'id')).replace(PORT, 'http://127.0.0.1:port')
+      return value
+        .replace(WORKTREE, '/worktree')
+        .replace(ID, (id) => name(id, 'id'))
+        .replace(PORT, 'http://127.0.0.1:port')
     }
     if (Array.isArray(value)) return value.map((one) => walk(one, key))
     if (!value || typeof value !== 'object') return value
