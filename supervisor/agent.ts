@@ -3,6 +3,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { followEvents } from './event-stream.ts'
+import { createHearing } from './hearing.ts'
 import { INSIDE } from './jail.ts'
 import { authorizationOf, createClient, type SessionUsage } from './kilo-client.ts'
 import { createRelativePath } from './kilo-paths.ts'
@@ -13,6 +14,7 @@ import type { ProcessState } from './process-states.ts'
 import { becomeReady } from './readiness.ts'
 import { createRedact } from './redact.ts'
 import { runTurn, type AgentTurn, type Listener } from './session.ts'
+import { createStrangers } from './strangers.ts'
 
 export type { AgentTurn } from './session.ts'
 export type { SessionUsage } from './kilo-client.ts'
@@ -63,7 +65,10 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
   const log = plan.log.child({ pid: kilo.pid })
 
   const client = createClient(url, password, times.requestMs)
+  const hearing = createHearing()
   const listeners = new Set<Listener>()
+  let torn = false
+  let losses = 0
   let turnsRunning = 0
   let ending: JobFailure | undefined
 
@@ -85,16 +90,26 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
       url,
       authorization: authorizationOf(password),
       silenceMs: times.streamSilenceMs,
+      renewMs: times.streamRenewMs,
       isHealthy: () =>
         client.version(times.healthMs).then(
           () => true,
           () => false
         ),
+      hearing,
       onFrame: (payload) => listeners.forEach((listener) => listener.frame(payload)),
-      onTorn: () => listeners.forEach((listener) => listener.torn()),
+      onLoss(why) {
+        plan.onMetric({ kind: why === 'gap' ? 'event-gap' : 'event-garbage' })
+        if (losses++ === 0) log.warn({ why }, 'kilo said something that was not heard')
+      },
+      onTorn() {
+        torn = true
+        listeners.forEach((listener) => listener.torn())
+      },
+      onReconnected: () => plan.onMetric({ kind: 'reconnected' }),
       async onBack() {
-        plan.onMetric({ kind: 'reconnected' })
         await Promise.all([...listeners].map((listener) => listener.back()))
+        torn = false
       },
       onDead: () => void endSilent()
     })
@@ -141,6 +156,7 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
   const worktrees = plan.ground.jail ? [INSIDE.work, plan.worktree] : [plan.worktree]
   const host = {
     client,
+    hearing,
     providers: plan.providers,
     relative: createRelativePath(worktrees),
     times,
@@ -149,8 +165,10 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
     now: () => clock.now(),
     exited,
     onMetric: plan.onMetric,
+    nameStranger: createStrangers(log),
     listen(listener: Listener) {
       listeners.add(listener)
+      if (torn) listener.torn()
       if (ending) listener.gone(ending)
       return () => void listeners.delete(listener)
     },

@@ -1,17 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
-import { isFrame, type KiloPayload } from './kilo-schemas.ts'
+import type { Hearing } from './hearing.ts'
+import type { KiloPayload } from './kilo-schemas.ts'
 import { readSse } from './sse-stream.ts'
 
 export interface EventStreamOptions {
   readonly url: string
   readonly authorization: string
+  readonly hearing: Hearing
   /** Kilo says something every ten seconds; a stream that is silent for this long is dead. */
   readonly silenceMs: number
+  /** For so long may no new one stand, while Kilo answers everything else. */
+  readonly renewMs: number
   /** Whether Kilo still answers. */
   readonly isHealthy: () => Promise<boolean>
   readonly onFrame: (payload: KiloPayload) => void
+  /** A message could not be read, or one is missing. */
+  readonly onLoss: (why: 'garbage' | 'gap') => void
   /** Frames may be lost from here on, until `onBack`. */
   readonly onTorn: () => void
+  readonly onReconnected: () => void
+  /** Reads what was missed. When it fails, the stream is begun anew. */
   readonly onBack: () => Promise<void>
   /** Kilo does not answer any more, or not with events. */
   readonly onDead: () => void
@@ -22,39 +31,76 @@ export interface EventStream extends Disposable {
   readonly opened: Promise<void>
 }
 
-const FRUITLESS_MAX = 5
 const PAUSE_MS = 100
+const PAUSE_MS_MAX = 1000
 const HEADERS_MS = 10_000
+/** Measured: what Kilo says within 5 ms of its first message may be told to nobody. */
+const SETTLE_MS = 250
+/** A stream of nothing but garbage must not keep Kilo busy with our questions. */
+const ASK_AGAIN_MS = 1000
 
-/** Listens to one Kilo for as long as it lives: one connection, renewed when it ends or falls silent. */
+type Body = AsyncIterable<Uint8Array> & { destroy(error: Error): unknown }
+
+/**
+ * Listens to one Kilo for as long as it lives: one connection, renewed when it ends or falls silent. What was missed is
+ * asked for while the connection is already collecting, and so is what a gap in it, or garbage, may have been.
+ */
 export function followEvents(options: EventStreamOptions): EventStream {
+  const { hearing } = options
   const gone = new AbortController()
   const opened = Promise.withResolvers<void>()
   const dispatcher = new Agent({ headersTimeout: HEADERS_MS, bodyTimeout: options.silenceMs })
   let connections = 0
   let fruitless = 0
+  let stands = false
+  let tornAtMs = 0
 
-  const listen = async () => {
-    const { authorization } = options
+  const connect = async (): Promise<Body> => {
     const { statusCode, body } = await request(`${options.url}/global/event`, {
       dispatcher,
       signal: gone.signal,
-      headers: { authorization }
+      headers: { authorization: options.authorization }
     })
     if (statusCode !== 200) throw new Error(`the event stream answered ${statusCode}`)
-    if (connections++ === 0) opened.resolve()
-    else await backWhile(body)
+    return body
+  }
+
+  const listen = async () => {
+    stands = false
+    const body = await connect()
+    let lost = false
+    let askedAt = -Infinity
 
     for await (const data of readSse(body)) {
-      fruitless = 0
-      const frame: unknown = JSON.parse(data)
-      if (isFrame(frame)) options.onFrame(frame.payload)
+      if (!stands) {
+        await sleep(SETTLE_MS, undefined, { signal: gone.signal })
+        if (connections++ === 0) {
+          opened.resolve()
+        } else {
+          options.onReconnected()
+          await backWhile(body)
+        }
+        stands = true
+      }
+      const heard = hearing.hear(data)
+      if (heard.kind === 'event') {
+        if (heard.payload.type !== 'server.connected') fruitless = 0
+        options.onFrame(heard.payload)
+      } else if (heard.kind === 'loss') {
+        lost = true
+        options.onLoss(heard.why)
+        options.onTorn()
+      }
+      if (lost && performance.now() - askedAt >= ASK_AGAIN_MS) {
+        lost = false
+        await backWhile(body)
+        askedAt = performance.now()
+      }
     }
   }
 
-  /** What was missed is asked for while the new connection is already collecting. */
-  const backWhile = (body: { destroy(error: Error): unknown }) =>
-    options.onBack().catch((error: unknown) => {
+  const backWhile = (body: Body) =>
+    options.onBack().then(hearing.settle, (error: unknown) => {
       body.destroy(new Error('could not catch up', { cause: error }))
       throw error
     })
@@ -70,8 +116,11 @@ export function followEvents(options: EventStreamOptions): EventStream {
 
       options.onTorn()
       fruitless += 1
-      if (fruitless > FRUITLESS_MAX || !(await options.isHealthy())) return options.onDead()
-      await new Promise((resolve) => setTimeout(resolve, fruitless > 1 ? PAUSE_MS : 0))
+      if (stands) tornAtMs = performance.now()
+      const isLate = performance.now() - tornAtMs > options.renewMs
+      if (isLate || !(await options.isHealthy())) return options.onDead()
+      // The first time at once; then longer and longer, for Kilo may be busy.
+      await sleep(fruitless > 1 ? Math.min(PAUSE_MS * 2 ** (fruitless - 2), PAUSE_MS_MAX) : 0)
     }
   }
 

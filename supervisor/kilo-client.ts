@@ -3,8 +3,8 @@ import type { Usage } from '#kernel/agent-events.ts'
 import {
   guard,
   EVENTS,
-  MessageInfo,
-  type AnyPart,
+  isHistoryEvent,
+  type HistoryEvent,
   type PermissionAsked,
   type QuestionAsked
 } from './kilo-schemas.ts'
@@ -18,9 +18,9 @@ export interface KiloPrompt {
   readonly activeFile: string | undefined
 }
 
-export interface KiloMessage {
-  readonly info: MessageInfo
-  readonly parts: readonly AnyPart[]
+export interface KiloSession {
+  readonly id: string
+  readonly parentID?: string
 }
 
 export interface SessionUsage {
@@ -32,9 +32,10 @@ export interface SessionUsage {
 /** Everything that we ask of a running Kilo, each within `requestMs`. A refusal is an Error with its `status`. */
 export type KiloClient = ReturnType<typeof createClient>
 
-const isMessageInfo = guard(MessageInfo)
 const isPermission = guard(EVENTS['permission.asked'])
 const isQuestion = guard(EVENTS['question.asked'])
+
+const SESSIONS_MAX = 100_000
 
 export const authorizationOf = (password: string) => `Basic ${btoa(`kilo:${password}`)}`
 
@@ -94,17 +95,24 @@ export function createClient(baseUrl: string, password: string, requestMs: numbe
       )
     },
     abort: (sessionID: string) => kilo.session.abort({ sessionID }, asked()),
-    /** Sessions that are not idle. */
-    async busySessions(): Promise<ReadonlySet<string>> {
+    /** How those sessions are that are not idle. */
+    async statuses(): Promise<ReadonlyMap<string, unknown>> {
       const { data } = await kilo.session.status({}, asked())
-      return new Set(Object.keys(data))
+      return new Map(Object.entries(data))
     },
-    async children(sessionID: string): Promise<readonly string[]> {
-      return (await kilo.session.children({ sessionID }, asked())).data.map(({ id }) => id)
+    async sessions(): Promise<readonly KiloSession[]> {
+      const { data } = await kilo.session.list({ limit: SESSIONS_MAX }, asked())
+      return data.map(({ id, parentID }) => (parentID === undefined ? { id } : { id, parentID }))
     },
-    async messages(sessionID: string): Promise<readonly KiloMessage[]> {
-      const { data } = await kilo.session.messages({ sessionID }, asked())
-      return (data as readonly KiloMessage[]).filter(({ info }) => isMessageInfo(info))
+    /** What changed durably after these numbers, in the order in which it happened; all of what is not listed. */
+    async history(after: Record<string, number>): Promise<readonly HistoryEvent[]> {
+      const { data } = await kilo.sync.history.list({ body: after }, asked())
+      return (data as readonly unknown[])
+        .filter(isHistoryEvent)
+        .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+    },
+    async todos(sessionID: string): Promise<readonly unknown[]> {
+      return (await kilo.session.todo({ sessionID }, asked())).data
     },
     async usage(sessionID: string): Promise<SessionUsage> {
       const { data } = await kilo.kilocode.sessionModelUsage({ sessionID }, asked())

@@ -18,10 +18,14 @@ export interface ProviderAccess {
 /** A silent provider would hang a turn for ever: how long it may keep quiet before its headers, and within its answer. */
 export interface ModelTimeouts {
   readonly headerMs: number
-  readonly chunkMs: number
+  /**
+   * For a provider without our gateway before it. Kilo's watch runs on while a tool does, and ends commands, sub-agents
+   * and questions that take longer than this.
+   */
+  readonly chunkMs?: number
 }
 
-export const MODEL_TIMEOUTS: ModelTimeouts = { headerMs: 60_000, chunkMs: 120_000 }
+export const MODEL_TIMEOUTS: ModelTimeouts = { headerMs: 60_000 }
 
 export interface KiloConfigFacts {
   readonly providers: readonly ProviderAccess[]
@@ -102,7 +106,7 @@ function kiloProvider(provider: ProviderAccess, timeouts: ModelTimeouts): object
       ...(baseURL ? { baseURL } : {}),
       ...(provider.apiKey ? { apiKey: provider.apiKey } : {}),
       headerTimeout: timeouts.headerMs,
-      chunkTimeout: timeouts.chunkMs
+      ...(timeouts.chunkMs === undefined ? {} : { chunkTimeout: timeouts.chunkMs })
     },
     models: Object.fromEntries(
       provider.models.map((model) => [

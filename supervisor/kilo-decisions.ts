@@ -23,14 +23,15 @@ export const EVENT_DECISIONS = {
   'session.created': remembers(
     'a sub-agent’s session belongs to the turn of the one that called it'
   ),
+  'session.updated': remembers('the same, for one whose birth was not heard'),
   'session.turn.open': tells('of the root session, once', 'turn.opened'),
   'session.turn.close': tells('of the root session; a sub-agent’s is not the end', 'turn.finished'),
   'session.error': remembers('why the turn fails, if it closes with an error; it may yet go on'),
   'session.status': tells('by its type, see below', 'notice'),
-  'session.compacted': tells('once a compaction', 'notice'),
   'session.network.asked': tells('answered: try again a few times, or give up', 'notice'),
-  'message.updated': remembers(
-    'whose words its parts are, which model they come from, and how it ended'
+  'message.updated': tells(
+    'remembers whose words its parts are, which model they come from and how it ended; tells when it sums up the conversation',
+    'notice'
   ),
   'message.part.updated': tells(
     'by the part’s type, see below',
@@ -50,7 +51,7 @@ export const EVENT_DECISIONS = {
 
   'message.removed': nothing('what was told cannot be taken back'),
   'message.part.removed': nothing('what was told cannot be taken back'),
-  'session.updated': nothing('titles and sums; usage is counted by the step'),
+  'session.compacted': nothing('the message with the summary tells it, and is durable'),
   'session.deleted': nothing('nobody deletes the session of a running turn'),
   'session.idle': nothing('it comes twice, early, and for sub-agents: the turn’s close is the end'),
   'session.diff': nothing('our own git tells what is different'),
@@ -116,7 +117,7 @@ export const PART_DECISIONS = {
   agent: nothing('something that the person sent along'),
   subtask: nothing('nobody sends commands; sub-agents are called by a tool'),
   retry: nothing('the session’s status tells it, with the time of the next try'),
-  compaction: nothing('`session.compacted` tells it when it has been done')
+  compaction: nothing('the message with the summary tells it when it has been done')
 } as const satisfies Record<string, Decision>
 
 /** Every type of `session.status`. */

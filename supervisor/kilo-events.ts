@@ -1,29 +1,28 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { createAsks, type Asks } from './kilo-asks.ts'
-import { isIgnoredEvent, isIgnoredPart, isIgnoredStatus } from './kilo-names.ts'
+import { isIgnoredEvent, isIgnoredStatus } from './kilo-names.ts'
+import { createNotices, type SessionStatus } from './kilo-notices.ts'
 import { outcomeOf } from './kilo-outcome.ts'
+import { createPartReader } from './kilo-parts.ts'
 import type { RelativePath } from './kilo-paths.ts'
 import {
-  isStepFinishPart,
-  isTextPart,
-  isToolPart,
   readEvent,
-  type AnyPart,
   type KiloError,
   type KiloEvent,
   type KiloPayload,
-  type MessageInfo,
-  type StepFinishPart
+  type MessageInfo
 } from './kilo-schemas.ts'
-import { createTextParts } from './kilo-text.ts'
-import { createToolParts } from './kilo-tools.ts'
+import { createTodos } from './kilo-todos.ts'
 import type { Redact } from './redact.ts'
+import { createSessionTree } from './session-tree.ts'
 
 export interface TurnTranslator {
   /** What one frame means for this turn. */
   hear(payload: KiloPayload): AgentEvent[]
-  /** What a message that was read, not heard, adds to what is known. */
-  catchUp(info: MessageInfo, parts: readonly AnyPart[]): AgentEvent[]
+  /** The same, of something that was read and not heard: it may be old, or known already. */
+  recall(payload: KiloPayload): AgentEvent[]
+  /** Whether it comes from a session of this turn. */
+  concerns(payload: KiloPayload): boolean
   /** Frames may have been lost. */
   tear(): void
   /** Everything has been read again since. */
@@ -34,8 +33,6 @@ export interface TurnTranslator {
   finish(reason: string): AgentEvent
   /** For what reason the root's turn closed, if its last message says that it did. */
   closedFor(): 'completed' | 'error' | 'interrupted' | undefined
-  /** A session of a sub-agent that was born unheard. */
-  adopt(sessionId: string): void
   /** The root session and those of its sub-agents. */
   readonly sessions: ReadonlySet<string>
   readonly asks: Asks
@@ -49,19 +46,31 @@ export interface TranslatorOptions {
   readonly redact: Redact
   readonly now: () => Date
   readonly onInexact: () => void
+  /** Kilo waits for its provider, and has to be told what to do. */
+  readonly onNetworkAsked: (id: string) => void
 }
+
+/** Where Kilo's events may say whose they are. */
+interface Owned {
+  readonly sessionID?: string
+  readonly part?: { readonly sessionID?: string } | null
+  readonly info?: { readonly sessionID?: string } | null
+}
+
+const STRANGE_CHARS_MAX = 100
 
 /**
  * One turn of Kilo's, in our words: of the root session everything, of its sub-agents what they do and use (their
- * texts come with the tool that called them). It ends with the turn of the root session.
+ * texts come with the tool that called them). It ends with the turn of the root session. What becomes of each event,
+ * and why, stands in `kilo-decisions.ts`.
  */
 export function createTurnTranslator(options: TranslatorOptions): TurnTranslator {
   const root = options.rootSessionId
-  const sessions = new Set([root])
+  const tree = createSessionTree(root)
   const messages = new Map<string, MessageInfo>()
-  const texts = createTextParts(options.onInexact)
-  const tools = createToolParts(options.relative)
   const asks = createAsks(options.relative)
+  const notices = createNotices(options.redact, options.now)
+  const todos = createTodos()
   const said = new Set<string>()
   let opened = false
   let lastAnswer: MessageInfo | undefined
@@ -70,116 +79,111 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
 
   /** True the first time: Kilo says most things several times. */
   const once = (thing: string) => !said.has(thing) && said.add(thing) !== undefined
+  const stranger = (word: string): AgentEvent | undefined => {
+    const name = word.slice(0, STRANGE_CHARS_MAX)
+    return once(`stranger ${name}`) ? { type: 'unrecognised', name } : undefined
+  }
+  const parts = createPartReader({ ...options, messages, todos, stranger })
 
-  const learnMessage = (info: MessageInfo) => {
-    if (!sessions.has(info.sessionID)) return
+  const open = (): AgentEvent | undefined => {
+    if (opened) return undefined
+    opened = true
+    return { type: 'turn.opened' }
+  }
+
+  const learnMessage = (info: MessageInfo, live: boolean) => {
     messages.set(info.id, info)
-    if (info.sessionID === root && info.role === 'assistant') lastAnswer = info
+    const isAnswer = info.sessionID === root && info.role === 'assistant'
+    if (isAnswer) lastAnswer = info
+    // What has to be read may have begun unheard; nothing is answered before it does.
+    return [isAnswer && !live ? open() : undefined, notices.summary(info)]
   }
 
-  const readPart = (part: AnyPart, live: boolean): AgentEvent | undefined => {
-    if (!sessions.has(part.sessionID)) return undefined
-    if (isTextPart(part)) {
-      const message = messages.get(part.messageID)
-      const isAnswer = message?.role === 'assistant' && !message.summary
-      if (part.sessionID !== root || !isAnswer) return undefined
-      const source = part.type === 'text' ? 'assistant' : 'reasoning'
-      const final = part.time?.end !== undefined
-      return texts.see({ partId: part.id, source, text: part.text, final, live })
-    }
-    if (isToolPart(part)) return tools.see(part)
-    if (isStepFinishPart(part)) return once(part.id) ? usageOf(part, messages) : undefined
-    return isIgnoredPart(part.type) ? undefined : stranger(`part:${part.type}`)
+  const statusMeans = (status: SessionStatus) => {
+    if (isIgnoredStatus(status.type)) return undefined
+    return status.type === 'retry' ? notices.retry(status) : stranger(`status:${status.type}`)
   }
-
-  const stranger = (name: string): AgentEvent | undefined =>
-    once(`stranger ${name}`) ? { type: 'unrecognised', name } : undefined
 
   const finish = (reason: string): AgentEvent => {
     const outcome = outcomeOf({ reason, lastAnswer, lastError, networkGivenUp }, options.redact)
     return { type: 'turn.finished', outcome }
   }
 
-  const meaning = ({ name, properties }: KiloEvent): AgentEvent | undefined => {
+  const adopt = (sessionId: string, parentId: string | undefined, live: boolean) =>
+    parentId === undefined ? [] : tree.learn(sessionId, parentId).flatMap((p) => read(p, live))
+
+  const meaning = (
+    { name, properties }: KiloEvent,
+    live: boolean
+  ): readonly (AgentEvent | undefined)[] => {
     switch (name) {
-      case 'session.created': {
-        const { id, parentID } = properties.info
-        if (parentID !== undefined && sessions.has(parentID)) sessions.add(id)
-        return undefined
-      }
+      case 'session.created':
+      case 'session.updated':
+        return adopt(properties.info.id, properties.info.parentID, live)
       case 'session.turn.open':
-        if (properties.sessionID !== root || opened) return undefined
-        opened = true
-        return { type: 'turn.opened' }
+        return [properties.sessionID === root ? open() : undefined]
       case 'session.turn.close':
-        return properties.sessionID === root ? finish(properties.reason) : undefined
+        return [properties.sessionID === root ? finish(properties.reason) : undefined]
       case 'session.error':
         if (properties.sessionID === root) lastError ??= properties.error
-        return undefined
+        return []
       case 'session.status':
-        return sessions.has(properties.sessionID) ? statusNotice(properties.status) : undefined
-      case 'session.compacted':
-        return sessions.has(properties.sessionID)
-          ? notice('The conversation had become long and was summed up.')
-          : undefined
+        return [statusMeans(properties.status)]
       case 'message.updated':
-        learnMessage(properties.info)
-        return undefined
-      case 'message.part.updated':
-        return readPart(properties.part, true)
+        return learnMessage(properties.info, live)
+      case 'message.part.updated': {
+        const { part } = properties
+        const child = parts.childOf(part)
+        return [
+          parts.see(part, live),
+          ...(child === undefined ? [] : adopt(child, part.sessionID, live))
+        ]
+      }
       case 'message.part.delta':
-        return properties.sessionID === root && properties.field === 'text'
-          ? texts.append(properties.partID, properties.delta)
-          : undefined
+        return [parts.append(properties)]
       case 'todo.updated':
-        return properties.sessionID === root
-          ? { type: 'todo.updated', items: properties.todos }
-          : undefined
+        return [properties.sessionID === root ? todos.see(properties.todos, live) : undefined]
       case 'permission.asked':
-        return sessions.has(properties.sessionID) ? asks.permission(properties) : undefined
+        return [asks.permission(properties)]
       case 'question.asked':
-        return sessions.has(properties.sessionID) ? asks.question(properties) : undefined
+        return [asks.question(properties)]
       case 'permission.replied':
       case 'question.replied':
       case 'question.rejected':
         asks.answered(properties.requestID)
-        return { type: 'prompt.closed', promptId: properties.requestID }
-      // Answered where the provider can be looked at.
+        return [{ type: 'prompt.closed', promptId: properties.requestID }]
       case 'session.network.asked':
-        return undefined
+        if (once(`network ${properties.id}`)) options.onNetworkAsked(properties.id)
+        return []
     }
   }
 
-  const statusNotice = (status: {
-    type: string
-    attempt?: number
-    message?: string
-    next?: number
-  }) => {
-    if (isIgnoredStatus(status.type)) return undefined
-    if (status.type !== 'retry') return stranger(`status:${status.type}`)
-    if (!status.attempt || !once(`retry ${status.attempt} ${status.next}`)) return undefined
-    const seconds = Math.max(0, ((status.next ?? 0) - options.now().getTime()) / 1000).toFixed(0)
-    const words = options.redact(status.message ?? 'nothing')
-    return notice(`The model answered “${words}”; trying again in ${seconds} s.`)
+  const read = (payload: KiloPayload, live: boolean): AgentEvent[] => {
+    const event = readEvent(payload)
+    if (!event) {
+      if (isIgnoredEvent(payload.type)) return []
+      // It may have been a piece of a text.
+      parts.doubt()
+      return [stranger(payload.type)].filter((told) => told !== undefined)
+    }
+    const owner = ownerOf(event)
+    if (owner !== undefined && !tree.members.has(owner)) {
+      if (event.name !== 'message.part.delta') tree.keep(owner, payload)
+      return []
+    }
+    return meaning(event, live).filter((told) => told !== undefined)
   }
 
   return {
-    hear(payload) {
-      const event = readEvent(payload)
-      const meant = event
-        ? meaning(event)
-        : isIgnoredEvent(payload.type)
-          ? undefined
-          : stranger(payload.type)
-      return meant ? [meant] : []
+    hear: (payload) => read(payload, true),
+    recall: (payload) => read(payload, false),
+    concerns({ properties }) {
+      const { sessionID, part, info } = (properties ?? {}) as Owned
+      const owner = sessionID ?? part?.sessionID ?? info?.sessionID
+      return owner !== undefined && tree.members.has(owner)
     },
-    catchUp(info, parts) {
-      learnMessage(info)
-      return parts.flatMap((part) => readPart(part, false) ?? [])
-    },
-    tear: texts.tear,
-    mend: texts.mend,
+    tear: parts.tear,
+    mend: parts.mend,
     giveUpNetwork: () => {
       networkGivenUp = true
     },
@@ -189,24 +193,16 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
       if (!lastAnswer.error) return 'completed'
       return lastAnswer.error.name === 'MessageAbortedError' ? 'interrupted' : 'error'
     },
-    adopt: (sessionId) => sessions.add(sessionId),
-    sessions,
+    sessions: tree.members,
     asks,
     complaint: () => lastError?.data?.message && options.redact(lastError.data.message)
   }
 }
 
-const notice = (text: string): AgentEvent => ({ type: 'notice', text })
-
-function usageOf(part: StepFinishPart, messages: ReadonlyMap<string, MessageInfo>): AgentEvent {
-  const message = messages.get(part.messageID)
-  const { input, output, reasoning, cache } = part.tokens
-  return {
-    type: 'usage.reported',
-    stepId: part.id,
-    agentSessionId: part.sessionID,
-    model: `${message?.providerID ?? 'unknown'}/${message?.modelID ?? 'unknown'}`,
-    usage: { input, output, reasoning, cacheRead: cache.read, cacheWrite: cache.write },
-    costUsd: part.cost
-  }
+/** Whose an event is; that a session is born, or has a parent, is for everybody to hear. */
+function ownerOf({ name, properties }: KiloEvent): string | undefined {
+  if (name === 'session.created' || name === 'session.updated') return undefined
+  if (name === 'message.updated') return properties.info.sessionID
+  if (name === 'message.part.updated') return properties.part.sessionID
+  return properties.sessionID
 }

@@ -6,10 +6,26 @@ const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
 const text = Type.String()
 
 /** A frame of `/global/event`. What we don't read is not described, and is let through. */
-export const KiloFrame = Type.Object({
-  payload: Type.Object({ type: text, properties: optional(Type.Unknown()) })
+const KiloFrame = Type.Object({
+  payload: Type.Object({ id: optional(text), type: text, properties: optional(Type.Unknown()) })
 })
 export type KiloPayload = Static<typeof KiloFrame>['payload']
+
+/** A durable change, said a second time: the `seq`th of its session. */
+const SyncPayload = Type.Object({
+  type: Type.Literal('sync'),
+  syncEvent: Type.Object({ aggregateID: text, seq: Type.Integer({ minimum: 0 }) })
+})
+
+/** The same, as `/sync/history` tells it; `type` ends with a version. */
+const HistoryEvent = Type.Object({
+  id: text,
+  aggregate_id: text,
+  seq: Type.Integer({ minimum: 0 }),
+  type: text,
+  data: Type.Unknown()
+})
+export type HistoryEvent = Static<typeof HistoryEvent>
 
 export const KiloError = Type.Object({
   name: text,
@@ -59,7 +75,8 @@ export const ToolPart = Type.Object({
     input: optional(Type.Unknown()),
     output: optional(text),
     error: optional(text),
-    title: optional(text)
+    title: optional(text),
+    metadata: optional(Type.Unknown())
   })
 })
 export type ToolPart = Static<typeof ToolPart>
@@ -104,12 +121,12 @@ export const QuestionAsked = Type.Object({
 export type QuestionAsked = Static<typeof QuestionAsked>
 
 const session = { sessionID: text }
+const SessionInfo = Type.Object({ info: Type.Object({ id: text, parentID: optional(text) }) })
 
 /** The properties of each event that we understand, by its type. */
 export const EVENTS = {
-  'session.created': Type.Object({
-    info: Type.Object({ id: text, parentID: optional(text) })
-  }),
+  'session.created': SessionInfo,
+  'session.updated': SessionInfo,
   'session.turn.open': Type.Object(session),
   'session.turn.close': Type.Object({ ...session, reason: text }),
   'session.error': Type.Object({ sessionID: optional(text), error: optional(KiloError) }),
@@ -122,7 +139,6 @@ export const EVENTS = {
       next: optional(Type.Number())
     })
   }),
-  'session.compacted': Type.Object(session),
   'session.network.asked': Type.Object({ ...session, id: text, message: optional(text) }),
   'message.updated': Type.Object({ info: MessageInfo }),
   'message.part.updated': Type.Object({ part: AnyPart }),
@@ -165,6 +181,9 @@ export function readEvent(payload: KiloPayload): KiloEvent | undefined {
 }
 
 export const isFrame = guard(KiloFrame)
+export const isSync = guard(SyncPayload)
+export const isHistoryEvent = guard(HistoryEvent)
+export const isMessageUpdated = guard(EVENTS['message.updated'])
 export const isTextPart = guard(TextPart)
 export const isToolPart = guard(ToolPart)
 export const isStepFinishPart = guard(StepFinishPart)

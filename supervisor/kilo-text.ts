@@ -20,6 +20,8 @@ export interface TextParts {
   tear(): void
   /** What there is has been read again: a part that is new from here on is heard from its beginning. */
   mend(): void
+  /** One frame was lost: as a tear that is mended at once. */
+  doubt(): void
 }
 
 interface Part {
@@ -50,6 +52,10 @@ export function createTextParts(onInexact: () => void): TextParts {
     const words = text.trimEnd()
     part.held = text.slice(words.length)
     return give(partId, part, words)
+  }
+
+  const doubt = () => {
+    for (const part of parts.values()) if (!part.final) part.whole = false
   }
 
   return {
@@ -83,8 +89,9 @@ export function createTextParts(onInexact: () => void): TextParts {
 
     tear() {
       torn = true
-      for (const part of parts.values()) if (!part.final) part.whole = false
+      doubt()
     },
+    doubt,
     mend() {
       torn = false
     }

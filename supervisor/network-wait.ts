@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { LIMITS } from '#kernel/limits.ts'
+import type { KiloClient } from './kilo-client.ts'
 import type { ProviderAccess } from './kilo-config.ts'
 
 const PROBE_MS = 2000
@@ -15,7 +16,7 @@ export function decideNetwork(retries: number, reachable: boolean): NetworkDecis
 }
 
 /** Whether something accepts connections where this provider should be. */
-export async function isReachable(
+async function isReachable(
   providers: readonly ProviderAccess[],
   providerId: string
 ): Promise<boolean> {
@@ -36,4 +37,31 @@ export async function isReachable(
   })
 }
 
-export const pauseBeforeRetry = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+export interface NetworkAnswers {
+  readonly client: KiloClient
+  readonly providers: readonly ProviderAccess[]
+  readonly providerId: string
+  readonly onRetry: () => void
+  readonly onGiveUp: () => void
+  /** Kilo could not be told. */
+  readonly onFailure: () => void
+}
+
+/** Answers Kilo each time that it waits for its provider during one turn. */
+export function createNetworkAnswers(options: NetworkAnswers): (requestId: string) => void {
+  const { client } = options
+  let retries = 0
+
+  const answer = async (requestId: string) => {
+    const reachable = await isReachable(options.providers, options.providerId)
+    if (decideNetwork(retries, reachable) === 'give-up') {
+      options.onGiveUp()
+      return client.giveUpNetwork(requestId)
+    }
+    retries += 1
+    options.onRetry()
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+    return client.retryNetwork(requestId)
+  }
+  return (requestId) => void answer(requestId).catch(options.onFailure)
+}

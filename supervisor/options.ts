@@ -10,8 +10,10 @@ export interface AgentTimes {
   readonly stopMs: number
   readonly requestMs: number
   readonly streamSilenceMs: number
+  readonly streamRenewMs: number
   readonly healthMs: number
   readonly turnOpenMs: number
+  readonly turnSilenceMs: number
   readonly cancelGraceMs: number
 }
 
@@ -20,8 +22,10 @@ export const AGENT_TIMES: AgentTimes = {
   stopMs: LIMITS.agentStopMs,
   requestMs: LIMITS.agentRequestMs,
   streamSilenceMs: LIMITS.agentStreamSilenceMs,
+  streamRenewMs: LIMITS.agentStreamRenewMs,
   healthMs: LIMITS.agentHealthMs,
   turnOpenMs: LIMITS.turnOpenMs,
+  turnSilenceMs: LIMITS.turnSilenceMs,
   cancelGraceMs: LIMITS.cancelGraceMs
 }
 
@@ -33,6 +37,9 @@ export type SupervisorMetric =
   | { readonly kind: 'crashed' }
   | { readonly kind: 'stalled' }
   | { readonly kind: 'reconnected' }
+  /** A message of the stream could not be read, or one is missing. */
+  | { readonly kind: 'event-garbage' }
+  | { readonly kind: 'event-gap' }
   | { readonly kind: 'text-not-exact' }
   | { readonly kind: 'unrecognised'; readonly name: string }
 

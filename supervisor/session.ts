@@ -2,6 +2,7 @@ import type { AgentEvent } from '#kernel/agent-events.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import { catchUp } from './catch-up.ts'
+import type { Hearing } from './hearing.ts'
 import type { KiloClient } from './kilo-client.ts'
 import type { ProviderAccess } from './kilo-config.ts'
 import { createTurnTranslator } from './kilo-events.ts'
@@ -9,8 +10,9 @@ import type { RelativePath } from './kilo-paths.ts'
 import { within } from './kilo-process.ts'
 import type { KiloPayload } from './kilo-schemas.ts'
 import { createMailbox } from './mailbox.ts'
-import { decideNetwork, isReachable, pauseBeforeRetry } from './network-wait.ts'
+import { createNetworkAnswers } from './network-wait.ts'
 import type { AgentTimes, SupervisorMetric } from './options.ts'
+import { createReconciler } from './reconcile.ts'
 import type { Redact } from './redact.ts'
 
 export interface AgentTurn {
@@ -36,6 +38,7 @@ export interface Listener {
 /** What a turn needs of the agent that carries it out. */
 export interface TurnHost {
   readonly client: KiloClient
+  readonly hearing: Hearing
   readonly providers: readonly ProviderAccess[]
   readonly relative: RelativePath
   readonly times: AgentTimes
@@ -45,6 +48,8 @@ export interface TurnHost {
   /** Resolves when the process has ended. */
   readonly exited: Promise<unknown>
   readonly onMetric: (metric: SupervisorMetric) => void
+  /** Under which name a word that we don't know is counted. */
+  readonly nameStranger: (name: string) => string
   listen(listener: Listener): () => void
   /** Ends the whole process tree. */
   kill(): Promise<void>
@@ -53,7 +58,6 @@ export interface TurnHost {
 const INTERRUPTED: AgentEvent = { type: 'turn.finished', outcome: { kind: 'interrupted' } }
 /** A killed tree is gone within milliseconds; a turn does not wait longer than this to see it. */
 const KILL_WAIT_MS = 2000
-const SECOND_LOOK_MS = 1000
 
 /**
  * One prompt and everything that comes of it, ending with exactly one `turn.finished`, or with a JobFailure when the
@@ -82,11 +86,11 @@ export async function* runTurn(
     relative: host.relative,
     redact: host.redact,
     now: host.now,
-    onInexact: () => host.onMetric({ kind: 'text-not-exact' })
+    onInexact: () => host.onMetric({ kind: 'text-not-exact' }),
+    onNetworkAsked: (id) => answerNetwork(id)
   })
   let finished = false
   let opened = false
-  let networkRetries = 0
   let openTimer: NodeJS.Timeout | undefined
   let promptedAtMs = Date.now()
 
@@ -98,9 +102,9 @@ export async function* runTurn(
     settled.resolve()
   }
 
-  const give = (event: AgentEvent) => {
+  const give = (told: AgentEvent) => {
     if (finished) return
-    if (event.type === 'unrecognised') host.onMetric({ kind: 'unrecognised', name: event.name })
+    const event = withKnownName(host, told)
     if (event.type === 'turn.opened') {
       opened = true
       clearTimeout(openTimer)
@@ -137,42 +141,28 @@ export async function* runTurn(
   const cancel = () => (cancelling ??= stop())
   const onAbort = () => void cancel()
 
-  const answerNetwork = async (id: string) => {
-    const reachable = await isReachable(host.providers, providerId)
-    if (decideNetwork(networkRetries, reachable) === 'retry') {
-      networkRetries += 1
-      give({ type: 'notice', text: 'The connection to the model was lost; trying again.' })
-      await pauseBeforeRetry()
-      await client.retryNetwork(id)
-    } else {
-      translator.giveUpNetwork()
-      await client.giveUpNetwork(id)
-    }
-  }
-  const networkAsked = (id: string) =>
-    answerNetwork(id).catch(() => {
+  const answerNetwork = createNetworkAnswers({
+    ...{ client, providers: host.providers, providerId },
+    onRetry: () =>
+      give({ type: 'notice', text: 'The connection to the model was lost; trying again.' }),
+    onGiveUp: translator.giveUpNetwork,
+    onFailure: () => {
       if (!cancelling) void stall('Kilo waits for the model provider and cannot be told not to.')
-    })
+    }
+  })
 
+  using reconciler = createReconciler({
+    catchUp: () =>
+      catchUp({ client, hearing: host.hearing, translator, rootSessionId, promptedAtMs }),
+    give,
+    silenceMs: times.turnSilenceMs,
+    hasBegun: () => opened,
+    onOver: () => give(translator.finish(translator.closedFor() ?? 'error')),
+    onMute: () => void stall('Kilo does not answer any more.')
+  })
   const back = async () => {
-    const facts = { client, translator, rootSessionId, promptedAtMs }
-    const caught = await catchUp(facts)
-    caught.events.forEach(give)
+    await reconciler.reopen()
     translator.mend()
-    caught.networkWaits.forEach((id) => void networkAsked(id))
-    if (!caught.idle) return
-
-    const reason = translator.closedFor()
-    if (reason) return give(translator.finish(reason))
-    if (!opened) return
-    // It may be between two states: only a second look is believed.
-    setTimeout(() => {
-      client.busySessions().then(
-        (busy) =>
-          busy.has(rootSessionId) || give(translator.finish(translator.closedFor() ?? 'error')),
-        () => {}
-      )
-    }, SECOND_LOOK_MS).unref()
   }
 
   const say = async () => {
@@ -181,10 +171,15 @@ export async function* runTurn(
     await client.prompt({ sessionId: rootSessionId, mode, providerId, modelId, text, activeFile })
     if (cancelling) askToStop()
     if (finished || opened) return
-    openTimer = setTimeout(() => {
-      const why = translator.complaint()
-      void stall(`Kilo took the prompt and began nothing${why ? `: ${why}` : '.'}`)
-    }, times.turnOpenMs)
+    openTimer = setTimeout(() => void sayNothingBegan(), times.turnOpenMs)
+  }
+
+  const sayNothingBegan = async () => {
+    // It may have begun unheard.
+    await reconciler.reconcile().catch(() => {})
+    if (opened) return
+    const why = translator.complaint()
+    await stall(`Kilo took the prompt and began nothing${why ? `: ${why}` : '.'}`)
   }
 
   const refused = async (error: unknown) => {
@@ -198,9 +193,8 @@ export async function* runTurn(
 
   const unlisten = host.listen({
     frame(payload) {
+      if (translator.concerns(payload)) reconciler.heard()
       translator.hear(payload).forEach(give)
-      const asked = networkAskOf(payload)
-      if (asked && translator.sessions.has(asked.sessionID)) void networkAsked(asked.id)
     },
     torn: translator.tear,
     back,
@@ -227,7 +221,9 @@ export async function* runTurn(
   }
 }
 
-function networkAskOf({ type, properties }: KiloPayload) {
-  if (type !== 'session.network.asked') return undefined
-  return properties as { id: string; sessionID: string }
+function withKnownName(host: TurnHost, event: AgentEvent): AgentEvent {
+  if (event.type !== 'unrecognised') return event
+  const name = host.nameStranger(event.name)
+  host.onMetric({ kind: 'unrecognised', name })
+  return { type: 'unrecognised', name }
 }

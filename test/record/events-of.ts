@@ -21,7 +21,8 @@ export async function eventsOf(
       now: () => new Date(STABLE.epochMs + (recording.at[index] ?? 0)),
       onInexact: () => {
         throw new Error(`${recording.scene}: a text is not what its pieces were`)
-      }
+      },
+      onNetworkAsked: () => {}
     })
 
   // A Kilo that is gone takes its turn with it.

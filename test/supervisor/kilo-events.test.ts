@@ -11,16 +11,21 @@ const NOW = new Date('2026-01-01T12:00:00Z')
 
 function translator() {
   let inexact = 0
+  const networkAsks: string[] = []
   const turn = createTurnTranslator({
     rootSessionId: ROOT,
     relative: createRelativePath(['/work', '/srv/p/worktree']),
     redact: createRedact(['the-password']),
     now: () => NOW,
-    onInexact: () => (inexact += 1)
+    onInexact: () => (inexact += 1),
+    onNetworkAsked: (id) => networkAsks.push(id)
   })
   return {
     turn,
     inexact: () => inexact,
+    networkAsks,
+    recall: (type: string, properties: object = {}): AgentEvent[] =>
+      turn.recall({ type, properties }),
     say: (type: string, properties: object = {}): AgentEvent[] => turn.hear({ type, properties })
   }
 }

@@ -6,7 +6,8 @@ import { openStage, play, processesWith, toolsOf } from './helpers.ts'
 
 t.test('turns of a real Kilo, isolated as well as this machine allows', async (t) => {
   const { supervisor, project, metrics, model, folder } = await openStage(t, {
-    modelTimeouts: { headerMs: 700, chunkMs: 700 }
+    // Its tools have to be done within this as well.
+    modelTimeouts: { headerMs: 4000, chunkMs: 4000 }
   })
   const { id, worktree, agent } = await project()
 
