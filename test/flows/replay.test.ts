@@ -37,6 +37,7 @@ t.test('jobs on the replay', async (t) => {
     { kind: 'cut', atEvent },
     { kind: 'end', atEvent },
     { kind: 'stall', atEvent, ms: 1000 },
+    { kind: 'duplicate' },
     { kind: 'reorder' },
     { kind: 'garbage', atEvent: 3, every: 5 },
     { kind: 'slow', bytesPerSecond: 50_000 },

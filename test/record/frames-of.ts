@@ -57,7 +57,7 @@ export async function openFramesProduct(): Promise<FramesProduct> {
       const project = await take()
       try {
         await tidy(project, recording)
-        const jobId = await project.submit(replay(folder, more))
+        const jobId = await project.submit(replay(folder, { turns: 1, ...more }))
         return stableFrames(await playPeople(client, jobId, recording))
       } finally {
         free.push(project)
