@@ -6,6 +6,7 @@ import { LIMITS } from '#kernel/limits.ts'
 import { askPermission, askQuestion, closePrompt } from './ask-person.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobRun } from './job-run.ts'
+import { logPieces } from './log-pieces.ts'
 
 type ToolUpdated = Extract<AgentEvent, { type: 'tool.updated' }>
 
@@ -43,7 +44,9 @@ export async function hearEvent(
   switch (event.type) {
     case 'text.appended': {
       const { source, partId, text } = event
-      run.writer.write({ type: 'job:log', data: { source, partId, text } })
+      for (const piece of logPieces(text)) {
+        run.writer.write({ type: 'job:log', data: { source, partId, text: piece } })
+      }
       return
     }
     case 'tool.updated':

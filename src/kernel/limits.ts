@@ -50,6 +50,7 @@ export const LIMITS = {
   toolTextBytesMax: 16 * KIB,
   logJoinMs: 50,
   logJoinBytes: 4 * KIB,
+  logFrameCharsMax: 64 * KIB,
 
   framesPerWrite: 500,
   framesPerPage: 500,

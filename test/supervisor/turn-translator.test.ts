@@ -253,10 +253,11 @@ t.test(
             if (what === 'doubt') hear('message.part.delta', { sessionID: ROOT, delta: null })
             if (what === 'remove')
               say('message.part.removed', { sessionID: ROOT, partID: 'prt_9' }, true)
-            if (what === 'tear') {
-              if (losing) readAgain()
-              else turn.tear()
-              losing = !losing && luck.next().value === true
+            if (what === 'tear' && losing) {
+              readAgain()
+            } else if (what === 'tear') {
+              turn.tear()
+              losing = luck.next().value === true
               if (!losing) readAgain()
             }
           }

@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type { AgentEvent } from '#kernel/agent-events.ts'
+import { createReconciler } from '../../supervisor/reconcile.ts'
+
+const NOTICE: AgentEvent = { type: 'notice', text: 'read' }
+const NEVER_MS = 600_000
+
+/** A turn of which each look finds the next of these, and the last of them for ever. */
+function given(looks: (boolean | 'no answer')[], { begun = true, silenceMs = NEVER_MS } = {}) {
+  const said: string[] = []
+  const reconciler = createReconciler({
+    async catchUp() {
+      const idle = looks.length > 1 ? looks.shift() : looks[0]
+      said.push(idle === 'no answer' ? 'nothing' : idle ? 'idle' : 'busy')
+      if (idle === 'no answer') throw new Error('timeout')
+      return { events: [NOTICE], idle: idle === true }
+    },
+    give: ({ type }) => said.push(type),
+    silenceMs,
+    hasBegun: () => begun,
+    onOver: () => said.push('over'),
+    onMute: () => said.push('mute')
+  })
+  const until = async (isThere: () => boolean) => {
+    const deadline = Date.now() + 20_000
+    while (!isThere()) {
+      if (Date.now() > deadline) throw new Error(`waited in vain: ${said.join()}`)
+      await sleep(10)
+    }
+  }
+  return { said, reconciler, until }
+}
+
+t.test('a turn is over when it is idle twice, a second apart', async (t) => {
+  const { said, reconciler, until } = given([true])
+  using _ = reconciler
+  const since = performance.now()
+  await reconciler.reconcile()
+  t.same(said, ['idle', 'notice'])
+  await until(() => said.includes('over'))
+  t.ok(performance.now() - since >= 1000)
+  t.same(said.slice(-3), ['idle', 'notice', 'over'])
+})
+
+t.test('one that is busy again in between goes on', async (t) => {
+  const { said, reconciler, until } = given([true, false])
+  using _ = reconciler
+  await reconciler.reconcile()
+  await until(() => said.includes('busy'))
+  await sleep(1500)
+  t.same(said, ['idle', 'notice', 'busy', 'notice'])
+})
+
+t.test('and so does one that has not begun', async (t) => {
+  const { said, reconciler } = given([true], { begun: false })
+  using _ = reconciler
+  await reconciler.reconcile()
+  await sleep(1500)
+  t.same(said, ['idle', 'notice'])
+})
+
+t.test('a silent turn is looked at from time to time', async (t) => {
+  const { said, reconciler, until } = given([false], { silenceMs: 100 })
+  using _ = reconciler
+  await until(() => said.filter((word) => word === 'busy').length >= 3)
+  t.notOk(said.includes('over'))
+})
+
+t.test('one that is heard is not', async (t) => {
+  const { said, reconciler } = given([false], { silenceMs: 3000 })
+  using _ = reconciler
+  const since = performance.now()
+  for (
+    let longest = 0, before = since;
+    performance.now() - since < 4500;
+    before = performance.now()
+  ) {
+    await sleep(50)
+    reconciler.heard()
+    longest = Math.max(longest, performance.now() - before)
+    // A machine that sleeps for so long proves nothing.
+    if (longest > 2000) return
+  }
+  t.same(said, [])
+})
+
+t.test('a stream that was opened anew is looked at soon again', async (t) => {
+  const { said, reconciler, until } = given([false])
+  using _ = reconciler
+  await reconciler.reopen()
+  await until(() => said.filter((word) => word === 'busy').length === 2)
+})
+
+t.test('a Kilo that does not answer twice is mute', async (t) => {
+  const { said, reconciler, until } = given(['no answer'], { silenceMs: 10 })
+  using _ = reconciler
+  await until(() => said.includes('mute'))
+  t.same(said, ['nothing', 'nothing', 'mute'])
+})
+
+t.test('one that answers the second time is not', async (t) => {
+  const { said, reconciler, until } = given(['no answer', false, 'no answer', false], {
+    silenceMs: 10
+  })
+  using _ = reconciler
+  await until(() => said.filter((word) => word === 'busy').length >= 3)
+  t.notOk(said.includes('mute'))
+})
+
+t.test('after the turn nobody looks any more', async (t) => {
+  const { said, reconciler } = given([false], { silenceMs: 10 })
+  reconciler[Symbol.dispose]()
+  await sleep(300)
+  t.same(said, [])
+})
