@@ -155,7 +155,7 @@ export function untilText(
       onText(text)
       if (isLast(text)) last.resolve()
     } catch (error) {
-      last.reject(error as Error)
+      last.reject(error)
     }
   }
   const close = (code: number) => last.reject(new Error(`the socket was closed with ${code}`))
