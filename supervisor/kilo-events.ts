@@ -162,8 +162,8 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
     const event = readEvent(payload)
     if (!event) {
       if (isIgnoredEvent(payload.type)) return []
-      // It may have been a piece of a text.
-      parts.doubt()
+      // A piece of a text may be what could not be read.
+      if (payload.type.startsWith('message.part.')) parts.doubt()
       return [stranger(payload.type)].filter((told) => told !== undefined)
     }
     const owner = ownerOf(event)

@@ -60,7 +60,7 @@ export function createPartReader(options: PartReaderOptions) {
       }
       if (isStepFinishPart(part)) return seeStep(part)
       if (isIgnoredPart(part.type)) return undefined
-      texts.doubt()
+      if (part.type === 'text' || part.type === 'reasoning') texts.doubt()
       return options.stranger(`part:${part.type}`)
     },
 

@@ -1,9 +1,6 @@
-import type { AgentEvent } from '#kernel/agent-events.ts'
-import type { CaughtUp } from './catch-up.ts'
-
 export interface ReconcilerOptions {
-  readonly catchUp: () => Promise<CaughtUp>
-  readonly give: (event: AgentEvent) => void
+  /** Gives what was missed, and answers whether the turn's session does nothing any more. */
+  readonly catchUp: () => Promise<{ readonly idle: boolean }>
   /** So long may nothing be heard of a turn before Kilo is asked how it is. */
   readonly silenceMs: number
   readonly hasBegun: () => boolean
@@ -45,10 +42,9 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   const look = async () => {
-    const { events, idle } = await options.catchUp()
+    const { idle } = await options.catchUp()
     if (closed) return
     unanswered = 0
-    events.forEach(options.give)
 
     const nowMs = performance.now()
     idleSinceMs = idle && options.hasBegun() ? (idleSinceMs ?? nowMs) : undefined

@@ -153,8 +153,7 @@ export async function* runTurn(
 
   using reconciler = createReconciler({
     catchUp: () =>
-      catchUp({ client, hearing: host.hearing, translator, rootSessionId, promptedAtMs }),
-    give,
+      catchUp({ client, hearing: host.hearing, translator, rootSessionId, promptedAtMs, give }),
     silenceMs: times.turnSilenceMs,
     hasBegun: () => opened,
     onOver: () => give(translator.finish(translator.closedFor() ?? 'error')),
