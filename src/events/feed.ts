@@ -39,6 +39,8 @@ export function createFeed(db: Db, bus: Bus): Feed {
     reach: (projectId) => readReach(db, projectId),
 
     async *follow(projectId, { after, ...filter }, signal) {
+      const gaps =
+        filter.types || filter.jobId ? await inReach(db, projectId, after) : inSequence(after)
       let heard = Promise.withResolvers<void>()
       const wake = () => heard.resolve()
       const stopListening = bus.listen(historyOf(projectId), () => {
@@ -47,9 +49,6 @@ export function createFeed(db: Db, bus: Bus): Feed {
       })
       const lookAnyway = setInterval(wake, LOOK_ANYWAY_MS)
       signal.addEventListener('abort', wake)
-      const gaps =
-        filter.types || filter.jobId ? await inReach(db, projectId, after) : inSequence(after)
-
       try {
         let seq = after
         while (!signal.aborted) {
@@ -92,9 +91,10 @@ function inSequence(after: number): Gaps {
   }
 }
 
-/** Who reads a choice cannot count, and asks how far history reaches back. Known is what was there before a page was read. */
+/** Who reads a choice cannot count, and asks how far history reaches back. */
 async function inReach(db: Db, projectId: ProjectId, after: number): Promise<Gaps> {
   let read = after
+  /** What was there before a page was read. */
   let { lastSeq: known } = await readReach(db, projectId)
   return {
     async found(frames, more) {

@@ -16,7 +16,7 @@ type LogDraft = Extract<Draft, { type: 'job:log' }>
 
 const continues = (last: Draft | undefined, next: LogDraft): last is LogDraft =>
   last?.type === 'job:log' &&
-  last.data.text.length < LIMITS.logJoinBytes &&
+  bytesOf(last) < LIMITS.logJoinBytes &&
   last.data.partId === next.data.partId &&
   last.data.source === next.data.source
 
@@ -24,17 +24,16 @@ const continues = (last: Draft | undefined, next: LogDraft): last is LogDraft =>
  * Adds a frame to those that wait. Text that follows text of the same part becomes one frame with it, until that is
  * `logJoinBytes` long; anything else is a frame of its own.
  */
-export function join(waiting: Draft[], next: Draft): Draft[] {
+export function append(waiting: Draft[], next: Draft): void {
   const last = waiting.at(-1)
   if (next.type === 'job:log' && continues(last, next)) {
     const text = last.data.text + next.data.text
     waiting[waiting.length - 1] = { type: 'job:log', data: { ...next.data, text } }
   } else waiting.push(next)
-  return waiting
 }
 
-const charsOf = (draft: Draft | undefined) =>
-  draft?.type === 'job:log' ? draft.data.text.length : 0
+const bytesOf = (draft: Draft | undefined) =>
+  draft?.type === 'job:log' ? Buffer.byteLength(draft.data.text) : 0
 
 /**
  * Writes a job's frames in batches: lifecycle frames at once, text joined for `logJoinMs` or `logJoinBytes`.
@@ -67,9 +66,9 @@ export function createFrameWriter(events: EventLog, place: Place, clock: Clock):
     failed: failed.signal,
 
     write(draft) {
-      join(waiting, draft)
+      append(waiting, draft)
       const patienceMs = LIMITS.logJoinMs - (clock.monotonicMs() - writtenAt)
-      const mayWait = draft.type === 'job:log' && charsOf(waiting.at(-1)) < LIMITS.logJoinBytes
+      const mayWait = draft.type === 'job:log' && bytesOf(waiting.at(-1)) < LIMITS.logJoinBytes
       if (!mayWait || patienceMs <= 0) void writeNow()
       else timer ??= setTimeout(() => void writeNow(), patienceMs)
     },

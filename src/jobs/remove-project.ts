@@ -17,10 +17,15 @@ export async function removeProject(deps: JobDeps, userId: UserId, id: string): 
   await clearAway(deps, project.id)
 }
 
-/** Ends the removals that a server began and did not live to end. */
-export async function finishRemovals(deps: JobDeps): Promise<void> {
+/** Ends the removals that a server began and did not live to end. One that cannot be ended keeps no other from it. */
+export async function finishRemovals(deps: JobDeps, stopping: AbortSignal): Promise<void> {
   const here = await deps.workspaces.list()
-  for (const id of await readDeletedProjects(deps.db, here)) await clearAway(deps, id)
+  for (const projectId of await readDeletedProjects(deps.db, here)) {
+    if (stopping.aborted) return
+    await clearAway(deps, projectId).catch((err: unknown) =>
+      deps.log.warn({ err, projectId }, 'removed project could not be cleared away')
+    )
+  }
 }
 
 async function clearAway(deps: JobDeps, projectId: ProjectId): Promise<void> {

@@ -5,7 +5,7 @@ import type { JobDeps } from './job-deps.ts'
 import type { Submitted } from './job-schemas.ts'
 import type { JobRow } from './job-store.ts'
 import { ownJob } from './own-job.ts'
-import { submitJob } from './submit-job.ts'
+import { findMade, submitJob } from './submit-job.ts'
 
 const mayRetry = ({ status, merge }: JobRow) =>
   status === 'failed' || status === 'cancelled' || merge === 'conflict'
@@ -18,6 +18,8 @@ export async function retryJob(
   naming: Naming
 ): Promise<Submitted> {
   const job = await ownJob(deps.db, userId, id)
+  const made = await findMade(deps, naming)
+  if (made) return made
   if (!mayRetry(job)) {
     throw new AppError('job_not_retryable', `A job that is ${job.status} cannot be tried again`)
   }

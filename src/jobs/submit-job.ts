@@ -26,12 +26,12 @@ export async function submitJob(
   command: AiCommand,
   naming: Naming
 ): Promise<Submitted> {
+  const made = await findMade(deps, naming)
+  if (made) return made
   const wish = await readWish(deps, deps.db, userId, projectId, command)
 
   const { job, position } = await inTransaction(deps.db, async (tx) => {
     const id = jobId.named(naming)
-    const made = naming.again ? await readJob(tx, id) : undefined
-    if (made) return { job: made, position: await countJobsAhead(tx, made) }
     // The wallet first, as everybody does: it is what two requests at once wait for.
     const reserved = await reserve(deps, tx, id, wish)
     const sessionId = wish.sessionId ?? (await insertSession(tx, wish.projectId, titleOf(wish))).id
@@ -45,14 +45,25 @@ export async function submitJob(
   deps.events.announce(job.project_id)
   deps.queue.ring(job.project_id)
   deps.log.info({ projectId: job.project_id, jobId: job.id, position }, 'job queued')
-  return {
-    jobId: job.id,
-    status: 'queued',
-    creditsReserved: toCredits(microcredits(BigInt(job.reserved))),
-    sessionId: job.session_id,
-    position
-  }
+  return answerOf(job, position)
 }
+
+/** What an earlier try of the same request has made, whatever became of it or of the settings since. */
+export async function findMade(
+  { db }: Pick<JobDeps, 'db'>,
+  naming: Naming
+): Promise<Submitted | undefined> {
+  const job = naming.again ? await readJob(db, jobId.named(naming)) : undefined
+  return job && answerOf(job, await countJobsAhead(db, job))
+}
+
+const answerOf = (job: JobRow, position: number): Submitted => ({
+  jobId: job.id,
+  status: 'queued',
+  creditsReserved: toCredits(microcredits(BigInt(job.reserved))),
+  sessionId: job.session_id,
+  position
+})
 
 /** Holds what was decided; when the wallet has become smaller meanwhile, what there is. */
 async function reserve(deps: WishDeps, tx: Tx, id: JobId, wish: Wish): Promise<Microcredits> {

@@ -21,15 +21,24 @@ export interface Worker extends AsyncDisposable {
  */
 export function createWorker(deps: JobDeps): Worker {
   const stopping = new AbortController()
-  const serving = new Set<Promise<void>>()
+  const working = new Set<Promise<void>>()
 
-  const serve = (projectId: ProjectId) => {
-    const served = answerRing(deps, projectId, stopping.signal).catch((err: unknown) =>
-      deps.log.error({ err, projectId }, 'project could not be served')
-    )
-    serving.add(served)
-    return served.finally(() => serving.delete(served))
+  const watch = (work: Promise<void>) => {
+    working.add(work)
+    return work.finally(() => working.delete(work))
   }
+  const serve = (projectId: ProjectId) =>
+    watch(
+      answerRing(deps, projectId, stopping.signal).catch((err: unknown) =>
+        deps.log.error({ err, projectId }, 'project could not be served')
+      )
+    )
+  const clearAway = () =>
+    watch(
+      finishRemovals(deps, stopping.signal).catch((err: unknown) =>
+        deps.log.warn({ err }, 'removed projects could not be looked for')
+      )
+    )
   const sweep = () =>
     void ringForForgotten(deps).catch((err: unknown) => deps.log.warn({ err }, 'sweep failed'))
 
@@ -38,16 +47,14 @@ export function createWorker(deps: JobDeps): Worker {
     start() {
       deps.queue.serve(serve)
       sweep()
-      finishRemovals(deps).catch((err: unknown) =>
-        deps.log.warn({ err }, 'removed projects could not be cleared away')
-      )
+      void clearAway()
       sweeping = setInterval(sweep, LIMITS.sweepEveryMs)
     },
 
     async [Symbol.asyncDispose]() {
       clearInterval(sweeping)
       stopping.abort()
-      await Promise.allSettled(serving)
+      await Promise.allSettled(working)
     }
   }
 }

@@ -3,7 +3,7 @@ import t from 'tap'
 import { LIMITS } from '#kernel/limits.ts'
 import { credits, microcredits, ZERO } from '#kernel/money.ts'
 import { fileFrames, type Change } from '../../../src/jobs/file-frames.ts'
-import { join } from '../../../src/jobs/frame-writer.ts'
+import { append } from '../../../src/jobs/frame-writer.ts'
 import { chooseMode } from '../../../src/jobs/job-choices.ts'
 import { JOB_STATES, statesBefore, UNFINISHED } from '../../../src/jobs/job-states.ts'
 import { isGranted } from '../../../src/jobs/permission-policy.ts'
@@ -145,7 +145,8 @@ t.test('joined pieces are the same text, in the same order of parts', async (t) 
   fc.assert(
     fc.property(fc.array(piece), (pieces) => {
       const drafts = pieces.map((data): Draft => ({ type: 'job:log', data }))
-      const joined = drafts.reduce<Draft[]>(join, [])
+      const joined: Draft[] = []
+      for (const draft of drafts) append(joined, draft)
       return ['p1', 'p2'].every((part) =>
         ['assistant', 'reasoning'].every(
           (source) => textOf(joined, part, source) === textOf(drafts, part, source)
@@ -161,7 +162,8 @@ t.test('a text that waits for a slow database becomes frames of a bounded size',
     type: 'job:log',
     data: { source: 'assistant', partId: 'p1', text: 'x'.repeat(1000) }
   }
-  const joined = Array.from({ length: 100 }, () => piece).reduce<Draft[]>(join, [])
+  const joined: Draft[] = []
+  for (let n = 0; n < 100; n += 1) append(joined, piece)
   const sizes = joined.map(({ data }) => (data as { text: string }).text.length)
   t.ok(Math.max(...sizes) < LIMITS.logJoinBytes + 1000)
   t.equal(
