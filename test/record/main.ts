@@ -65,17 +65,19 @@ if (values.list) {
 } else if (values.help || wanted.length === 0) {
   console.log(USAGE)
 } else {
+  const written: Recording[] = []
   for (const scene of wanted) {
-    const what = await recorded(scene).catch((error: unknown) => {
+    const what = await recorded(scene, written).catch((error: unknown) => {
       process.exitCode = 1
       return `not recorded: ${String(error)}`
     })
     console.log(`${scene.name}: ${what}`)
   }
+  if (written.length > 0) await writeFrames(written, values.out)
   if (values.all && !values.check) await writeServerFacts()
 }
 
-async function recorded(scene: Scene): Promise<string> {
+async function recorded(scene: Scene, written: Recording[]): Promise<string> {
   const recording = await record(scene, model ? { model, protocol } : {})
   const complaints = complaintsAbout(recording)
   // A real model may do something else than the scene expects, and that is to be seen.
@@ -87,6 +89,7 @@ async function recorded(scene: Scene): Promise<string> {
   }
   await writeRecording(recording, values.out)
   await expectOf(recording)
+  written.push(recording)
   return `${recording.at.length} messages, ${recording.stream.length} bytes`
 }
 

@@ -15,7 +15,7 @@ export function secretsIn(text: string): string[] {
     ...[...words, ...places].filter((word) => word.length > 3 && outside.includes(word)),
     ...all(text, /\b(?:Basic|Bearer) [A-Za-z0-9+/=_-]{8,}/g),
     ...all(text, /\b(?:sk|pk|kw|rk)-[A-Za-z0-9_-]{8,}/g),
-    ...all(text, /\b[\w.-]*registry[\w.-]*\.\w+/g),
+    ...all(text, /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'`\\<>()[\]]*/gi).filter((url) => !isStable(url)),
     // Ids of this run: ours are numbers with zeros before them.
     ...all(text, /\b[a-z]{2,5}_(?!0{8})[0-9a-f]{12}[0-9A-Za-z]{14}\b/g),
     ...all(text, /\b(?!0{30})[0-9a-f]{40}\b/g),
@@ -30,4 +30,6 @@ export function secretsIn(text: string): string[] {
 }
 
 const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([found]) => found)
+const PLACES = [STABLE.model, `file://${STABLE.worktree}`, 'http://127.0.0.1:port']
+const isStable = (url: string) => PLACES.some((place) => url.startsWith(place))
 const isOther = (ms: number) => Math.abs(ms - STABLE.epochMs) > HOUR_MS
