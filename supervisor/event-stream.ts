@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import type { Hearing } from './hearing.ts'
+import { within } from './kilo-process.ts'
 import type { KiloPayload } from './kilo-schemas.ts'
 import { readSse } from './sse-stream.ts'
 
@@ -39,7 +40,7 @@ const SETTLE_MS = 250
 /** A stream of nothing but garbage must not keep Kilo busy with our questions. */
 const ASK_AGAIN_MS = 1000
 
-type Body = AsyncIterable<Uint8Array> & { destroy(error: Error): unknown }
+type Body = AsyncIterable<Uint8Array> & { destroy(error?: Error): unknown }
 
 /**
  * Listens to one Kilo for as long as it lives: one connection, renewed when it ends or falls silent. What was missed is
@@ -61,27 +62,20 @@ export function followEvents(options: EventStreamOptions): EventStream {
       signal: gone.signal,
       headers: { authorization: options.authorization }
     })
-    if (statusCode !== 200) throw new Error(`the event stream answered ${statusCode}`)
-    return body
+    if (statusCode === 200) return body
+    body.dump().catch(() => {})
+    throw new Error(`the event stream answered ${statusCode}`)
   }
 
   const listen = async () => {
     stands = false
     const body = await connect()
+    const messages = readSse(body)
     let lost = false
-    let askedAt = -Infinity
+    let askedAtMs = -Infinity
 
-    for await (const data of readSse(body)) {
-      if (!stands) {
-        await sleep(SETTLE_MS, undefined, { signal: gone.signal })
-        if (connections++ === 0) {
-          opened.resolve()
-        } else {
-          options.onReconnected()
-          await backWhile(body)
-        }
-        stands = true
-      }
+    const take = async (data: string) => {
+      if (!stands) await stand(body)
       const heard = hearing.hear(data)
       if (heard.kind === 'event') {
         if (heard.payload.type !== 'server.connected') fruitless = 0
@@ -91,12 +85,37 @@ export function followEvents(options: EventStreamOptions): EventStream {
         options.onLoss(heard.why)
         options.onTorn()
       }
-      if (lost && performance.now() - askedAt >= ASK_AGAIN_MS) {
-        lost = false
-        await backWhile(body)
-        askedAt = performance.now()
-      }
     }
+
+    try {
+      for (let next = nextOf(messages); ;) {
+        const askInMs = askedAtMs + ASK_AGAIN_MS - performance.now()
+        if (lost && askInMs <= 0) {
+          lost = false
+          await backWhile(body)
+          askedAtMs = performance.now()
+          continue
+        }
+        const message = await (lost ? within(next, askInMs) : next)
+        if (message === undefined) continue
+        if (message.done) return
+        await take(message.value)
+        next = nextOf(messages)
+      }
+    } finally {
+      body.destroy()
+    }
+  }
+
+  const stand = async (body: Body) => {
+    await sleep(SETTLE_MS, undefined, { signal: gone.signal })
+    if (connections++ === 0) {
+      opened.resolve()
+    } else {
+      options.onReconnected()
+      await backWhile(body)
+    }
+    stands = true
   }
 
   const backWhile = (body: Body) =>
@@ -128,4 +147,11 @@ export function followEvents(options: EventStreamOptions): EventStream {
   // Nobody may be waiting any more when a start is given up.
   opened.promise.catch(() => {})
   return { opened: opened.promise, [Symbol.dispose]: () => gone.abort() }
+}
+
+function nextOf(messages: AsyncGenerator<string>) {
+  const next = messages.next()
+  // It may break while nobody waits for it; whoever does later learns of it.
+  next.catch(() => {})
+  return next
 }

@@ -35,6 +35,8 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   let idleSinceMs: number | undefined
   let unanswered = 0
   let closed = false
+  /** A look that is due whatever is heard until then. */
+  let isPromised = false
 
   const lookIn = (ms: number) => {
     clearTimeout(timer)
@@ -42,6 +44,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
   }
 
   const look = async () => {
+    isPromised = false
     const { idle } = await options.catchUp()
     if (closed) return
     unanswered = 0
@@ -72,10 +75,12 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     reconcile,
     async reopen() {
       await reconcile()
-      if (idleSinceMs === undefined) lookIn(Math.min(AFTER_REOPENING_MS, options.silenceMs))
+      if (idleSinceMs !== undefined || closed) return
+      isPromised = true
+      lookIn(Math.min(AFTER_REOPENING_MS, options.silenceMs))
     },
     heard() {
-      if (idleSinceMs === undefined) timer?.refresh()
+      if (idleSinceMs === undefined && !isPromised) timer?.refresh()
     },
     [Symbol.dispose]() {
       closed = true

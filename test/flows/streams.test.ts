@@ -50,14 +50,25 @@ t.test('what Kilo says is told once and whole, however its stream breaks', async
     ['with garbage in it', { stream: 'garbage' }, 20],
     [
       'cut, when Kilo’s database is busy as well',
-      { stream: 'cut', forMs: 500, refuse: { path: '/sync/history', status: 503, times: 2 } },
+      { stream: 'cut', forMs: 500, refuse: { path: '^/sync/history', status: 503, times: 2 } },
+      20
+    ],
+    [
+      'cut, when Kilo cannot say at first what it asks',
+      { stream: 'cut', forMs: 500, refuse: { path: '^/permission$', status: 503, times: 1 } },
+      20
+    ],
+    [
+      'cut, when Kilo cannot say at first what there is to do',
+      { stream: 'cut', forMs: 500, refuse: { path: '/todo$', status: 503, times: 1 } },
       20
     ]
   ]
   for (const [at, [says, fault, pieces]] of cases.entries()) {
     await t.test(`a stream ${says}`, async (t) => {
       const name = `case-${at}`
-      const jobId = await project.submit(story(name, pieces))
+      const prompt = story(name, pieces)
+      const jobId = await project.submit(prompt)
       await seen(client, jobId, 'job:log')
       await (await kilo()).break(fault)
 
@@ -80,7 +91,7 @@ t.test('what Kilo says is told once and whole, however its stream breaks', async
           .toSorted(),
         [`${name}.log`, `${name}.txt`]
       )
-      await sameAsKilo(t, told, await kilo())
+      await sameAsKilo(t, told, prompt, await kilo())
     })
   }
 })
@@ -100,7 +111,8 @@ t.test('an end that nobody heard is found', async (t) => {
     ]
   ] as [string, Fault, Step[], string][]) {
     await t.test(says, async (t) => {
-      const jobId = await project.submit(script(bash('true'), ...steps))
+      const prompt = `${says}: ${script(bash('true'), ...steps)}`
+      const jobId = await project.submit(prompt)
       const { permissionId } = await seen(client, jobId, 'job:permission')
       await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
       await seen(client, jobId, 'job:log')
@@ -108,16 +120,17 @@ t.test('an end that nobody heard is found', async (t) => {
       const told = await project.story(jobId)
       t.equal(told.last.type, ending, JSON.stringify(told.last.data))
       if (ending === 'job:error') t.match(told.last.data, { code: 'model_error' })
-      await sameAsKilo(t, told, await kilo())
+      await sameAsKilo(t, told, prompt, await kilo())
     })
   }
 
   await t.test('and so is a beginning', async (t) => {
     // Cut before the prompt is sent, for longer than a turn may take to begin.
     await (await kilo()).break({ stream: 'cut', forMs: 4000 })
-    const told = await project.run(script({ say: WORDS }))
+    const prompt = `A beginning: ${script({ say: WORDS })}`
+    const told = await project.run(prompt)
     t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
-    await sameAsKilo(t, told, await kilo())
+    await sameAsKilo(t, told, prompt, await kilo())
   })
 
   await t.test('a question that was answered in a gap is closed', async (t) => {
@@ -146,9 +159,8 @@ t.test('of a sub-agent', async (t) => {
     await t.test(says, async (t) => {
       const name = `sub-${Object.keys(fault).length}.txt`
       const inner = task(bash(`echo sub > ${name}`), { say: 'The child is done.' })
-      const jobId = await project.submit(
-        script({ say: WORDS, chunks: 10, chunkMs: 50, ...inner }, { say: 'All done.' })
-      )
+      const steps = script({ say: WORDS, chunks: 10, chunkMs: 50, ...inner }, { say: 'All done.' })
+      const jobId = await project.submit(steps)
       await seen(client, jobId, 'job:running')
       await (await kilo()).break(fault)
       const { permissionId } = await seen(client, jobId, 'job:permission')
@@ -160,7 +172,7 @@ t.test('of a sub-agent', async (t) => {
         [name]
       )
       t.equal(told.all('job:permission').length, 1)
-      await sameAsKilo(t, told, await kilo())
+      await sameAsKilo(t, told, steps, await kilo())
     })
   }
 })
@@ -195,26 +207,28 @@ async function given(t: Test) {
   return { client, project, kilo }
 }
 
-/** Every text of the job is Kilo's own, part by part, in its order. */
-async function sameAsKilo(t: Test, told: Story, kilo: FaultyKilo) {
-  const logs = told.all('job:log').filter(({ source }) => source !== 'system')
+/** Every text of the job that had this prompt is Kilo's own, part by part, in its order. */
+async function sameAsKilo(t: Test, told: Story, prompt: string, kilo: FaultyKilo) {
   const texts = new Map<string, string>()
-  for (const { partId, text } of logs) texts.set(partId, (texts.get(partId) ?? '') + text)
-
+  for (const { source, partId, text } of told.all('job:log')) {
+    if (source !== 'system') texts.set(partId, (texts.get(partId) ?? '') + text)
+  }
   const sessions = await kilo.get<{ id: string; parentID?: string }[]>('/session')
-  const roots = sessions.filter(({ parentID }) => parentID === undefined)
-  const messages = await Promise.all(
-    roots.map(({ id }) => kilo.get<Message[]>(`/session/${id}/message`))
+  const conversations = await Promise.all(
+    sessions
+      .filter(({ parentID }) => parentID === undefined)
+      .map(({ id }) => kilo.get<Message[]>(`/session/${id}/message`))
   )
-  const parts = messages
+  const own = conversations.filter((messages) => messages[0]?.parts[0]?.text === prompt)
+  t.equal(own.length, 1, 'a conversation of its own')
+  const parts = own
     .flat()
     .filter(({ info }) => info.role === 'assistant')
     .flatMap(({ parts }) => parts)
-    .filter(({ type }) => type === 'text' || type === 'reasoning')
-    .filter(({ id }) => id >= ([...texts.keys()].toSorted()[0] ?? ''))
-  t.ok(texts.size > 0)
+    .filter(({ type, text }) => (type === 'text' || type === 'reasoning') && text !== '')
+  t.ok(parts.length > 0)
   t.same(
     [...texts],
-    parts.map(({ id, text }) => [id, text]).filter(([, text]) => text !== '')
+    parts.map(({ id, text }) => [id, text])
   )
 }

@@ -7,7 +7,7 @@
  * `stream`: `cut` (the socket is destroyed), `end` (a clean end), `stall` (bytes come later), `half-open` (open, and
  * nothing ever comes again), `drop` (what Kilo says is lost, the connection lives), `hollow` (nothing but heartbeats
  * from now on), `garbage` (something that is not JSON, once). After `cut` and `end` new streams are turned away for `forMs`; `stall` and `drop` last for `forMs`.
- * `refuse: { path, status, times }`: so many requests to what begins like `path` are answered with `status`.
+ * `refuse: { path, status, times }`: so many requests whose path matches are answered with `status`.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -48,7 +48,7 @@ const server = createServer((incoming, outgoing) => {
   if (isStream && Date.now() < awayUntil) {
     return awayCleanly ? outgoing.writeHead(200).end() : outgoing.destroy()
   }
-  if (refuse.times > 0 && path.startsWith(refuse.path)) {
+  if (refuse.times > 0 && new RegExp(refuse.path).test(path)) {
     refuse.times -= 1
     return outgoing.writeHead(refuse.status, { 'content-type': 'application/json' }).end('{}')
   }

@@ -44,6 +44,7 @@ async function given(t: Test, times = { silenceMs: 2000, renewMs: 10_000 }) {
     server.close()
   })
   await stream.opened
+  while (heard.length === 0) await sleep(5)
   heard.length = 0
 
   return {

@@ -3,7 +3,7 @@ import t from 'tap'
 import { logPieces } from '../../../src/jobs/log-pieces.ts'
 
 t.test('pieces of a text are the text, small enough, and cut between characters', async () => {
-  const unit = fc.constantFrom('binary', 'grapheme') as fc.Arbitrary<'binary' | 'grapheme'>
+  const unit = fc.constantFrom('binary', 'grapheme')
   fc.assert(
     fc.property(
       unit.chain((unit) => fc.string({ unit, maxLength: 60 })),
