@@ -37,8 +37,7 @@ export async function openFramesProduct(): Promise<FramesProduct> {
     },
     dataDir
   )
-  const tuning = { agents: { times: { turnOpenMs: 1500 } } }
-  const product = opening.use(await compose(config, pino({ level: 'silent' }), tuning))
+  const product = opening.use(await compose(config, pino({ level: 'silent' })))
   const admin = createClient(product.url, product.adminKey)
   const { body } = await admin.call<{ apiKey: string }>('POST', '/users', {})
   const client = createClient(product.url, body.apiKey)
