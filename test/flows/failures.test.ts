@@ -27,7 +27,8 @@ async function agentsOf(projectId: string): Promise<number[]> {
 t.test('jobs that do not end well', async (t) => {
   const { user, url } = await startProduct(t, {
     tuning: {
-      agents: { modelTimeouts: { headerMs: 1500, chunkMs: 1500 }, modelRetriesMax: 1 }
+      agents: { modelTimeouts: { headerMs: 1500 }, modelRetriesMax: 1 },
+      gateway: { times: { silenceMs: 1500 } }
     }
   })
 
