@@ -37,10 +37,13 @@ async function readStream(
   return taken
 }
 
+/** Of 3,000 such frames more is left to send than the kernel takes for a reader that takes nothing (5 MB here). */
+const BIG = 'x'.repeat(10_000)
+
 t.test('a socket whose history goes while it catches up is told once, and goes on', async (t) => {
   // It takes nothing while the sweep runs, and that may be longer than anybody's patience.
   const { ada, id, url, write, sweep } = await givenHistory(t, 0, { timings: { stallMs: 60_000 } })
-  await write(3000, 'x'.repeat(2000))
+  await write(3000, BIG)
   const socket = await openSocket(t, url, bearer(ada))
   socket.say({ type: 'subscribe', projectId: id, after: 0 })
   await until(socket, 10)
@@ -59,10 +62,10 @@ t.test('a socket whose history goes while it catches up is told once, and goes o
   t.same(seqsOf(socket).slice(-2), [3001, 3002])
   const [, second] = socket.seen.filter(({ type }) => type === 'snapshot')
   t.equal(second?.data.seq, 3000, 'the new snapshot is what it goes on from')
-  t.same(socket.seen.find(({ type }) => type === 'resync')?.data, {
-    oldestSeq: 3000,
-    lastSeq: 3000
-  })
+  const { oldestSeq, lastSeq } = socket.seen.find(({ type }) => type === 'resync')!.data
+  t.equal(lastSeq, 3000)
+  // It may have noticed while the sweep, which goes in batches, was still at work.
+  t.ok(before.length + 1 < oldestSeq && oldestSeq <= lastSeq, `the oldest was then ${oldestSeq}`)
 })
 
 t.test('a page says how far history reaches', async (t) => {
@@ -101,7 +104,7 @@ t.test('a stream whose place is gone is told once, also when it comes back', asy
 
 t.test('a stream whose history goes while it catches up', async (t) => {
   const { ada, id, url, write, sweep } = await givenHistory(t, 0)
-  await write(3000, 'x'.repeat(2000))
+  await write(3000, BIG)
   const path = `${url}/projects/${id}/events?after=0`
   let toldAt = Infinity
   const seen = (await readStream(t, path, ada, 3002, {}, async (taken, { type }) => {
