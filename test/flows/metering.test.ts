@@ -22,8 +22,8 @@ t.test('what a job pays', async (t) => {
       ANTHROPIC_BASE_URL: modelUrl
     }),
     tuning: {
-      agents: { modelTimeouts: { headerMs: 5000, chunkMs: 5000 }, modelRetriesMax: 1 },
-      gateway: { times: { usageWaitMs: 10_000 } }
+      agents: { modelTimeouts: { headerMs: 5000 }, modelRetriesMax: 1 },
+      gateway: { times: { usageWaitMs: 10_000, silenceMs: 5000 } }
     }
   })
   const { model, url, dataDir } = product
