@@ -34,61 +34,75 @@ export interface Forwarded {
   readonly durationMs: number
   /** Undefined: nothing was used, or it has to be estimated. */
   readonly told: Usage | undefined
+  /** Why the connection to the provider broke, if it did and nobody here broke it off. */
+  readonly failure?: unknown
 }
 
 /**
  * Sends a request to its provider and the answer back as it comes, at the pace of the slower of the two. A connection
  * that breaks on that side breaks on this side too, at the same point, so that Kilo sees what really happened.
  */
-export async function forward(it: Forwarding): Promise<Forwarded> {
-  const startedAt = it.now()
+export async function forward(forwarding: Forwarding): Promise<Forwarded> {
+  const { url, headers, body, dispatcher, response, count, now } = forwarding
+  const startedAt = now()
   let ttfbMs: number | null = null
+  let failure: unknown
   const ended = (outcome: Forwarded['outcome'], status: number | null): Forwarded => {
-    const durationMs = Math.round(it.now() - startedAt)
-    return { outcome, status, ttfbMs, durationMs, told: it.count.told() }
+    const durationMs = Math.round(now() - startedAt)
+    return { outcome, status, ttfbMs, durationMs, told: count.told(), failure }
   }
 
-  using reader = watchReader(it.response, it.drainMs)
+  using reader = watchReader(response, forwarding.drainMs)
   // A stream that has not begun has made nothing yet, but a whole answer is made before its first byte.
-  if (!it.streams) reader.stay()
-  const signal = AbortSignal.any([it.signal, reader.gaveUp])
-  const { url, headers, body, dispatcher } = it
+  if (!forwarding.streams) reader.stay()
+  const signal = AbortSignal.any([forwarding.signal, reader.gaveUp])
+  const breakOff = (error: unknown) => {
+    if (!signal.aborted) failure = error
+    response.socket?.resetAndDestroy()
+  }
   const upstream = await send(url, {
-    ...{ method: 'POST', headers, body, dispatcher, signal },
-    ...{ headersTimeout: 0, bodyTimeout: it.silenceMs }
-  }).catch(() => undefined)
+    method: 'POST',
+    headers,
+    body,
+    dispatcher,
+    signal,
+    headersTimeout: 0,
+    bodyTimeout: forwarding.silenceMs
+  }).catch(breakOff)
   if (!upstream) {
-    it.response.socket?.resetAndDestroy()
-    return ended(signal.aborted && !it.streams ? 'estimated' : 'unanswered', null)
+    return ended(signal.aborted && !forwarding.streams ? 'estimated' : 'unanswered', null)
   }
   reader.stay()
   const status = upstream.statusCode
   if (status >= 400) {
-    ttfbMs = Math.round(it.now() - startedAt)
-    await passError(it, upstream).catch(() => it.response.socket?.resetAndDestroy())
+    ttfbMs = Math.round(now() - startedAt)
+    await passError(forwarding, upstream).catch(breakOff)
     return ended('refused', status)
   }
 
   const passedBack = headersForAgent(upstream.headers)
-  const answer = createAnswerReader(passedBack['content-type'] ?? '', it.count)
-  it.response.writeHead(status, passedBack)
-  it.response.flushHeaders()
+  const answer = createAnswerReader(passedBack['content-type'] ?? '', count)
   try {
+    response.writeHead(status, passedBack)
+    response.flushHeaders()
     for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
-      ttfbMs ??= Math.round(it.now() - startedAt)
-      if (!reader.gone && !it.response.write(chunk)) await reader.drained()
+      ttfbMs ??= Math.round(now() - startedAt)
+      if (!reader.gone && !response.write(chunk)) await reader.drained()
       answer.feed(chunk)
     }
     answer.end()
-    it.response.end()
-  } catch {
+    response.end()
+  } catch (error) {
     answer.end()
-    it.response.socket?.resetAndDestroy()
+    breakOff(error)
   }
-  return ended(it.count.told() ? 'served' : 'estimated', status)
+  return ended(count.told() ? 'served' : 'estimated', status)
 }
 
-async function passError(it: Forwarding, upstream: Dispatcher.ResponseData): Promise<void> {
+async function passError(
+  { response, scrub }: Forwarding,
+  upstream: Dispatcher.ResponseData
+): Promise<void> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
@@ -96,8 +110,8 @@ async function passError(it: Forwarding, upstream: Dispatcher.ResponseData): Pro
     if (size > LIMITS.modelErrorBytesMax) break
     chunks.push(chunk)
   }
-  it.response.writeHead(upstream.statusCode, headersForAgent(upstream.headers))
-  it.response.end(it.scrub(Buffer.concat(chunks).toString()))
+  response.writeHead(upstream.statusCode, headersForAgent(upstream.headers))
+  response.end(scrub(Buffer.concat(chunks).toString()))
 }
 
 /** Whether anybody still reads the answer, and when it is time to stop caring. */

@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici'
 import type { Price, PriceList } from '#billing'
 import { NO_USAGE, type Usage } from '#kernel/agent-events.ts'
 import type { Clock } from '#kernel/clock.ts'
-import { requestId, type RequestId } from '#kernel/ids.ts'
+import { requestId, type ProjectId, type RequestId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import { ZERO } from '#kernel/money.ts'
@@ -54,9 +54,11 @@ export async function serveRequest(
   upstream: Upstream,
   { request, response, query }: Exchange
 ): Promise<void> {
-  const account = findAccount(deps, request)
+  const projectId = projectOf(deps, request)
   const { protocol } = upstream
   const { body, bytes, changed, model: name } = await readRequest(request)
+  // Found when all of the request is here: from now on, without a pause, its account stays open for it.
+  const account = deps.accounts.find(projectId)
   const model = `${upstream.id}/${name}`
   const price = priceFor(deps, account, model)
   const attribution = attributionOf(request.headers)
@@ -93,11 +95,11 @@ export async function serveRequest(
   await account.during(carryOut())
 }
 
-function findAccount({ tokens, accounts }: ServeDeps, request: IncomingMessage): OpenAccount {
+function projectOf({ tokens }: ServeDeps, request: IncomingMessage): ProjectId {
   const token = tokenOf(request.headers)
   const projectId = token && tokens.projectOf(token)
-  if (!projectId) throw new GatewayRefusal('no_token', 'Nobody here knows this token.')
-  return accounts.find(projectId)
+  if (projectId) return projectId
+  throw new GatewayRefusal('no_token', 'Nobody here knows this token.')
 }
 
 function priceFor({ prices }: ServeDeps, { models }: OpenAccount, model: string): Price {
@@ -128,9 +130,10 @@ async function writeDown(
   { inputs, log, onMetric }: ServeDeps,
   account: OpenAccount,
   { id, key, size, model, price }: Asked,
-  { told, ...end }: Forwarded,
+  { told, failure, ...end }: Forwarded,
   known: () => Usage
 ): Promise<void> {
+  if (failure) log.warn({ id, model, err: failure }, 'provider connection failed')
   if (told) inputs.learn(key, size, told)
   const usage = told ?? (end.outcome === 'estimated' ? known() : NO_USAGE)
   onMetric({ kind: 'request', model, outcome: end.outcome, ttfbMs: end.ttfbMs })

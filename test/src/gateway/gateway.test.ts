@@ -1,8 +1,10 @@
-import { createServer } from 'node:http'
+import { once } from 'node:events'
+import { createServer, request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { ceilingOf, priceOf, type Price } from '#billing'
 import type { Step } from '#fixtures'
+import { silentLog } from '#kernel/log.ts'
 import { toCredits } from '#kernel/money.ts'
 import { ANTHROPIC, ask, bodyOf, givenGateway, KEY, OPENAI } from './given-gateway.ts'
 
@@ -273,4 +275,44 @@ t.test('the end of a job ends what it has under way', async (t) => {
   await job.end()
   t.match(await job.rows(), [{ state: 'done', outcome: 'estimated' }])
   t.equal((await asking).broken, true)
+})
+
+t.test('a job that ends while its agent is still asking pays for nothing', async (t) => {
+  const it = await givenGateway(t)
+  const job = await it.job()
+  const asking = httpRequest(addresses(it)[OPENAI]!, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${job.token}`, expect: '100-continue' }
+  })
+  asking.flushHeaders()
+  const answered = once(asking, 'response')
+  await once(asking, 'continue')
+  await job.end()
+  asking.end(JSON.stringify(bodyOf([{ say }])))
+
+  const [response] = await answered
+  t.equal(response.statusCode, 403)
+  t.same(await job.rows(), [])
+  t.equal(it.model.requests.length, 0)
+})
+
+t.test('why a provider could not be reached is in the log', async (t) => {
+  const lines: unknown[] = []
+  const nowhere = {
+    id: 'openai-compatible' as const,
+    baseUrl: 'http://127.0.0.1:9/v1',
+    apiKey: KEY
+  }
+  const it = await givenGateway(t, {
+    providers: [nowhere],
+    log: { ...silentLog, warn: (facts: object, says: string) => lines.push({ ...facts, says }) }
+  })
+  const job = await it.job()
+  const url = it.gateway.addressOf('openai-compatible') + '/chat/completions'
+  t.ok((await ask(url, job.token, bodyOf([{ say }]))).broken)
+  t.match(await job.closed(), [{ outcome: 'unanswered' }])
+  t.match(lines, [
+    { says: 'provider connection failed', model: OPENAI, err: { code: 'ECONNREFUSED' } }
+  ])
+  t.notMatch(JSON.stringify(lines), KEY)
 })
