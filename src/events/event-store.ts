@@ -47,7 +47,11 @@ export interface PageOfFrames {
   readonly jobId?: JobId | undefined
 }
 
-const next = (db: Db, projectId: ProjectId, { after, limit, types, jobId }: PageOfFrames) => {
+const selectAfter = (
+  db: Db,
+  projectId: ProjectId,
+  { after, limit, types, jobId }: PageOfFrames
+) => {
   let query = db
     .selectFrom('project_events')
     .select(['seq', 'id', 'job_id', 'type', 'data', 'created_at'])
@@ -60,13 +64,13 @@ const next = (db: Db, projectId: ProjectId, { after, limit, types, jobId }: Page
   return query
 }
 
-/** The next frames after a place, oldest first. */
+/** The frames after a place, oldest first. */
 export async function readFramesAfter(
   db: Db,
   projectId: ProjectId,
   page: PageOfFrames
 ): Promise<Frame[]> {
-  const rows = await next(db, projectId, page).execute()
+  const rows = await selectAfter(db, projectId, page).execute()
   return rows.map((row) => frameOf(projectId, row))
 }
 
@@ -82,7 +86,7 @@ export async function readBatchAfter(
   const rows = await db
     .selectFrom((from) =>
       from
-        .selectFrom(next(db, projectId, page).as('next'))
+        .selectFrom(selectAfter(db, projectId, page).as('next'))
         .selectAll()
         .select(sql<string>`sum(octet_length(data::text)) OVER (ORDER BY seq)`.as('upto'))
         .select(sql<number>`octet_length(data::text)`.as('own'))

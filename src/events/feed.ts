@@ -39,7 +39,7 @@ export function createFeed(db: Db, bus: Bus): Feed {
     reach: (projectId) => readReach(db, projectId),
 
     async *follow(projectId, { after, ...filter }, signal) {
-      const gaps =
+      const reading =
         filter.types || filter.jobId ? await inReach(db, projectId, after) : inSequence(after)
       let heard = Promise.withResolvers<void>()
       const wake = () => heard.resolve()
@@ -50,15 +50,13 @@ export function createFeed(db: Db, bus: Bus): Feed {
       const lookAnyway = setInterval(wake, LOOK_ANYWAY_MS)
       signal.addEventListener('abort', wake)
       try {
-        let seq = after
         while (!signal.aborted) {
           heard = Promise.withResolvers<void>()
-          const { frames, more } = await look(projectId, { ...filter, after: seq })
-          if (await gaps.found(frames, more)) return
+          const { frames, more } = await look(projectId, { ...filter, after: reading.upTo })
+          if (await reading.hasGap(frames, more)) return
           for (const frame of frames) {
             if (signal.aborted) return
             yield frame
-            seq = frame.seq
           }
           // The embedded database answers without leaving the microtasks: who reads much would hold up everybody else,
           // and not even notice that its own reader has gone.
@@ -73,36 +71,40 @@ export function createFeed(db: Db, bus: Bus): Feed {
   }
 }
 
-/** Finds out whether frames were removed between what has been read and the page that was just read. */
-interface Gaps {
-  found(frames: readonly Frame[], more: boolean): Promise<boolean>
+/** How far history has been read, and whether some of it was removed before it could be. */
+interface Reading {
+  /** Everything up to here has been read. */
+  readonly upTo: number
+  /** Takes note of the page after `upTo`; true when frames between the two are gone. */
+  hasGap(page: readonly Frame[], more: boolean): Promise<boolean>
 }
 
 /** Who reads everything counts. The last frame of a project is never removed, so a gap always shows. */
-function inSequence(after: number): Gaps {
-  let read = after
-  return {
-    async found(frames) {
-      if (frames.length === 0) return false
-      const gap = frames[0]!.seq !== read + 1
-      read = frames.at(-1)!.seq
+function inSequence(after: number): Reading {
+  const reading = {
+    upTo: after,
+    async hasGap(page: readonly Frame[]) {
+      const gap = page.length > 0 && page[0]!.seq !== reading.upTo + 1
+      reading.upTo = page.at(-1)?.seq ?? reading.upTo
       return gap
     }
   }
+  return reading
 }
 
 /** Who reads a choice cannot count, and asks how far history reaches back. */
-async function inReach(db: Db, projectId: ProjectId, after: number): Promise<Gaps> {
-  let read = after
-  /** What was there before a page was read. */
+async function inReach(db: Db, projectId: ProjectId, after: number): Promise<Reading> {
+  /** What was there before a page was read: if it was not full, it has all that is chosen up to here. */
   let { lastSeq: known } = await readReach(db, projectId)
-  return {
-    async found(frames, more) {
+  const reading = {
+    upTo: after,
+    async hasGap(page: readonly Frame[], more: boolean) {
       const { oldestSeq, lastSeq } = await readReach(db, projectId)
-      const gap = oldestSeq > read + 1
-      read = Math.max(read, frames.at(-1)?.seq ?? 0, more ? 0 : known)
+      const gap = oldestSeq > reading.upTo + 1
+      reading.upTo = Math.max(reading.upTo, page.at(-1)?.seq ?? 0, more ? 0 : known)
       known = lastSeq
       return gap
     }
   }
+  return reading
 }

@@ -51,7 +51,7 @@ export async function hearEvent(
     }
     case 'tool.updated':
       run.writer.write(toolFrame(event))
-      if (event.mayWrite && event.status !== 'running') files.glance()
+      if (event.mayWrite) files.glance()
       return
     case 'todo.updated':
       run.writer.write({

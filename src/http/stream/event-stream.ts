@@ -44,7 +44,7 @@ export async function streamEvents(
   }, timingsOf(deps.timings).heartbeatMs)
 
   out.write(`retry: ${RECONNECT_MS}\n\n`)
-  pour(deps, out, wanted, start, isOver, signal)
+  pour({ feed: deps.feed, out, wanted, signal }, start, isOver)
     .catch((err: unknown) => {
       if (!signal.aborted) reply.log.error({ err }, 'event stream failed')
     })
@@ -76,31 +76,29 @@ async function hasNothingAfter(feed: Feed, { projectId, jobId, isOver }: Wanted,
   return end ? end.seq <= after : isOver === true
 }
 
-async function pour(
-  { feed }: Pick<AppDeps, 'feed'>,
-  out: PassThrough,
-  wanted: Wanted,
-  start: Start,
-  isOver: boolean,
-  signal: AbortSignal
-): Promise<void> {
-  const { projectId, jobId, types } = wanted
-  let { after } = start
-  if (start.resyncFrom !== null) out.write(resync(projectId, start))
+interface Pouring {
+  readonly feed: Feed
+  readonly out: PassThrough
+  readonly wanted: Wanted
+  readonly signal: AbortSignal
+}
 
-  while (!isOver && !signal.aborted) {
-    const page = { jobId, after, types: forUs(types) }
-    for await (const frame of feed.follow(projectId, page, signal)) {
-      const asked = !types || types.includes(frame.type)
-      if (asked && !out.write(toText(frame))) await once(out, 'drain', { signal })
-      if (jobId && isTerminal(frame)) return
-    }
-    if (signal.aborted) return
-    const anew = await startAfterGap(feed, projectId)
-    out.write(resync(projectId, anew))
-    after = anew.after
-    isOver = await hasNothingAfter(feed, wanted, after)
+/** From a place on, until there is nothing more to come; anew from the present each time that history was removed. */
+async function pour(pouring: Pouring, start: Start, isOver: boolean): Promise<void> {
+  const { feed, out, wanted, signal } = pouring
+  const { projectId, jobId, types } = wanted
+  if (start.resyncFrom !== null) out.write(resync(projectId, start))
+  if (isOver) return
+
+  const page = { jobId, after: start.after, types: forUs(types) }
+  for await (const frame of feed.follow(projectId, page, signal)) {
+    const asked = !types || types.includes(frame.type)
+    if (asked && !out.write(toText(frame))) await once(out, 'drain', { signal })
+    if (jobId && isTerminal(frame)) return
   }
+  if (signal.aborted) return
+  const anew = await startAfterGap(feed, projectId)
+  return pour(pouring, anew, await hasNothingAfter(feed, wanted, anew.after))
 }
 
 /** A job's end is always read, so that the stream can end with it. */
