@@ -1,4 +1,5 @@
-import { sql, type Selectable } from 'kysely'
+import { sql, type Selectable, type SelectQueryBuilder } from 'kysely'
+import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import type { Db, Schema } from '#db'
 import { PROTOCOL_VERSION, type Draft, type Frame } from '#kernel/frames.ts'
 import { eventId, type JobId, type ProjectId } from '#kernel/ids.ts'
@@ -47,6 +48,8 @@ export interface PageOfFrames {
   readonly jobId?: JobId | undefined
 }
 
+const COLUMNS = ['seq', 'id', 'job_id', 'type', 'data', 'created_at'] as const
+
 const selectAfter = (
   db: Db,
   projectId: ProjectId,
@@ -54,7 +57,7 @@ const selectAfter = (
 ) => {
   let query = db
     .selectFrom('project_events')
-    .select(['seq', 'id', 'job_id', 'type', 'data', 'created_at'])
+    .select(COLUMNS)
     .where('project_id', '=', projectId)
     .where('seq', '>', String(after))
     .orderBy('seq')
@@ -70,7 +73,7 @@ export async function readFramesAfter(
   projectId: ProjectId,
   page: PageOfFrames
 ): Promise<Frame[]> {
-  const rows = await selectAfter(db, projectId, page).execute()
+  const rows = await readAsOne(db, selectAfter(db, projectId, page))
   return rows.map((row) => frameOf(projectId, row))
 }
 
@@ -83,27 +86,37 @@ export async function readBatchAfter(
   projectId: ProjectId,
   page: PageOfFrames & { readonly bytesMax: number }
 ): Promise<{ frames: Frame[]; more: boolean }> {
-  const rows = await db
-    .selectFrom((from) =>
-      from
-        .selectFrom(selectAfter(db, projectId, page).as('next'))
-        .selectAll()
-        .select(sql<string>`sum(octet_length(data::text)) OVER (ORDER BY seq)`.as('upto'))
-        .select(sql<number>`octet_length(data::text)`.as('own'))
-        .as('page')
-    )
+  const sized = db
+    .selectFrom(selectAfter(db, projectId, page).as('next'))
     .selectAll()
-    .where((where) => where(sql`upto - own`, '<', page.bytesMax))
+    .select(sql<number>`octet_length(data::text)`.as('own'))
+  const summed = db
+    .selectFrom(sized.as('sized'))
+    .selectAll()
+    .select(sql<number>`sum(own) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING)`.as('upto'))
+  const fitting = db
+    .selectFrom(summed.as('page'))
+    .select([...COLUMNS, 'upto'])
+    .where(sql<boolean>`upto - own < ${page.bytesMax}`)
     .orderBy('seq')
-    .execute()
-  const more = rows.length === page.limit || Number(rows.at(-1)?.upto ?? 0) >= page.bytesMax
+  const rows = await readAsOne(db, fitting)
+  const more = rows.length === page.limit || (rows.at(-1)?.upto ?? 0) >= page.bytesMax
   return { frames: rows.map((row) => frameOf(projectId, row)), more }
 }
 
-type Row = Pick<
-  Selectable<Schema['project_events']>,
-  'seq' | 'id' | 'job_id' | 'type' | 'data' | 'created_at'
->
+/**
+ * All rows as one value: the embedded database takes longer to hand over many values than to find them. Measured for 200
+ * frames: 8 ms one by one, 3 ms as one.
+ */
+async function readAsOne<Row>(db: Db, rows: SelectQueryBuilder<Schema, any, Row>) {
+  const { page } = await db.selectNoFrom(jsonArrayFrom(rows).as('page')).executeTakeFirstOrThrow()
+  return page
+}
+
+type Row = Pick<Selectable<Schema['project_events']>, 'id' | 'type' | 'job_id' | 'data'> & {
+  readonly seq: string | number
+  readonly created_at: string
+}
 
 const frameOf = (projectId: ProjectId, row: Row): Frame => ({
   v: PROTOCOL_VERSION,
@@ -112,7 +125,7 @@ const frameOf = (projectId: ProjectId, row: Row): Frame => ({
   projectId,
   jobId: row.job_id,
   seq: Number(row.seq),
-  ts: row.created_at.toISOString(),
+  ts: new Date(row.created_at).toISOString(),
   data: row.data
 })
 
