@@ -30,7 +30,7 @@ export interface Kilowatt extends AsyncDisposable {
   way(): Promise<Way>
 }
 
-const GARBAGE = ['--expose-gc', '--import', join(import.meta.dirname, 'collect-garbage.ts')]
+const PROBE = ['--expose-gc', '--import', join(import.meta.dirname, 'memory-probe.ts')]
 
 /** The whole product as a process of its own, on a Kilo that plays bursts. */
 export async function startKilowatt(): Promise<Kilowatt> {
@@ -47,7 +47,7 @@ export async function startKilowatt(): Promise<Kilowatt> {
     // Nobody is asked: the agent plays.
     OPENAI_COMPATIBLE_BASE_URL: 'http://127.0.0.1:9/v1'
   }
-  const server = opening.use(await start('src/main.ts', [], env, GARBAGE))
+  const server = opening.use(await start('src/main.ts', [], env, PROBE))
   const adminKey = (await readFile(join(dataDir, 'admin-key'), 'utf8')).trim()
   const { apiKey: key } = await createApiClient(server.url, adminKey).post<{ apiKey: string }>(
     '/users'
@@ -98,7 +98,7 @@ export async function startKilowatt(): Promise<Kilowatt> {
 /** The same Kilo with nothing between its event stream and a socket but a relay, in a process of its own too. */
 export async function startFloor(textsFile = ''): Promise<Floor> {
   await using opening = new AsyncDisposableStack()
-  const relay = opening.use(await start('test/bench/bare-relay.ts', [textsFile], {}, GARBAGE))
+  const relay = opening.use(await start('test/bench/bare-relay.ts', [textsFile], {}, PROBE))
   const socketTo = async (path: string) => {
     const socket = new WebSocket(`${relay.url.replace('http', 'ws')}${path}`)
     await once(socket, 'open')
