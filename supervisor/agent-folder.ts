@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
-import { killMarked, signal, startTicks } from './process-tree.ts'
+import { killMarked, signal, signalGroup, startTicks } from './process-tree.ts'
 
 /** The folders that a Kilo calls its own. */
 export const OWN_FOLDERS = ['home', 'data', 'config', 'state', 'cache', 'tmp'] as const
@@ -56,7 +56,7 @@ export async function clearFolder(folder: AgentFolder): Promise<boolean> {
 
   if (note.pid !== undefined && note.ticks && (await startTicks(note.pid)) === note.ticks) {
     signal(note.pid, 'SIGKILL')
-    signalGroup(note.pid)
+    signalGroup(note.pid, 'SIGKILL')
   }
   await killMarked(new Set([note.marker]))
   await removeNote(folder, note.marker)
@@ -89,11 +89,3 @@ async function readNote(folder: AgentFolder): Promise<ProcessNote | undefined> {
 
 const isAlive = async (owner: ProcessNote['owner']) =>
   owner.ticks !== undefined && (await startTicks(owner.pid)) === owner.ticks
-
-function signalGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch {
-    // No such group: it led none, or it is gone.
-  }
-}

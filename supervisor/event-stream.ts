@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
+import { within } from '#kernel/waiting.ts'
 import type { Hearing } from './hearing.ts'
-import { within } from './kilo-process.ts'
 import type { KiloPayload } from './kilo-schemas.ts'
 import { readSse } from './sse-stream.ts'
 

@@ -2,10 +2,11 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import type { Log } from '#kernel/log.ts'
 import { follow } from '#kernel/transitions.ts'
+import { within } from '#kernel/waiting.ts'
 import { INFO_FD } from './jail.ts'
 import { createProcessLog } from './process-log.ts'
 import { PROCESS_STATES, type ProcessState } from './process-states.ts'
-import { firstChild, killMarked, signal } from './process-tree.ts'
+import { firstChild, killMarked, signal, signalGroup } from './process-tree.ts'
 import type { Redact } from './redact.ts'
 
 export interface KiloCommand {
@@ -129,24 +130,4 @@ async function readChildPid(info: Readable): Promise<number | undefined> {
   info.on('error', () => {})
   for await (const chunk of info) text += chunk
   return Number(/"child-pid":\s*(\d+)/.exec(text)?.[1]) || undefined
-}
-
-/** What a promise gives within this time, else undefined. */
-export async function within<T>(promise: Promise<T> | undefined, ms: number) {
-  if (promise === undefined) return undefined
-  const late = Promise.withResolvers<undefined>()
-  const timer = setTimeout(() => late.resolve(undefined), ms)
-  try {
-    return await Promise.race([promise, late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-function signalGroup(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, name)
-  } catch {
-    // The group is gone.
-  }
 }

@@ -16,6 +16,9 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
+/** The same for a whole process group; a process that leads none has none to signal. */
+export const signalGroup = (pid: number, name: NodeJS.Signals): void => signal(-pid, name)
+
 /** The processes that were started with one of these markers, wherever they have moved to since. */
 export async function findMarked(markers: ReadonlySet<string>): Promise<number[]> {
   const entries = await readdir('/proc').catch(() => [])

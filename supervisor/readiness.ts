@@ -1,6 +1,7 @@
+import { within } from '#kernel/waiting.ts'
 import type { KiloClient } from './kilo-client.ts'
 import { modesOf } from './kilo-modes.ts'
-import { within, type KiloProcess } from './kilo-process.ts'
+import type { KiloProcess } from './kilo-process.ts'
 import { unavailable } from './launch.ts'
 
 export interface Ready {

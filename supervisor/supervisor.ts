@@ -2,6 +2,7 @@ import { mkdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
+import { unlessAborted } from '#kernel/waiting.ts'
 import { clearLeftovers } from './agent-folder.ts'
 import { startAgent, type Agent, type RunningKilo } from './agent.ts'
 import { findGround } from './ground.ts'
@@ -194,6 +195,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
       const place = usable(projectId) ?? open(projectId, worktree)
       place.lastUsedAt = clock.now()
       place.handedOutAt = place.lastUsedAt
+      // Others may wait for the same start, so it goes on when this caller does not wait any more.
       return unlessAborted(place.starting, signal)
     },
 
@@ -228,14 +230,4 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
       await Promise.all([...[...places.values()].map(leave), ...leaving.values()])
     }
   }
-}
-
-/** Others may wait for the same start, so it goes on; this caller does not wait for it any more. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>()
-  const stop = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', stop)
-  return Promise.race([work, aborted.promise]).finally(() =>
-    signal.removeEventListener('abort', stop)
-  )
 }

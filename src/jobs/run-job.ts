@@ -1,5 +1,6 @@
 import type { TurnOutcome } from '#kernel/agent-events.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
+import { unlessAborted } from '#kernel/waiting.ts'
 import type { Lease } from '#ports/lock.ts'
 import type { Agent } from '#supervisor'
 import { passAnswer, refuseForSilence } from './ask-person.ts'
@@ -54,7 +55,8 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
     onExpired: async (prompt) => refuseForSilence(run, await found.promise, prompt)
   })
 
-  const finding = unlessStopped(signal, findConversation(run))
+  // A Kilo that hangs must not keep a job that was told to stop.
+  const finding = unlessAborted(findConversation(run), signal)
   const [{ agent, agentSessionId }] = await both(finding, openBranch(run))
   found.resolve(agent)
   await begin(run, agentSessionId)
@@ -129,17 +131,6 @@ async function settle({ deps, job, lease }: JobRun): Promise<void> {
 
 const cancelled = () => new JobFailure('cancelled', 'the job was cancelled')
 const overtaken = () => new JobFailure('lease_lost', 'another worker has taken over this job')
-
-/** A Kilo that hangs must not keep a job that was told to stop. */
-function unlessStopped<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const stopped = Promise.withResolvers<never>()
-  const stop = () => stopped.reject(signal.reason)
-  if (signal.aborted) stop()
-  signal.addEventListener('abort', stop, { once: true })
-  return Promise.race([work, stopped.promise]).finally(() =>
-    signal.removeEventListener('abort', stop)
-  )
-}
 
 /** Why an interrupted turn was interrupted: our own wish, or the agent's death. */
 const interruption = ({ signal }: JobRun) =>
