@@ -49,18 +49,18 @@ export async function removeNote(folder: AgentFolder, marker: string): Promise<v
   if (note?.marker === marker) await rm(folder.note, { force: true })
 }
 
-/** Ends whatever still runs in this folder, whoever started it: one data folder, one process. */
-export async function clearFolder(folder: AgentFolder): Promise<boolean> {
+/** Ends whatever still runs in this folder, whoever started it: one data folder, one process. Or it is still alive. */
+export async function clearFolder(folder: AgentFolder): Promise<'nothing' | 'ended' | 'alive'> {
   const note = await readNote(folder)
-  if (!note) return false
+  if (!note) return 'nothing'
 
   if (note.pid !== undefined && note.ticks && (await startTicks(note.pid)) === note.ticks) {
     signal(note.pid, 'SIGKILL')
     signalGroup(note.pid, 'SIGKILL')
   }
-  await killMarked(new Set([note.marker]))
+  if (!(await killMarked(new Set([note.marker])))) return 'alive'
   await removeNote(folder, note.marker)
-  return true
+  return 'ended'
 }
 
 /** Ends the agents of servers that are gone; those of another living server stay its own. */
@@ -71,7 +71,7 @@ export async function clearLeftovers(agentsDir: string): Promise<number> {
     const folder = folderOf(agentsDir, name)
     const note = await readNote(folder)
     if (!note || (await isAlive(note.owner))) continue
-    if (await clearFolder(folder)) cleared += 1
+    if ((await clearFolder(folder)) === 'ended') cleared += 1
   }
   return cleared
 }

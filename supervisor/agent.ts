@@ -40,7 +40,7 @@ export interface RunningKilo extends Agent {
   readonly startedAt: Date
   readonly state: ProcessState
   readonly turnsRunning: number
-  /** How it ended, once it has. */
+  /** How it ended, once it has and all is cleared away. */
   readonly exited: Promise<string>
   stop(): Promise<void>
 }
@@ -123,7 +123,6 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
       throw error
     }
   )
-  kilo.becomeReady()
 
   const exited = kilo.exited.then(async (how) => {
     events[Symbol.dispose]()
@@ -138,8 +137,10 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
         : new JobFailure('agent_crashed', `Kilo ${how}${line ? `; its last words: ${line}` : '.'}`)
     )
     // What it had started may have outlived it.
-    await kilo.kill()
-    await cleared()
+    await kilo
+      .kill()
+      .then(cleared)
+      .catch((error: unknown) => log.error({ err: error }, 'an agent could not be cleared away'))
     return how
   })
 

@@ -27,9 +27,9 @@ export interface KiloProcess {
   readonly exited: Promise<string>
   /** It answers: from now on it may be used. */
   becomeReady(): void
-  /** Asks it to end, waits, then kills; the whole tree is gone when this resolves. Twice is once. */
+  /** Asks it to end, waits, then kills. Twice is once. */
   stop(graceMs: number): Promise<void>
-  /** The whole tree is gone when this resolves. */
+  /** The whole tree is gone when this resolves, or the log says that it is still there. */
   kill(): Promise<void>
   lastLine(): string | undefined
   /** The end of all that it wrote. */
@@ -82,8 +82,10 @@ export async function spawnKilo(
       const inside = await within(firstInside, 0)
       if (inside !== undefined) signal(inside, 'SIGKILL')
     }
-    await killMarked(new Set([command.marker]))
-    await within(exited, KILL_WAIT_MS)
+    const isGone = await killMarked(new Set([command.marker]))
+    if (!isGone || (await within(exited, KILL_WAIT_MS)) === undefined) {
+      log.error({ pid, marker: command.marker }, 'kilo was killed and is still there')
+    }
   }
 
   const end = async (graceMs: number) => {

@@ -48,28 +48,33 @@ export interface Launched {
 const PORT_TAKEN = /ServeError|EADDRINUSE|Unexpected error/
 const TRIES = 2
 
-/** Spawns a project's Kilo and waits until it says that it listens; throws JobFailure, and nothing is left running. */
+/** Spawns a project's Kilo and waits until it says that it listens. When it throws, nothing is left running. */
 export async function launch(plan: LaunchPlan): Promise<Launched> {
   const folder = folderOf(plan.agentsDir, plan.projectId)
   await makeFolder(folder)
-  if (await clearFolder(folder)) plan.log.warn({}, 'an earlier agent of this project was ended')
+  const earlier = await clearFolder(folder)
+  if (earlier === 'alive') throw unavailable('An earlier agent of this project cannot be ended.')
+  if (earlier === 'ended') plan.log.warn({}, 'an earlier agent of this project was ended')
   const worktree = await realpath(plan.worktree).catch(() => {
     throw unavailable('The project has no worktree.')
   })
 
   for (let left = TRIES - 1; ; left--) {
+    await using attempt = new AsyncDisposableStack()
     const port = await getPort({ host: '127.0.0.1' })
     const marker = randomBytes(16).toString('hex')
-    await writeNote(folder, marker)
     const cleared = () => removeNote(folder, marker)
+    attempt.defer(cleared)
+    await writeNote(folder, marker)
     const kilo = await spawnIt({ ...plan, worktree }, folder.own, port, marker)
+    attempt.defer(kilo.kill)
     await writeNote(folder, marker, kilo.pid)
 
     const problem = await listeningProblem(kilo, plan.times.startMs)
-    if (problem === undefined) return { kilo, url: `http://127.0.0.1:${port}`, cleared }
-
-    await kilo.kill()
-    await cleared()
+    if (problem === undefined) {
+      attempt.move()
+      return { kilo, url: `http://127.0.0.1:${port}`, cleared }
+    }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }
 }

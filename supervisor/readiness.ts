@@ -9,7 +9,7 @@ export interface Ready {
   readonly modes: readonly string[]
 }
 
-/** Ready is more than listening: it answers us and nobody else, took its whole configuration, and we hear it. */
+/** Ready is more than listening: it lives, answers us and nobody else, took its whole configuration, and we hear it. */
 export async function becomeReady(
   kilo: KiloProcess,
   client: KiloClient,
@@ -38,5 +38,8 @@ export async function becomeReady(
   if (warnings.length > 0) {
     throw unavailable(`Kilo did not take its configuration: ${warnings.join('; ')}`)
   }
+  // It may have died while the last answer was on its way.
+  if (kilo.state !== 'starting') throw unavailable(`Kilo ${await kilo.exited} while it started.`)
+  kilo.becomeReady()
   return { version, modes: modesOf(agents) }
 }

@@ -1,0 +1,108 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { access, chmod, mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { projectId } from '#kernel/ids.ts'
+import { silentLog } from '#kernel/log.ts'
+import t, { type Test } from 'tap'
+import { folderOf } from '../../supervisor/agent-folder.ts'
+import { launch } from '../../supervisor/launch.ts'
+import { AGENT_TIMES } from '../../supervisor/options.ts'
+import { createRedact } from '../../supervisor/redact.ts'
+import { openStage, processesWith } from './helpers.ts'
+
+const PATIENT_SHELL = '#!/bin/sh\nsleep 600 & sleep 600\n'
+
+/** Listens and answers whatever it is asked; once all is answered it says one event, and dies. */
+const DIES_WHEN_ASKED = `#!${process.execPath}
+const { createServer } = require('node:http')
+const port = process.argv[process.argv.indexOf('--port') + 1]
+const bodies = {
+  '/global/health': { healthy: true, version: '7.7.7' },
+  '/config/warnings': [],
+  '/agent': [{ name: 'code', mode: 'primary' }]
+}
+let answered = 0
+let stream
+const dieOnceAllIsSaid = () => {
+  if (answered < 4 || !stream) return
+  stream.write('data: {"payload":{"type":"server.connected"}}\\n\\n', () => process.exit(7))
+}
+createServer((request, response) => {
+  const { pathname } = new URL(request.url, 'http://localhost')
+  if (pathname === '/global/event') {
+    stream = response.writeHead(200, { 'content-type': 'text/event-stream' })
+    stream.flushHeaders()
+    return dieOnceAllIsSaid()
+  }
+  response.on('close', () => {
+    answered += 1
+    dieOnceAllIsSaid()
+  })
+  if (!request.headers.authorization) return response.writeHead(401).end()
+  response.writeHead(200, { 'content-type': 'application/json' })
+  response.end(JSON.stringify(bodies[pathname]))
+}).listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
+`
+
+t.test('a Kilo that dies after its last answer was not started', async (t) => {
+  const { project, folder, metrics } = await given(t, DIES_WHEN_ASKED)
+  await t.rejects(project(), {
+    code: 'agent_unavailable',
+    message: 'Kilo exited with code 7 while it started.'
+  })
+  t.same(await processesWith(folder), [])
+  t.same(metrics, [{ kind: 'start-failed' }])
+})
+
+t.test('a program that cannot be run leaves no note', async (t) => {
+  const { supervisor, folder } = await given(t, '#!/nowhere/sh\n')
+  const id = projectId.create()
+  await mkdir(join(folder, 'worktree'))
+  await t.rejects(supervisor.agent(id, join(folder, 'worktree'), new AbortController().signal), {
+    code: 'agent_unavailable',
+    message: /could not be started/
+  })
+  await t.rejects(access(folderOf(join(folder, 'agents'), id).note), { code: 'ENOENT' })
+})
+
+t.test('when it cannot be written down who runs, nobody runs', async (t) => {
+  const folder = t.testdir({ kilo: PATIENT_SHELL, agents: {}, worktree: {} })
+  const path = join(folder, 'kilo')
+  await chmod(path, 0o755)
+  const id = projectId.create()
+  const { note } = folderOf(join(folder, 'agents'), id)
+  const ground = {
+    kilo: { path, packageBin: undefined, version: '7.7.7' },
+    ripgrep: undefined,
+    /** Looked at between the note before the birth and the one after it: a disk that fills up in between. */
+    get jail() {
+      rmSync(note, { recursive: true })
+      mkdirSync(note)
+      return undefined
+    }
+  }
+  const starting = launch({
+    projectId: id,
+    worktree: join(folder, 'worktree'),
+    ground,
+    agentsDir: join(folder, 'agents'),
+    providers: [],
+    defaultModel: 'openai-compatible/scripted',
+    modelTimeouts: { headerMs: 1000 },
+    modelRetriesMax: 1,
+    times: AGENT_TIMES,
+    log: silentLog,
+    password: 'secret',
+    redact: createRedact([])
+  })
+  await t.rejects(starting, { code: 'EISDIR' })
+  t.same(await processesWith(folder), [])
+})
+
+/** A supervisor whose Kilo is this program. */
+async function given(t: Test, program: string) {
+  const kiloBin = join(t.testdir(), 'kilo')
+  await writeFile(kiloBin, program)
+  await chmod(kiloBin, 0o755)
+  return openStage(t, { kiloBin, isolation: 'process' })
+}
