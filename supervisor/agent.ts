@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '#kernel/clock.ts'
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
-import { within } from '#kernel/waiting.ts'
+import { unlessAborted, within } from '#kernel/waiting.ts'
 import { followEvents } from './event-stream.ts'
 import { createHearing } from './hearing.ts'
 import { INSIDE } from './jail.ts'
@@ -49,19 +49,18 @@ export interface RunningKilo extends Agent {
 export interface AgentPlan extends Omit<LaunchPlan, 'password' | 'redact'> {
   readonly clock: Clock
   readonly onMetric: (metric: SupervisorMetric) => void
-  readonly onTurnEnd: () => void
 }
 
 const EXIT_NOTICE_MS = 500
 const TAIL_CHARS_MAX = 2000
 
-/** Starts a project's Kilo and resolves when it may be prompted; if it cannot, nothing is left running. */
-export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
+/** Starts a project's Kilo and resolves when it may be prompted; if it cannot or must not, nothing is left running. */
+export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<RunningKilo> {
   const { clock, times } = plan
   const startedAt = clock.now()
   const password = randomBytes(32).toString('base64url')
   const redact = createRedact([password, ...plan.providers.map(({ apiKey }) => apiKey)])
-  const { kilo, url, cleared } = await launch({ ...plan, password, redact })
+  const { kilo, url, cleared } = await launch({ ...plan, password, redact }, signal)
   const log = plan.log.child({ pid: kilo.pid })
 
   const client = createClient(url, password, times.requestMs)
@@ -115,14 +114,13 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
     })
 
   const events = stream()
-  const ready = await becomeReady(kilo, client, events.opened, times.startMs).catch(
-    async (error: unknown) => {
-      events[Symbol.dispose]()
-      await kilo.kill()
-      await cleared()
-      throw error
-    }
-  )
+  const answering = becomeReady(kilo, client, events.opened, times.startMs)
+  const ready = await unlessAborted(answering, signal).catch(async (error: unknown) => {
+    events[Symbol.dispose]()
+    await kilo.kill()
+    await cleared()
+    throw error
+  })
 
   const exited = kilo.exited.then(async (how) => {
     events[Symbol.dispose]()
@@ -189,7 +187,6 @@ export async function startAgent(plan: AgentPlan): Promise<RunningKilo> {
       yield* runTurn(host, turn, signal)
     } finally {
       turnsRunning -= 1
-      plan.onTurnEnd()
     }
   }
 

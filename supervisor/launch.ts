@@ -4,7 +4,7 @@ import getPort from 'get-port'
 import type { ProjectId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
-import { within } from '#kernel/waiting.ts'
+import { unlessAborted, within } from '#kernel/waiting.ts'
 import { clearFolder, folderOf, makeFolder, removeNote, writeNote } from './agent-folder.ts'
 import { jailArguments, kiloInside } from './jail.ts'
 import type { KiloBinary } from './kilo-binary.ts'
@@ -49,7 +49,7 @@ const PORT_TAKEN = /ServeError|EADDRINUSE|Unexpected error/
 const TRIES = 2
 
 /** Spawns a project's Kilo and waits until it says that it listens. When it throws, nothing is left running. */
-export async function launch(plan: LaunchPlan): Promise<Launched> {
+export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Launched> {
   const folder = folderOf(plan.agentsDir, plan.projectId)
   await makeFolder(folder)
   const earlier = await clearFolder(folder)
@@ -64,13 +64,14 @@ export async function launch(plan: LaunchPlan): Promise<Launched> {
     const port = await getPort({ host: '127.0.0.1' })
     const marker = randomBytes(16).toString('hex')
     const cleared = () => removeNote(folder, marker)
+    signal.throwIfAborted()
     attempt.defer(cleared)
     await writeNote(folder, marker)
     const kilo = await spawnIt({ ...plan, worktree }, folder.own, port, marker)
     attempt.defer(kilo.kill)
     await writeNote(folder, marker, kilo.pid)
 
-    const problem = await listeningProblem(kilo, plan.times.startMs)
+    const problem = await unlessAborted(listeningProblem(kilo, plan.times.startMs), signal)
     if (problem === undefined) {
       attempt.move()
       return { kilo, url: `http://127.0.0.1:${port}`, cleared }

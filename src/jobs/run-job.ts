@@ -48,17 +48,16 @@ async function carryOut(run: JobRun, files: FileWatch): Promise<Kept> {
 
 async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
   const { deps, job, signal } = run
-  const found = Promise.withResolvers<Agent>()
+  using borrowed = deps.supervisor.borrow(job.project_id, run.workspace.worktree, signal)
   await using _desk = openDesk(deps, job.id, {
     onCancel: () => run.stop(cancelled()),
-    onAnswer: async (prompt) => passAnswer(run, await found.promise, prompt),
-    onExpired: async (prompt) => refuseForSilence(run, await found.promise, prompt)
+    onAnswer: async (prompt) => passAnswer(run, await borrowed.agent, prompt),
+    onExpired: async (prompt) => refuseForSilence(run, await borrowed.agent, prompt)
   })
 
   // A Kilo that hangs must not keep a job that was told to stop.
-  const finding = unlessAborted(findConversation(run), signal)
+  const finding = unlessAborted(findConversation(run, borrowed.agent), signal)
   const [{ agent, agentSessionId }] = await both(finding, openBranch(run))
-  found.resolve(agent)
   await begin(run, agentSessionId)
 
   let outcome: TurnOutcome | undefined
@@ -92,12 +91,9 @@ async function openBranch(run: JobRun): Promise<void> {
   run.base = (await inWorkspace(started)).base
 }
 
-/** The project's agent, and its own conversation that belongs to this session, or a new one. */
-async function findConversation({ deps, job, workspace, signal }: JobRun) {
-  const [agent, session] = await Promise.all([
-    deps.supervisor.agent(job.project_id, workspace.worktree, signal),
-    readSession(deps.db, job.session_id)
-  ])
+/** The agent once it is there, and its own conversation that belongs to this session, or a new one. */
+async function findConversation({ deps, job }: JobRun, starting: Promise<Agent>) {
+  const [agent, session] = await Promise.all([starting, readSession(deps.db, job.session_id)])
   const known = session?.agent_session_id
   if (known && (await agent.hasSession(known))) return { agent, agentSessionId: known }
   return { agent, agentSessionId: await agent.openSession(session?.title ?? job.text) }

@@ -28,15 +28,18 @@ export async function startBareKilo(
   const agentsDir = join(dir, 'bare')
   const ground = await findGround({ kiloBin: undefined, isolation: 'auto', agentsDir }, silentLog)
   const password = randomBytes(32).toString('base64url')
-  const { kilo, url } = await launch({
-    ...{ worktree, ground, agentsDir, providers, password, defaultModel: DEFAULT_MODEL },
-    projectId: projectId.create(),
-    modelTimeouts: MODEL_TIMEOUTS,
-    modelRetriesMax: 2,
-    times: AGENT_TIMES,
-    log: silentLog,
-    redact: (text) => text
-  })
+  const { kilo, url } = await launch(
+    {
+      ...{ worktree, ground, agentsDir, providers, password, defaultModel: DEFAULT_MODEL },
+      projectId: projectId.create(),
+      modelTimeouts: MODEL_TIMEOUTS,
+      modelRetriesMax: 2,
+      times: AGENT_TIMES,
+      log: silentLog,
+      redact: (text) => text
+    },
+    new AbortController().signal
+  )
   const authorization = `Basic ${btoa(`kilo:${password}`)}`
   const client = createKiloClient({ baseUrl: url, headers: { authorization } })
   const closed = new Map<string, () => void>()

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { access, chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import t, { type Test } from 'tap'
@@ -8,9 +9,15 @@ import { folderOf } from '../../supervisor/agent-folder.ts'
 import { launch } from '../../supervisor/launch.ts'
 import { AGENT_TIMES } from '../../supervisor/options.ts'
 import { createRedact } from '../../supervisor/redact.ts'
-import { openStage, processesWith } from './helpers.ts'
+import { never, openStage, processesWith } from './helpers.ts'
 
 const PATIENT_SHELL = '#!/bin/sh\nsleep 600 & sleep 600\n'
+
+const LISTENS_ONLY = `#!${process.execPath}
+const port = process.argv[process.argv.indexOf('--port') + 1]
+const server = require('node:net').createServer(() => {})
+server.listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
+`
 
 /** Listens and answers whatever it is asked; once all is answered it says one event, and dies. */
 const DIES_WHEN_ASKED = `#!${process.execPath}
@@ -58,7 +65,7 @@ t.test('a program that cannot be run leaves no note', async (t) => {
   const { supervisor, folder } = await given(t, '#!/nowhere/sh\n')
   const id = projectId.create()
   await mkdir(join(folder, 'worktree'))
-  await t.rejects(supervisor.agent(id, join(folder, 'worktree'), new AbortController().signal), {
+  await t.rejects(supervisor.borrow(id, join(folder, 'worktree'), never()).agent, {
     code: 'agent_unavailable',
     message: /could not be started/
   })
@@ -81,23 +88,45 @@ t.test('when it cannot be written down who runs, nobody runs', async (t) => {
       return undefined
     }
   }
-  const starting = launch({
-    projectId: id,
-    worktree: join(folder, 'worktree'),
-    ground,
-    agentsDir: join(folder, 'agents'),
-    providers: [],
-    defaultModel: 'openai-compatible/scripted',
-    modelTimeouts: { headerMs: 1000 },
-    modelRetriesMax: 1,
-    times: AGENT_TIMES,
-    log: silentLog,
-    password: 'secret',
-    redact: createRedact([])
-  })
+  const starting = launch(
+    {
+      projectId: id,
+      worktree: join(folder, 'worktree'),
+      ground,
+      agentsDir: join(folder, 'agents'),
+      providers: [],
+      defaultModel: 'openai-compatible/scripted',
+      modelTimeouts: { headerMs: 1000 },
+      modelRetriesMax: 1,
+      times: AGENT_TIMES,
+      log: silentLog,
+      password: 'secret',
+      redact: createRedact([])
+    },
+    never()
+  )
   await t.rejects(starting, { code: 'EISDIR' })
   t.same(await processesWith(folder), [])
 })
+
+for (const [says, program] of [
+  ['listens', PATIENT_SHELL],
+  ['answers', LISTENS_ONLY]
+] as const) {
+  t.test(`a start that never ${says} does not hold up the end of the server`, async (t) => {
+    const { supervisor, project, folder, metrics } = await given(t, program)
+    const starting = t.rejects(project(), { code: 'interrupted' })
+    while ((await processesWith(folder)).length === 0) await sleep(20)
+    // Long enough for the program to have said that it listens.
+    await sleep(500)
+    const since = performance.now()
+    await supervisor[Symbol.asyncDispose]()
+    t.ok(performance.now() - since < 10_000)
+    await starting
+    t.same(await processesWith(folder), [])
+    t.same(metrics, [], 'nothing has failed')
+  })
+}
 
 /** A supervisor whose Kilo is this program. */
 async function given(t: Test, program: string) {

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { AgentEvent, TurnOutcome } from '#kernel/agent-events.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { startScriptedModel } from '#fixtures'
@@ -49,9 +50,10 @@ export async function openStage(t: Teardown, overrides: Partial<SupervisorOption
     const worktree = join(folder, name)
     await mkdir(worktree, { recursive: true })
     const id = projectId.create()
-    const agent = await supervisor.agent(id, worktree, never())
+    const borrowed = supervisor.borrow(id, worktree, never())
+    const agent = await borrowed.agent
     const { pid } = supervisor.running().find((running) => running.projectId === id) ?? {}
-    return { id, worktree, agent, pid: pid as number }
+    return { id, worktree, borrowed, agent, pid: pid as number }
   }
   return { folder, model, models, supervisor, metrics, project }
 }
@@ -108,4 +110,15 @@ export async function processesWith(text: string): Promise<number[]> {
     })
   )
   return found.flat()
+}
+
+/** What was killed takes a moment to be gone. */
+export async function untilGone(text: string): Promise<void> {
+  const deadline = Date.now() + 30_000
+  for (;;) {
+    const pids = await processesWith(text)
+    if (pids.length === 0) return
+    if (Date.now() > deadline) throw new Error(`still there: ${pids.join()}`)
+    await sleep(50)
+  }
 }

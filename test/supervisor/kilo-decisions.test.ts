@@ -74,17 +74,20 @@ async function readDoc(t: { teardown(end: () => unknown): void }): Promise<OpenA
   const id = 'openai-compatible' as const
   const access = { id, baseUrl: 'http://127.0.0.1:1', apiKey: 'none', models }
   const password = 'a password for a moment'
-  const { kilo, url } = await launch({
-    ground: await findGround({ kiloBin: undefined, isolation: 'process', agentsDir }, silentLog),
-    ...{ worktree, agentsDir, password, providers: [access] },
-    defaultModel: 'openai-compatible/none',
-    projectId: projectId.create(),
-    modelTimeouts: MODEL_TIMEOUTS,
-    modelRetriesMax: 1,
-    times: AGENT_TIMES,
-    log: silentLog,
-    redact: (text) => text
-  })
+  const { kilo, url } = await launch(
+    {
+      ground: await findGround({ kiloBin: undefined, isolation: 'process', agentsDir }, silentLog),
+      ...{ worktree, agentsDir, password, providers: [access] },
+      defaultModel: 'openai-compatible/none',
+      projectId: projectId.create(),
+      modelTimeouts: MODEL_TIMEOUTS,
+      modelRetriesMax: 1,
+      times: AGENT_TIMES,
+      log: silentLog,
+      redact: (text) => text
+    },
+    new AbortController().signal
+  )
   t.teardown(() => kilo.kill())
   const answer = await fetch(`${url}/doc`, {
     headers: { authorization: authorizationOf(password) }

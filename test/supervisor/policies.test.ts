@@ -17,24 +17,22 @@ t.test('when a quiet agent is stopped', async (t) => {
   for (const [says, lastUsedAt, busy, expected] of [
     ['used a moment ago', ago(1_000), false, 'keep'],
     ['quiet for a minute', ago(60_000), false, 'stop'],
-    ['quiet, but in the middle of a turn', ago(600_000), true, 'keep']
+    ['quiet, but somebody has it', ago(600_000), true, 'keep']
   ] as const) {
     t.equal(decideIdle({ now, lastUsedAt, busy }, 60_000), expected, says)
   }
 })
 
 t.test('which agent makes room', async (t) => {
-  const agent = (name: string, ms: number, busy = false, handedOutAt?: Date) => ({
+  const agent = (name: string, ms: number, busy = false) => ({
     name,
     now,
     lastUsedAt: ago(ms),
-    busy,
-    handedOutAt
+    busy
   })
   t.equal(chooseToStop([agent('a', 5), agent('b', 9), agent('c', 7)])?.name, 'b')
   t.equal(chooseToStop([agent('a', 5), agent('b', 9, true)])?.name, 'a')
-  t.equal(chooseToStop([agent('a', 5, false, ago(5))]), undefined, 'handed out just now')
-  t.equal(chooseToStop([agent('a', 60_000, false, ago(60_000))])?.name, 'a', 'and forgotten')
+  t.equal(chooseToStop([agent('a', 5, true)]), undefined)
   t.equal(chooseToStop([]), undefined)
 })
 

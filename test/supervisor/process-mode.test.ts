@@ -4,11 +4,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text as readText } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { script } from '#fixtures'
 import t from 'tap'
-import { API_KEY, openStage, play, processesWith, toolsOf } from './helpers.ts'
+import { API_KEY, never, openStage, play, processesWith, toolsOf, untilGone } from './helpers.ts'
 
 const run = promisify(execFile)
 const SECRET = 'a-secret-of-the-parents-environment'
@@ -155,7 +154,7 @@ t.test('without a jail an agent is a process like others', async (t) => {
   )
 
   await t.test('a crash in a turn says so, and the next job gets a new process', async (t) => {
-    const again = await supervisor.agent(id, worktree, new AbortController().signal)
+    const again = await supervisor.borrow(id, worktree, never()).agent
     const { pid } = supervisor.running()[0] ?? {}
     const slow = script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 50 })
     await t.rejects(
@@ -165,10 +164,9 @@ t.test('without a jail an agent is a process like others', async (t) => {
       { code: 'agent_crashed', message: /SIGKILL/ }
     )
     t.equal(metrics.filter(({ kind }) => kind === 'crashed').length, 1)
-    await sleep(50)
-    t.same(await processesWith(folder), [])
+    await untilGone(folder)
 
-    const third = await supervisor.agent(id, worktree, new AbortController().signal)
+    const third = await supervisor.borrow(id, worktree, never()).agent
     t.not(third, again)
     t.equal((await play(third, { text: script({ say: 'back' }) })).said, 'back')
   })
@@ -176,7 +174,7 @@ t.test('without a jail an agent is a process like others', async (t) => {
   await t.test('a worktree that is gone is said at once', async (t) => {
     await supervisor.stop(id)
     await rm(worktree, { recursive: true })
-    await t.rejects(supervisor.agent(id, worktree, new AbortController().signal), {
+    await t.rejects(supervisor.borrow(id, worktree, never()).agent, {
       code: 'agent_unavailable',
       message: 'The project has no worktree.'
     })

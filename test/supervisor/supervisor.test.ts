@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { script } from '#fixtures'
 import { projectId } from '#kernel/ids.ts'
 import t from 'tap'
-import { never, openStage, play, processesWith } from './helpers.ts'
+import { never, openStage, play, processesWith, untilGone } from './helpers.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -23,12 +23,12 @@ t.test('what cannot work is one clear sentence at the start', async (t) => {
   await writeFile(file, '#!/bin/sh\n')
   await chmod(file, 0o755)
   const path = process.env['PATH']
+  t.teardown(() => (process.env['PATH'] = path))
   process.env['PATH'] = folder
   await t.rejects(
     openStage(t, { kiloBin: file, isolation: 'bubblewrap' }),
     /cannot be isolated with bubblewrap here/
   )
-  process.env['PATH'] = path
 })
 
 t.test('a program that never listens is given up, and nothing is left', async (t) => {
@@ -81,21 +81,27 @@ t.test(
     const first = projectId.create()
     const worktree = join(folder, 'first')
     await mkdir(worktree)
-    const [one, two] = await Promise.all([
-      supervisor.agent(first, worktree, never()),
-      supervisor.agent(first, worktree, never())
-    ])
+    const borrow = (signal = never()) => supervisor.borrow(first, worktree, signal)
+    const borrowed = [borrow(), borrow()]
+    const [one, two] = await Promise.all(borrowed.map(({ agent }) => agent))
     t.equal(one, two, 'two calls, one process')
-    t.equal(await supervisor.agent(first, worktree, never()), one, 'and it is found warm')
+    borrowed.push(borrow())
+    t.equal(await borrowed.at(-1)?.agent, one, 'and it is found warm')
     t.equal(started(), 1)
-    await t.rejects(supervisor.agent(first, worktree, AbortSignal.abort(new Error('left'))), /left/)
+    t.throws(() => borrow(AbortSignal.abort(new Error('left'))), /left/)
 
+    const [last, ...others] = borrowed
+    others.forEach((other) => other[Symbol.dispose]())
+    hours += 1
+    await sleep(200)
     await t.rejects(
       project('second'),
       { code: 'agent_unavailable', message: 'All 1 agents of this server are busy.' },
-      'it was handed out and has not been prompted yet'
+      'however long somebody prepares a prompt for it'
     )
-    await play(one, { text: script({ say: 'a' }) })
+    t.equal(supervisor.peek(first), one)
+    last?.[Symbol.dispose]()
+    last?.[Symbol.dispose]()
     const second = await project('second')
     t.equal(supervisor.peek(first), undefined, 'the idle one made room')
     t.same(
@@ -104,15 +110,27 @@ t.test(
     )
 
     await play(second.agent, { text: script({ say: 'a' }) })
+    second.borrowed[Symbol.dispose]()
     hours += 1
     // The supervisor looks for quiet agents by itself; this one is an hour old now.
-    for (let waited = 0; waited < 300 && (await processesWith(folder)).length > 0; waited++) {
-      await sleep(100)
-    }
-    t.same(await processesWith(folder), [])
+    await untilGone(folder)
     t.same(supervisor.running(), [])
   }
 )
+
+t.test('of two that come for the last room at once, one gets it', async (t) => {
+  const { project, metrics } = await openStage(t, { agentsMax: 1 })
+  const answers = await Promise.allSettled([project('first'), project('second')])
+  t.same(
+    answers.map(({ status }) => status),
+    ['fulfilled', 'rejected']
+  )
+  t.match(answers[1], { reason: { message: 'All 1 agents of this server are busy.' } })
+  t.same(
+    metrics.map(({ kind }) => kind),
+    ['start-failed', 'started']
+  )
+})
 
 t.test('a stream that falls silent is renewed, and nothing of the turn is lost', async (t) => {
   const { project, metrics } = await openStage(t, { times: { streamSilenceMs: 1500 } })
@@ -146,7 +164,7 @@ t.test('a Kilo that stops answering is killed, and the job learns it', async (t)
   t.ok(metrics.some(({ kind }) => kind === 'stalled'))
 
   await t.test('and a cancelled turn does not wait for one that does not stop', async (t) => {
-    const next = await supervisor.agent(id, worktree, never())
+    const next = await supervisor.borrow(id, worktree, never()).agent
     const cancel = new AbortController()
     const [running] = supervisor.running()
     const { outcome } = await play(
