@@ -2,21 +2,22 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '#kernel/clock.ts'
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
-import { unlessAborted, within } from '#kernel/waiting.ts'
+import { unlessAborted } from '#kernel/waiting.ts'
 import { followEvents } from './event-stream.ts'
 import { createHearing } from './hearing.ts'
 import { INSIDE } from './jail.ts'
-import { authorizationOf, createClient, type SessionUsage } from './kilo-client.ts'
+import { authorizationOf, createClient, statusOf, type SessionUsage } from './kilo-client.ts'
 import { createRelativePath } from './kilo-paths.ts'
 import { launch, type LaunchPlan } from './launch.ts'
 import type { SupervisorMetric } from './options.ts'
 import type { ProcessState } from './process-states.ts'
 import { becomeReady } from './readiness.ts'
 import { createRedact } from './redact.ts'
-import { runTurn, type AgentTurn, type Listener } from './session.ts'
+import { runTurn } from './run-turn.ts'
 import { createStrangers } from './strangers.ts'
+import type { AgentTurn, Listener, TurnHost } from './turn-host.ts'
 
-export type { AgentTurn } from './session.ts'
+export type { AgentTurn } from './turn-host.ts'
 export type { SessionUsage } from './kilo-client.ts'
 
 /** One project's running Kilo. */
@@ -51,7 +52,6 @@ export interface AgentPlan extends Omit<LaunchPlan, 'password' | 'redact'> {
   readonly onMetric: (metric: SupervisorMetric) => void
 }
 
-const EXIT_NOTICE_MS = 500
 const TAIL_CHARS_MAX = 2000
 
 /** Starts a project's Kilo and resolves when it may be prompted; if it cannot or must not, nothing is left running. */
@@ -76,8 +76,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     listeners.forEach((listener) => listener.gone(ending ?? failure))
   }
   const endSilent = async () => {
-    // A process that has just died falls silent first, and its end is the better answer.
-    await within(kilo.exited, EXIT_NOTICE_MS)
+    await kilo.endedWithin()
     if (kilo.state !== 'ready') return
     plan.onMetric({ kind: 'stalled' })
     log.warn({}, 'kilo does not answer and is killed')
@@ -153,7 +152,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
 
   const { modes, version } = ready
   const worktrees = plan.ground.jail ? [INSIDE.work, plan.worktree] : [plan.worktree]
-  const host = {
+  const host: TurnHost = {
     client,
     hearing,
     providers: plan.providers,
@@ -162,7 +161,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     redact,
     log,
     now: () => clock.now(),
-    exited,
+    endedWithin: kilo.endedWithin,
     onMetric: plan.onMetric,
     nameStranger: createStrangers(log),
     listen(listener: Listener) {
@@ -215,8 +214,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   /** What Kilo does not wait for any more has been answered. */
   async function answered(reply: Promise<unknown>): Promise<void> {
     await said(reply).catch((error: unknown) => {
-      const { status } = ((error as Error).cause ?? {}) as { status?: number }
-      if (status !== 404) throw error
+      if (statusOf(error) !== 404) throw error
     })
   }
 
@@ -225,9 +223,8 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     try {
       return await answer
     } catch (error) {
-      const { status } = ((error as Error).cause ?? {}) as { status?: number }
-      if (status !== undefined) throw error
-      await within(kilo.exited, 500)
+      if (statusOf(error) !== undefined) throw error
+      await kilo.endedWithin()
       const words = redact((error as Error).message)
       throw ending ?? new JobFailure('agent_stalled', `Kilo did not answer: ${words}`)
     }

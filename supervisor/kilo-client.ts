@@ -29,13 +29,17 @@ export interface SessionUsage {
   readonly costUsd: number
 }
 
-/** Everything that we ask of a running Kilo, each within `requestMs`. A refusal is an Error with its `status`. */
+/** Everything that we ask of a running Kilo, each within `requestMs`. A refusal is an Error; `statusOf` tells it from no answer at all. */
 export type KiloClient = ReturnType<typeof createClient>
 
 const isPermission = guard(EVENTS['permission.asked'])
 const isQuestion = guard(EVENTS['question.asked'])
 
 const SESSIONS_MAX = 100_000
+
+/** With which status Kilo refused; undefined when it did not answer. */
+export const statusOf = (error: unknown): number | undefined =>
+  ((error as Error).cause as { status?: number } | undefined)?.status
 
 export const authorizationOf = (password: string) => `Basic ${btoa(`kilo:${password}`)}`
 

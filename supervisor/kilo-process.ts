@@ -25,6 +25,8 @@ export interface KiloProcess {
   readonly listening: Promise<void>
   /** How it ended, in words, once it has. */
   readonly exited: Promise<string>
+  /** The same, if it is just about to. A process that has just died falls silent first, and its end is the better answer. */
+  endedWithin(): Promise<string | undefined>
   /** It answers: from now on it may be used. */
   becomeReady(): void
   /** Asks it to end, waits, then kills. Twice is once. */
@@ -36,6 +38,7 @@ export interface KiloProcess {
   tail(): string
 }
 
+const EXIT_NOTICE_MS = 500
 const LISTENING = /listening on https?:\/\//
 /** After SIGKILL of a tree its root is gone within milliseconds; this is for a machine that is very busy. */
 const KILL_WAIT_MS = 5000
@@ -112,6 +115,7 @@ export async function spawnKilo(
     },
     listening: listening.promise,
     exited,
+    endedWithin: () => within(exited, EXIT_NOTICE_MS),
     becomeReady: () => become('ready'),
     stop: (graceMs) => (stopping ??= end(graceMs)),
     kill,

@@ -24,7 +24,7 @@ export async function becomeReady(
     client.agents(),
     heard
   ]).catch(async (error: Error) => {
-    const how = await within(kilo.exited, 500)
+    const how = await kilo.endedWithin()
     const line = kilo.lastLine()
     throw unavailable(
       `Kilo ${how ?? `did not answer (${error.message})`} while it started${line ? `; its last words: ${line}` : '.'}`

@@ -9,6 +9,7 @@ import { modesOf } from '../../supervisor/kilo-modes.ts'
 import { decideNetwork } from '../../supervisor/network-wait.ts'
 import { PROCESS_STATES } from '../../supervisor/process-states.ts'
 import { createRedact } from '../../supervisor/redact.ts'
+import { TURN_STATES } from '../../supervisor/turn-states.ts'
 
 const now = new Date('2026-01-01T12:00:00Z')
 const ago = (ms: number) => new Date(now.getTime() - ms)
@@ -41,6 +42,12 @@ t.test('a process is born once and dies once', async (t) => {
   t.equal(follow(PROCESS_STATES, 'ready', 'draining'), 'draining')
   t.throws(() => follow(PROCESS_STATES, 'exited', 'starting'))
   t.throws(() => follow(PROCESS_STATES, 'draining', 'ready'))
+})
+
+t.test('a turn ends once, and does not stall any more once it is being cancelled', async (t) => {
+  t.ok(isTerminal(TURN_STATES, 'over'))
+  t.equal(follow(TURN_STATES, 'killing', 'cancelling'), 'cancelling')
+  t.throws(() => follow(TURN_STATES, 'cancelling', 'killing'))
 })
 
 t.test('a provider that is lost is tried again a few times, if it is there', async (t) => {
