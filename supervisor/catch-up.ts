@@ -79,7 +79,7 @@ function tellHistory(
   }
   const { hearing, translator } = facts
   for (const { aggregate_id, seq } of history) {
-    if (translator.sessions.has(aggregate_id)) hearing.reached(aggregate_id, seq)
+    if (translator.sessions.has(aggregate_id)) hearing.markRead(aggregate_id, seq)
   }
 }
 

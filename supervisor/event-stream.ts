@@ -11,7 +11,7 @@ export interface EventStreamOptions {
   readonly hearing: Hearing
   /** Kilo says something every ten seconds; a stream that is silent for this long is dead. */
   readonly silenceMs: number
-  /** For so long may no new one stand, while Kilo answers everything else. */
+  /** How long it may stay down while Kilo otherwise answers. */
   readonly renewMs: number
   /** Whether Kilo still answers. */
   readonly isHealthy: () => Promise<boolean>
@@ -119,7 +119,7 @@ export function followEvents(options: EventStreamOptions): EventStream {
   }
 
   const backWhile = (body: Body) =>
-    options.onBack().then(hearing.settle, (error: unknown) => {
+    options.onBack().then(hearing.closeGaps, (error: unknown) => {
       body.destroy(new Error('could not catch up', { cause: error }))
       throw error
     })

@@ -14,9 +14,9 @@ export interface Hearing {
   /** Undefined: nothing durable of it was ever heard. */
   lastSeq(sessionId: string): number | undefined
   /** It was read up to here by other means. */
-  reached(sessionId: string, seq: number): void
+  markRead(sessionId: string, seq: number): void
   /** Whatever was missing has been asked for; what nobody asked for is of no interest. */
-  settle(): void
+  closeGaps(): void
 }
 
 const REMEMBERED_MAX = 4096
@@ -62,8 +62,8 @@ export function createHearing(): Hearing {
       return follow(payload.syncEvent.aggregateID, payload.syncEvent.seq)
     },
     lastSeq: (sessionId) => seqs.get(sessionId),
-    reached: (sessionId, seq) => raise(seqs, sessionId, seq),
-    settle() {
+    markRead: (sessionId, seq) => raise(seqs, sessionId, seq),
+    closeGaps() {
       for (const [sessionId, seq] of ahead) raise(seqs, sessionId, seq)
       ahead.clear()
     }

@@ -1,4 +1,5 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
+import { sessionOf } from './event-owner.ts'
 import { createAsks, type Asks } from './kilo-asks.ts'
 import { isIgnoredEvent, isIgnoredStatus } from './kilo-names.ts'
 import { createNotices, type SessionStatus } from './kilo-notices.ts'
@@ -50,13 +51,6 @@ export interface TranslatorOptions {
   readonly onNetworkAsked: (id: string) => void
 }
 
-/** Where Kilo's events may say whose they are. */
-interface Owned {
-  readonly sessionID?: string
-  readonly part?: { readonly sessionID?: string } | null
-  readonly info?: { readonly sessionID?: string } | null
-}
-
 const STRANGE_CHARS_MAX = 100
 
 /**
@@ -77,11 +71,15 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
   let lastError: KiloError | undefined
   let networkGivenUp = false
 
-  /** True the first time: Kilo says most things several times. */
-  const once = (thing: string) => !said.has(thing) && said.add(thing) !== undefined
+  /** Kilo says most things several times. */
+  const isFirst = (thing: string) => {
+    if (said.has(thing)) return false
+    said.add(thing)
+    return true
+  }
   const stranger = (word: string): AgentEvent | undefined => {
     const name = word.slice(0, STRANGE_CHARS_MAX)
-    return once(`stranger ${name}`) ? { type: 'unrecognised', name } : undefined
+    return isFirst(`stranger ${name}`) ? { type: 'unrecognised', name } : undefined
   }
   const parts = createPartReader({ ...options, messages, todos, stranger })
 
@@ -113,13 +111,10 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
     parentId === undefined ? [] : tree.learn(sessionId, parentId).flatMap((p) => read(p, live))
 
   const meaning = (
-    { name, properties }: KiloEvent,
+    { name, properties }: Exclude<KiloEvent, Birth>,
     live: boolean
   ): readonly (AgentEvent | undefined)[] => {
     switch (name) {
-      case 'session.created':
-      case 'session.updated':
-        return adopt(properties.info.id, properties.info.parentID, live)
       case 'session.turn.open':
         return [properties.sessionID === root ? open() : undefined]
       case 'session.turn.close':
@@ -153,20 +148,27 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
         asks.answered(properties.requestID)
         return [{ type: 'prompt.closed', promptId: properties.requestID }]
       case 'session.network.asked':
-        if (once(`network ${properties.id}`)) options.onNetworkAsked(properties.id)
+        if (isFirst(`network ${properties.id}`)) options.onNetworkAsked(properties.id)
         return []
     }
   }
 
+  const notRead = ({ type }: KiloPayload) => {
+    if (isIgnoredEvent(type)) return undefined
+    // A piece of a text may be what could not be read.
+    if (type.startsWith('message.part.')) parts.doubt()
+    return stranger(type)
+  }
+
   const read = (payload: KiloPayload, live: boolean): AgentEvent[] => {
     const event = readEvent(payload)
-    if (!event) {
-      if (isIgnoredEvent(payload.type)) return []
-      // A piece of a text may be what could not be read.
-      if (payload.type.startsWith('message.part.')) parts.doubt()
-      return [stranger(payload.type)].filter((told) => told !== undefined)
+    if (!event) return [notRead(payload)].filter((told) => told !== undefined)
+    // That a session is born, or has a parent, is for everybody to hear.
+    if (isBirth(event)) {
+      const { id, parentID } = event.properties.info
+      return adopt(id, parentID, live)
     }
-    const owner = ownerOf(event)
+    const owner = sessionOf(payload)
     if (owner !== undefined && !tree.members.has(owner)) {
       if (event.name !== 'message.part.delta') tree.keep(owner, payload)
       return []
@@ -177,9 +179,8 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
   return {
     hear: (payload) => read(payload, true),
     recall: (payload) => read(payload, false),
-    concerns({ properties }) {
-      const { sessionID, part, info } = (properties ?? {}) as Owned
-      const owner = sessionID ?? part?.sessionID ?? info?.sessionID
+    concerns(payload) {
+      const owner = sessionOf(payload)
       return owner !== undefined && tree.members.has(owner)
     },
     tear: parts.tear,
@@ -199,10 +200,7 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
   }
 }
 
-/** Whose an event is; that a session is born, or has a parent, is for everybody to hear. */
-function ownerOf({ name, properties }: KiloEvent): string | undefined {
-  if (name === 'session.created' || name === 'session.updated') return undefined
-  if (name === 'message.updated') return properties.info.sessionID
-  if (name === 'message.part.updated') return properties.part.sessionID
-  return properties.sessionID
-}
+type Birth = Extract<KiloEvent, { name: 'session.created' | 'session.updated' }>
+
+const isBirth = (event: KiloEvent): event is Birth =>
+  event.name === 'session.created' || event.name === 'session.updated'

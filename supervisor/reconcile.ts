@@ -1,7 +1,7 @@
 export interface ReconcilerOptions {
   /** Gives what was missed, and answers whether the turn's session does nothing any more. */
   readonly catchUp: () => Promise<{ readonly idle: boolean }>
-  /** So long may nothing be heard of a turn before Kilo is asked how it is. */
+  /** How long a turn may be silent before Kilo is asked how it is. */
   readonly silenceMs: number
   readonly hasBegun: () => boolean
   /** The turn is over, and its end was not heard. */
