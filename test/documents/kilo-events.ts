@@ -8,7 +8,7 @@ import {
 } from '../../supervisor/kilo-decisions.ts'
 
 /** What each of our own events becomes: `src/jobs/hear-event.ts` in a table. */
-const FRAMES: Record<AgentEvent['type'], readonly FrameType[]> = {
+export const EVENT_FRAMES: Record<AgentEvent['type'], readonly FrameType[]> = {
   'turn.opened': [],
   'text.appended': ['job:log'],
   'tool.updated': ['job:tool', 'job:file-created', 'job:file-updated', 'job:file-deleted'],
@@ -48,7 +48,7 @@ function table(title: string, decisions: Record<string, Decision>): string {
 }
 
 function framesTable(): string {
-  const rows = Object.entries(FRAMES).map(([event, frames]) => {
+  const rows = Object.entries(EVENT_FRAMES).map(([event, frames]) => {
     const names = frames.length === 0 ? 'no frame of its own' : frames.map(code).join(', ')
     return `| ${code(event)} | ${names} |`
   })
