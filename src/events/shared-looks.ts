@@ -2,7 +2,10 @@ import type { Frame } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { PageOfFrames } from './event-store.ts'
 
-type Place = Omit<PageOfFrames, 'limit'>
+/** Where a reader stands, and whether much is expected to come after it. */
+interface Place extends Omit<PageOfFrames, 'limit'> {
+  readonly isBehind: boolean
+}
 
 export interface Seen {
   readonly frames: readonly Frame[]
@@ -20,7 +23,7 @@ export function shareLooks(read: (projectId: ProjectId, place: Place) => Promise
   return {
     look(projectId: ProjectId, place: Place): Promise<Seen> {
       const looks = looking.get(projectId) ?? new Map<string, Promise<Seen>>()
-      const key = JSON.stringify([place.after, place.jobId, place.types])
+      const key = JSON.stringify([place.after, place.jobId, place.types, place.isBehind])
       const begun = looks.get(key)
       if (begun) return begun
 

@@ -54,6 +54,7 @@ export const LIMITS = {
 
   framesPerWrite: 500,
   framesPerPage: 500,
+  framesPerLook: 16,
   framesPageBytesMax: MIB,
   retentionEveryMs: 60 * MINUTE_MS,
   retentionBatchFrames: 200,

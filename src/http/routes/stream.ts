@@ -58,7 +58,7 @@ export function streamRoute(app: App, deps: AppDeps): void {
       open.inc()
       socket.once('close', () => open.dec())
       const viewer = { userId: userOf(request), onlyProject }
-      serveConnection(deps, { socket, viewer, log }, timings)
+      serveConnection(deps, { socket, wire: request.raw.socket, viewer, log }, timings)
     }
   })
 }

@@ -1,4 +1,3 @@
-import type { WebSocket } from '@fastify/websocket'
 import { AppError } from '#kernel/errors.ts'
 import { SUBPROTOCOL } from '#kernel/frames.ts'
 import { LIMITS } from '#kernel/limits.ts'
@@ -8,7 +7,7 @@ import { hearMessages } from './inbox.ts'
 import { keepAlive } from './keep-alive.ts'
 import { CLOSE, type ClientMessage } from './messages.ts'
 import { notice } from './notices.ts'
-import { createOutbox } from './outbox.ts'
+import { createOutbox, type Line } from './outbox.ts'
 import { createSubscriptions, type SubscriptionDeps, type Viewer } from './subscriptions.ts'
 
 type ConnectionDeps = SubscriptionDeps & Pick<AppDeps, 'signal' | 'version'>
@@ -16,11 +15,12 @@ type ConnectionDeps = SubscriptionDeps & Pick<AppDeps, 'signal' | 'version'>
 /** Serves one socket from `hello` to its close: it hears what to follow, and pushes what happens there. */
 export function serveConnection(
   deps: ConnectionDeps,
-  { socket, viewer, log }: { socket: WebSocket; viewer: Viewer; log: Log },
+  { viewer, log, ...line }: Line & { readonly viewer: Viewer; readonly log: Log },
   timings: Timings
 ): void {
+  const { socket } = line
   const { stallMs, handshakeMs } = timings
-  const outbox = createOutbox(socket, { bytesMax: LIMITS.socketBufferBytesMax, stallMs })
+  const outbox = createOutbox(line, { bytesMax: LIMITS.socketBufferBytesMax, stallMs })
   const subscriptions = createSubscriptions(deps, outbox, viewer, refuse)
   const handshake = setTimeout(
     () => socket.close(CLOSE.handshakeTooSlow, 'nothing was subscribed'),

@@ -1,8 +1,15 @@
+import type { Socket } from 'node:net'
 import type { WebSocket } from '@fastify/websocket'
 import { CLOSE } from './messages.ts'
 
 /** A large message goes in pieces, so that a slow reader who is in the middle of it is seen to take something. */
 const PIECE_BYTES = 64 * 1024
+
+/** A socket, and the connection beneath it. */
+export interface Line {
+  readonly socket: WebSocket
+  readonly wire: Pick<Socket, 'cork' | 'uncork'>
+}
 
 /** What waits for one reader. */
 export interface Outbox {
@@ -19,12 +26,13 @@ export interface Outbox {
  * nothing for `stallMs` it is closed with 1013, and comes back for the rest.
  */
 export function createOutbox(
-  socket: WebSocket,
+  { socket, wire }: Line,
   limits: { readonly bytesMax: number; readonly stallMs: number }
 ): Outbox {
   let waitingBytes = 0
   let room: PromiseWithResolvers<void> | undefined
   let stalled: NodeJS.Timeout | undefined
+  let gathering = false
 
   const isOpen = () => socket.readyState === socket.OPEN
   const isFull = () => waitingBytes > limits.bytesMax
@@ -48,7 +56,18 @@ export function createOutbox(
     stalled = stalled?.refresh()
     if (!isFull()) makeRoom()
   }
+  // A page of frames is written in one breath, and leaves as one: each system call takes longer than making a frame.
+  const gather = () => {
+    if (gathering) return
+    gathering = true
+    wire.cork()
+    process.nextTick(() => {
+      gathering = false
+      wire.uncork()
+    })
+  }
   const write = (message: object) => {
+    gather()
     const bytes = Buffer.from(JSON.stringify(message))
     waitingBytes += bytes.length
     for (let from = 0; from < bytes.length; from += PIECE_BYTES) {

@@ -14,24 +14,28 @@ t.test(
     })
     const seen: Seen = { frames: [], more: false }
 
-    const together = [look(project, { after: 1 }), look(project, { after: 1 })]
+    const together = [
+      look(project, { after: 1, isBehind: false }),
+      look(project, { after: 1, isBehind: false })
+    ]
     t.equal(answers.length, 1, 'the second joins the first')
-    void look(project, { after: 2 })
-    void look(project, { after: 1, types: ['job:log'] })
-    void look(projectId.create(), { after: 1 })
-    t.equal(answers.length, 4, 'another place, choice or project is another look')
+    void look(project, { after: 2, isBehind: false })
+    void look(project, { after: 1, isBehind: false, types: ['job:log'] })
+    void look(project, { after: 1, isBehind: true })
+    void look(projectId.create(), { after: 1, isBehind: false })
+    t.equal(answers.length, 5, 'another place, choice, size or project is another look')
 
     forget(project)
-    const later = look(project, { after: 1 })
-    t.equal(answers.length, 5, 'after a ring a look begins anew')
+    const later = look(project, { after: 1, isBehind: false })
+    t.equal(answers.length, 6, 'after a ring a look begins anew')
     answers[0]!.resolve(seen)
     t.same(await Promise.all(together), [seen, seen])
-    void look(project, { after: 1 })
-    t.equal(answers.length, 5, 'what was begun before the ring ends without ending the later one')
+    void look(project, { after: 1, isBehind: false })
+    t.equal(answers.length, 6, 'what was begun before the ring ends without ending the later one')
 
-    answers[4]!.reject(new Error('the database is away'))
+    answers[5]!.reject(new Error('the database is away'))
     await t.rejects(later, /away/)
-    void look(project, { after: 1 })
-    t.equal(answers.length, 6, 'a look that is over is not joined')
+    void look(project, { after: 1, isBehind: false })
+    t.equal(answers.length, 7, 'a look that is over is not joined')
   }
 )
