@@ -1,14 +1,15 @@
 import { once } from 'node:events'
+import { parseArgs } from 'node:util'
 import { HELP, readConfig, type Config } from '#config'
 import { compose } from './compose.ts'
 import { createLogger } from './logger.ts'
 
 /** The whole life of the product: read, compose, listen, wait for a signal, leave. */
 async function main(): Promise<void> {
-  if (process.argv.includes('--help') || process.argv.includes('-h')) {
-    process.stdout.write(HELP)
-    return
-  }
+  // Anything else is refused: a setting given the wrong way must not be ignored.
+  const { values } = parseArgs({ options: { help: { type: 'boolean', short: 'h' } } })
+  if (values.help) return void process.stdout.write(HELP)
+
   const config = readConfig(process.env, process.cwd())
   refuseDistributed(config)
   const log = createLogger(config.logLevel)

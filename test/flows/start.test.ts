@@ -87,6 +87,12 @@ t.test('--help explains every setting', async (t) => {
   }
 })
 
+t.test('an argument that means nothing is refused, not ignored', async (t) => {
+  const server = startServer(t, t.testdir(), {}, ['--port=1'])
+  t.equal(await server.exited, 1)
+  t.match(server.said.err, /^kilowatt: .*--port/)
+})
+
 t.test('a Kilo that never says that it is ready fails the job, not the server', async (t) => {
   const dir = t.testdir()
   const bin = join(dir, 'kilo')

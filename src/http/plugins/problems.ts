@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, REFUSALS, type RefusalCode } from '#kernel/errors.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../app-deps.ts'
 import { isDatabaseAway } from './database-away.ts'
 
@@ -21,7 +22,7 @@ export function answerProblems(app: App): void {
 }
 
 export function sendProblem(error: Error, request: FastifyRequest, reply: FastifyReply) {
-  const refusal = toRefusal(error)
+  const refusal = toRefusal(error, request.routeOptions?.bodyLimit ?? LIMITS.bodyBytesMax)
   const problem = problemOf(refusal, request.url, request.id)
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed')
 
@@ -54,10 +55,11 @@ export function problemOf(refusal: AppError, url: string, requestId: string) {
   return { ...standard, ...refusal.facts, ...standard }
 }
 
-function toRefusal(error: Error & Partial<FastifyError>): AppError {
+function toRefusal(error: Error & Partial<FastifyError>, limitBytes: number): AppError {
   if (error instanceof AppError) return error
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    return new AppError('payload_too_large', 'The body is larger than we take')
+    const detail = `The body is larger than the ${limitBytes} bytes that we take here`
+    return new AppError('payload_too_large', detail, { limitBytes })
   }
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new AppError('invalid_request', 'The body must be JSON: Content-Type: application/json')

@@ -46,13 +46,29 @@ interface SchemaError {
   readonly keyword: string
   readonly instancePath: string
   readonly message: string
+  readonly params: Readonly<Record<string, unknown>>
+}
+
+/** What the schema's own words leave unsaid: which field, which values. */
+function wordsFor({ keyword, params, message }: SchemaError): string {
+  const list = (values: unknown) => (values as unknown[]).join(', ')
+  switch (keyword) {
+    // A schema says `false` of a field that it does not have.
+    case 'boolean':
+      return 'is not a field that we know'
+    case 'required':
+      return `lacks ${list(params['requiredProperties'])}`
+    case 'enum':
+      return `must be one of ${list(params['allowedValues'])}`
+    default:
+      return message
+  }
 }
 
 function refusalOf(part: string, found: readonly SchemaError[]): AppError {
-  const errors = found.slice(0, ERRORS_SHOWN_MAX).map(({ keyword, instancePath, message }) => ({
-    path: `${part}${instancePath}`,
-    // A schema says `false` of a field that it does not have.
-    message: keyword === 'boolean' ? 'is not a field that we know' : message
+  const errors = found.slice(0, ERRORS_SHOWN_MAX).map((error) => ({
+    path: `${part}${error.instancePath}`,
+    message: wordsFor(error)
   }))
   const [first] = errors
   const detail = first ? `${first.path} ${first.message}` : `The ${part} is not valid`

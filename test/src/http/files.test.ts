@@ -204,7 +204,7 @@ t.test('a file has a largest size', async (t) => {
   })
   t.match(await ada.call('PUT', at('f'), { content: 'x'.repeat(17 * mib) }), {
     status: 413,
-    body: { code: 'payload_too_large' }
+    body: { code: 'payload_too_large', limitBytes: Number, detail: /\d{8} bytes/ }
   })
 })
 

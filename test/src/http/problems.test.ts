@@ -24,6 +24,18 @@ const isProblem = (t: Test, answer: Answer, code: keyof typeof REFUSALS, says: s
   )
 }
 
+t.test('a refused field is told with what it could be', async (t) => {
+  const { person } = await givenDoors(t)
+  const ada = await person(0)
+  for (const [body, detail] of [
+    [{}, 'body lacks name'],
+    [{ name: 'x', review: 'maybe' }, 'body/review must be one of merge, hold'],
+    [{ name: 'x', nam: 'y' }, 'body/nam is not a field that we know']
+  ] as const) {
+    t.match(await ada.call('POST', '/projects', body), { status: 400, body: { detail } })
+  }
+})
+
 t.test('every refusal is a problem document', async (t) => {
   const { app, person } = await givenDoors(t)
   const ada = await person(0)
