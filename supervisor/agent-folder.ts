@@ -1,7 +1,8 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
-import { killMarked, signal, signalGroup, startTicks } from './process-tree.ts'
+import { birthOf } from '#kernel/process-birth.ts'
+import { killMarked, signal, signalGroup } from './process-tree.ts'
 
 /** The folders that a Kilo calls its own. */
 export const OWN_FOLDERS = ['home', 'data', 'config', 'state', 'cache', 'tmp'] as const
@@ -37,8 +38,8 @@ export async function makeFolder(folder: AgentFolder): Promise<void> {
 
 /** Written before the process is born and again when its pid is known, so that none is ever unknown to us. */
 export async function writeNote(folder: AgentFolder, marker: string, pid?: number): Promise<void> {
-  const owner = { pid: process.pid, ticks: await startTicks(process.pid) }
-  const born = pid === undefined ? {} : { pid, ticks: await startTicks(pid) }
+  const owner = { pid: process.pid, ticks: birthOf(process.pid) }
+  const born = pid === undefined ? {} : { pid, ticks: birthOf(pid) }
   const note: ProcessNote = { marker, owner, ...born }
   await writeFile(folder.note, JSON.stringify(note), { mode: 0o600 })
 }
@@ -54,7 +55,7 @@ export async function clearFolder(folder: AgentFolder): Promise<'nothing' | 'end
   const note = await readNote(folder)
   if (!note) return 'nothing'
 
-  if (note.pid !== undefined && note.ticks && (await startTicks(note.pid)) === note.ticks) {
+  if (note.pid !== undefined && note.ticks && birthOf(note.pid) === note.ticks) {
     signal(note.pid, 'SIGKILL')
     signalGroup(note.pid, 'SIGKILL')
   }
@@ -70,7 +71,7 @@ export async function clearLeftovers(agentsDir: string): Promise<number> {
   for (const name of names) {
     const folder = folderOf(agentsDir, name)
     const note = await readNote(folder)
-    if (!note || (await isAlive(note.owner))) continue
+    if (!note || isAlive(note.owner)) continue
     if ((await clearFolder(folder)) === 'ended') cleared += 1
   }
   return cleared
@@ -87,5 +88,5 @@ async function readNote(folder: AgentFolder): Promise<ProcessNote | undefined> {
   }
 }
 
-const isAlive = async (owner: ProcessNote['owner']) =>
-  owner.ticks !== undefined && (await startTicks(owner.pid)) === owner.ticks
+const isAlive = (owner: ProcessNote['owner']) =>
+  owner.ticks !== undefined && birthOf(owner.pid) === owner.ticks

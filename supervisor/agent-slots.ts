@@ -4,7 +4,7 @@ import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import type { RunningKilo } from './agent.ts'
 import { chooseToStop, type IdleFacts } from './idle-policy.ts'
-import { unavailable } from './launch.ts'
+import { unavailable } from './unavailable.ts'
 
 /** Where one project's agent is, or is going to be. */
 export interface Slot {

@@ -1,9 +1,16 @@
 import { mkdir } from 'node:fs/promises'
 import type { Log } from '#kernel/log.ts'
 import { jailProblem } from './jail.ts'
-import { findBubblewrap, findKilo, findRipgrep } from './kilo-binary.ts'
-import type { Ground } from './launch.ts'
+import { findBubblewrap, findKilo, findRipgrep, type KiloBinary } from './kilo-binary.ts'
 import type { SupervisorOptions } from './options.ts'
+
+/** What agents stand on here. */
+export interface Ground {
+  readonly kilo: KiloBinary
+  readonly ripgrep: string | undefined
+  /** Undefined: agents are plain processes. */
+  readonly jail: { readonly bubblewrap: string } | undefined
+}
 
 /** Finds Kilo and what isolates it. What was asked for and cannot be is one clear Error. */
 export async function findGround(

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { modelAddress } from '#kernel/model-address.ts'
 
 /** A model provider that an agent may use: in the end one of ours, with a token instead of the real key. */
 export interface ProviderAccess {
@@ -99,7 +100,7 @@ const ABILITIES: Record<ProviderAccess['id'], object> = {
 }
 
 function kiloProvider(provider: ProviderAccess, timeouts: ModelTimeouts): object {
-  const baseURL = provider.baseUrl && baseUrlOf(provider.id, provider.baseUrl)
+  const baseURL = provider.baseUrl && modelAddress(provider.id, provider.baseUrl)
   return {
     ...LIBRARIES[provider.id],
     options: {
@@ -119,12 +120,6 @@ function kiloProvider(provider: ProviderAccess, timeouts: ModelTimeouts): object
       ])
     )
   }
-}
-
-/** People write Anthropic's address without its version, and Kilo's library wants it. */
-function baseUrlOf(id: ProviderAccess['id'], baseUrl: string): string {
-  const clean = baseUrl.replace(/\/+$/, '')
-  return id === 'anthropic' && !/\/v\d+$/.test(clean) ? `${clean}/v1` : clean
 }
 
 /**

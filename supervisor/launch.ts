@@ -2,25 +2,17 @@ import { randomBytes } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import getPort from 'get-port'
 import type { ProjectId } from '#kernel/ids.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import { unlessAborted, within } from '#kernel/waiting.ts'
 import { clearFolder, folderOf, makeFolder, removeNote, writeNote } from './agent-folder.ts'
+import type { Ground } from './ground.ts'
 import { jailArguments, kiloInside } from './jail.ts'
-import type { KiloBinary } from './kilo-binary.ts'
 import { kiloConfig, type ModelTimeouts, type ProviderAccess } from './kilo-config.ts'
 import { kiloEnvironment } from './kilo-environment.ts'
 import { spawnKilo, type KiloProcess } from './kilo-process.ts'
 import type { AgentTimes } from './options.ts'
 import type { Redact } from './redact.ts'
-
-/** What agents stand on here. */
-export interface Ground {
-  readonly kilo: KiloBinary
-  readonly ripgrep: string | undefined
-  /** Undefined: agents are plain processes. */
-  readonly jail: { readonly bubblewrap: string } | undefined
-}
+import { unavailable } from './unavailable.ts'
 
 export interface LaunchPlan {
   readonly projectId: ProjectId
@@ -132,5 +124,3 @@ async function listeningProblem(kilo: KiloProcess, startMs: number): Promise<str
     ? `Kilo did not listen within ${startMs / 1000} s.${said}`
     : `Kilo ${first} before it listened.${said}`
 }
-
-export const unavailable = (sentence: string) => new JobFailure('agent_unavailable', sentence)

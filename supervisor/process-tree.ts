@@ -49,13 +49,6 @@ export async function killMarked(markers: ReadonlySet<string>): Promise<boolean>
   return false
 }
 
-/** When a process started, in the kernel's ticks: with its pid, a name that is never used again. */
-export async function startTicks(pid: number): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  // The second field is the program's name in brackets, and may hold anything.
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-}
-
 /** The first child of a process, or undefined. */
 export async function firstChild(pid: number): Promise<number | undefined> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')

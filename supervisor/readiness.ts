@@ -2,7 +2,7 @@ import { within } from '#kernel/waiting.ts'
 import type { KiloClient } from './kilo-client.ts'
 import { modesOf } from './kilo-modes.ts'
 import type { KiloProcess } from './kilo-process.ts'
-import { unavailable } from './launch.ts'
+import { unavailable } from './unavailable.ts'
 
 export interface Ready {
   readonly version: string

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer'
+import { modelAddress } from '#kernel/model-address.ts'
 import { anthropic } from './anthropic.ts'
 import { openai } from './openai.ts'
 import type { ModelProtocol } from './protocol.ts'
@@ -27,13 +28,11 @@ const REDACTED = '[redacted]'
 
 export function createUpstream({ id, baseUrl, apiKey }: Provider): Upstream {
   const protocol = PROTOCOLS[id]
-  const clean = baseUrl.replace(/\/+$/, '')
-  const versioned = id === 'anthropic' && !/\/v\d+$/.test(clean) ? `${clean}/v1` : clean
   const secrets = apiKey === undefined ? [] : [apiKey, Buffer.from(apiKey).toString('base64')]
   return {
     id,
     protocol,
-    url: versioned + protocol.path,
+    url: modelAddress(id, baseUrl) + protocol.path,
     keyHeaders: apiKey === undefined ? {} : protocol.keyHeaders(apiKey),
     scrub: (text) => secrets.reduce((clean, secret) => clean.replaceAll(secret, REDACTED), text)
   }

@@ -2,6 +2,7 @@ import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeS
 import { hostname } from 'node:os'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { birthOf } from '#kernel/process-birth.ts'
 import { codeOf } from './descent.ts'
 
 export type Turn = <T>(work: () => Promise<T>) => Promise<T>
@@ -68,16 +69,6 @@ function isStale(path: string): boolean {
     return birthOf(Number(pid)) !== born
   } catch {
     return false
-  }
-}
-
-/** When this process id began, in the kernel's ticks: ids are given again, births are not. */
-function birthOf(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
   }
 }
 

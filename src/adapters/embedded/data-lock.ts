@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { birthOf } from '#kernel/process-birth.ts'
 
 /** On another machine (or in another container) a process cannot be looked at; a live owner touches its lock. */
 const TOUCH_EVERY_MS = 5000
@@ -67,14 +67,4 @@ async function clear(path: string, holder: string): Promise<void> {
   }
   if ((await readFile(aside, 'utf8')) !== holder) await link(aside, path).catch(() => {})
   await rm(aside, { force: true })
-}
-
-/** Field 22 of /proc/<pid>/stat, when the process began: pids are given again, births are not. */
-function birthOf(pid: number): string | undefined {
-  try {
-    const facts = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return facts.slice(facts.lastIndexOf(')') + 2).split(' ')[19]
-  } catch {
-    return undefined
-  }
 }
