@@ -1,6 +1,6 @@
-import { readdir, readFile } from 'node:fs/promises'
 import t from 'tap'
 import { script, type Step } from '#fixtures'
+import { crash, processesOf } from '../helpers/processes.ts'
 import { givenProject, seen, startProduct, type Client } from '../helpers/product.ts'
 
 interface Wallet {
@@ -10,26 +10,10 @@ interface Wallet {
 }
 const walletOf = async (client: Client) => (await client.call<Wallet>('GET', '/wallet')).body
 
-/** The processes that run for a project: its folder is in what they were started with. */
-async function agentsOf(projectId: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const read = (file: string) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')
-      const words = (await read('cmdline')) + (await read('environ'))
-      return words.includes(projectId) ? [Number(pid)] : []
-    })
-  )
-  return found.flat()
-}
-
 /** What a provider, a person or an empty wallet does to a job, and who pays for it. */
 t.test('jobs that do not end well', async (t) => {
   const { user, url } = await startProduct(t, {
-    tuning: {
-      agents: { modelTimeouts: { headerMs: 1500 }, modelRetriesMax: 1 },
-      gateway: { times: { silenceMs: 1500 } }
-    }
+    tuning: { agents: { modelRetriesMax: 1 } }
   })
 
   const client = await user(100)
@@ -39,13 +23,7 @@ t.test('jobs that do not end well', async (t) => {
     ['the provider refuses the key', { fail: 401 }, { code: 'model_error', retryable: false }],
     ['the provider wants money', { fail: 402 }, { code: 'model_error', retryable: false }],
     ['the provider is broken', { fail: 500 }, { code: 'model_error' }],
-    ['the provider has had enough', { fail: 429 }, { code: 'model_rate_limited', retryable: true }],
-    ['the provider says nothing', { hang: 'headers' }, { code: 'model_unreachable' }],
-    [
-      'the provider stops in the middle',
-      { hang: 'mid', say: 'I am' },
-      { code: 'model_unreachable' }
-    ]
+    ['the provider has had enough', { fail: 429 }, { code: 'model_rate_limited', retryable: true }]
   ] as [string, Step, object][]) {
     await t.test(`${says}: refunded whole`, async (t) => {
       const story = await project.run(script(fault, { say: 'never' }))
@@ -144,7 +122,9 @@ t.test('jobs that do not end well', async (t) => {
         script({ say: 'word '.repeat(200), chunks: 200, chunkMs: 100 })
       )
       await seen(client, jobId, 'job:log')
-      for (const pid of await agentsOf(project.id)) process.kill(pid, 'SIGKILL')
+      for (const { pid, command } of await processesOf(project.id)) {
+        if (command.includes('serve')) crash(pid)
+      }
       const story = await project.story(jobId)
       t.match(story.only('job:error'), {
         code: 'agent_crashed',
@@ -182,4 +162,26 @@ t.test('jobs that do not end well', async (t) => {
     t.ok(sums.length >= 5)
     for (const sum of sums) t.match(sum, / 0$/)
   })
+})
+
+t.test('a provider that falls silent', async (t) => {
+  const { user } = await startProduct(t, {
+    tuning: {
+      agents: { modelTimeouts: { headerMs: 1500 }, modelRetriesMax: 1 },
+      gateway: { times: { silenceMs: 1500 } }
+    }
+  })
+  const client = await user(100)
+  const project = await givenProject(client)
+  for (const [says, fault] of [
+    ['before its answer', { hang: 'headers' }],
+    ['in the middle of it', { hang: 'mid', say: 'I am' }]
+  ] as [string, Step][]) {
+    await t.test(`${says}: refunded whole`, async (t) => {
+      const story = await project.run(script(fault, { say: 'never' }))
+      const credits = { reserved: 10, charged: 0, refunded: 10 }
+      t.match(story.only('job:error'), { code: 'model_unreachable', credits })
+      t.match(await walletOf(client), { balance: 100, reserved: 0, spent: 0 })
+    })
+  }
 })

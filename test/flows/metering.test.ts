@@ -6,6 +6,7 @@ import t from 'tap'
 import { priceOf, readPriceList, type Price } from '#billing'
 import { script, type ServedRequest, type Step } from '#fixtures'
 import { parseCredits, toCredits, type Microcredits } from '#kernel/money.ts'
+import { crash, descendants } from '../helpers/processes.ts'
 import { givenProject, seen, startProduct, type Story } from '../helpers/product.ts'
 import { ask, bodyOf } from '../src/gateway/given-gateway.ts'
 
@@ -124,7 +125,8 @@ t.test('what a job pays', async (t) => {
       'agent_crashed',
       async (jobId) => {
         await seen(client, jobId, 'job:log')
-        for (const { pid, command } of await kilos()) if (command.includes('serve')) kill(pid)
+        for (const { pid, command } of await descendants())
+          if (command.includes('serve')) crash(pid)
       }
     ]
   ]
@@ -164,7 +166,7 @@ t.test('what a job pays', async (t) => {
 
   await t.test("the provider's key is nowhere near the agent", async (t) => {
     await run([{ say: 'awake' }])
-    const processes = await kilos()
+    const processes = await descendants()
     t.ok(processes.some(({ command }) => command.includes('serve')))
     for (const { command, environment } of processes) t.notMatch(command + environment, KEY)
     let files = 0
@@ -241,52 +243,14 @@ t.test('what a job pays', async (t) => {
   )
 })
 
-interface Process {
-  readonly pid: number
-  readonly command: string
-  readonly environment: string
-}
-
-/** Every process that this one has started, directly or not. */
-async function kilos(): Promise<Process[]> {
-  const parents = new Map<number, number>()
-  for (const name of await readdir('/proc')) {
-    const stat =
-      /^\d+$/.test(name) && (await readFile(`/proc/${name}/stat`, 'utf8').catch(() => ''))
-    const parent = stat && /\) \S (\d+)/.exec(stat)?.[1]
-    if (parent) parents.set(Number(name), Number(parent))
-  }
-  const isOurs = (pid: number): boolean => {
-    const parent = parents.get(pid)
-    return parent !== undefined && (parent === process.pid || isOurs(parent))
-  }
-  const read = (pid: number, name: string) =>
-    readFile(`/proc/${pid}/${name}`, 'latin1').catch(() => '')
-  return Promise.all(
-    [...parents.keys()].filter(isOurs).map(async (pid) => ({
-      pid,
-      command: await read(pid, 'cmdline'),
-      environment: await read(pid, 'environ')
-    }))
-  )
-}
-
 /** What a thief would find in an agent's environment. */
 async function tokens(): Promise<{ token: string; address: string }[]> {
-  const found = (await kilos()).flatMap(({ environment }) => {
+  const found = (await descendants()).flatMap(({ environment }) => {
     const token = /"apiKey":"(gw_[^"]+)"/.exec(environment)?.[1]
     const address = /"baseURL":"([^"]+openai-compatible\/v1)"/.exec(environment)?.[1]
     return token && address ? [{ token, address }] : []
   })
   return found
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // Its parent was killed before it, and took it along.
-  }
 }
 
 t.test('a conversation that became too long is summed up, and that is paid for too', async (t) => {

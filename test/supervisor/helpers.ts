@@ -1,7 +1,6 @@
-import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { AgentEvent, TurnOutcome } from '#kernel/agent-events.ts'
 import { systemClock } from '#kernel/clock.ts'
 import { startScriptedModel } from '#fixtures'
@@ -14,6 +13,8 @@ import {
   type SupervisorMetric,
   type SupervisorOptions
 } from '#supervisor'
+
+export { processesWith, untilGone } from '../helpers/processes.ts'
 
 interface Teardown {
   teardown(end: () => PromiseLike<unknown>): void
@@ -97,28 +98,3 @@ export const joined = (events: readonly AgentEvent[], source: 'assistant' | 'rea
 
 export const toolsOf = (events: readonly AgentEvent[]) =>
   events.flatMap((e) => (e.type === 'tool.updated' ? [e] : []))
-
-/** Processes whose command line or environment has this text. */
-export async function processesWith(text: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0 && pid !== process.pid)
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const read = (name: string) => readFile(`/proc/${pid}/${name}`, 'latin1').catch(() => '')
-      return (await read('cmdline')).includes(text) || (await read('environ')).includes(text)
-        ? [pid]
-        : []
-    })
-  )
-  return found.flat()
-}
-
-/** What was killed takes a moment to be gone. */
-export async function untilGone(text: string): Promise<void> {
-  const deadline = Date.now() + 30_000
-  for (;;) {
-    const pids = await processesWith(text)
-    if (pids.length === 0) return
-    if (Date.now() > deadline) throw new Error(`still there: ${pids.join()}`)
-    await sleep(50)
-  }
-}

@@ -150,7 +150,7 @@ t.test('a stream that falls silent is renewed, and nothing of the turn is lost',
 t.test('a Kilo that stops answering is killed, and the job learns it', async (t) => {
   const { project, metrics, supervisor, folder } = await openStage(t, {
     isolation: 'process',
-    times: { streamSilenceMs: 1000, healthMs: 500, cancelGraceMs: 500 }
+    times: { streamSilenceMs: 3000, healthMs: 2000, cancelGraceMs: 500 }
   })
   const { agent, pid, id, worktree } = await project()
   const slow = script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 50 })

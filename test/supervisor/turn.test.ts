@@ -5,10 +5,7 @@ import t from 'tap'
 import { openStage, play, processesWith, toolsOf } from './helpers.ts'
 
 t.test('turns of a real Kilo, isolated as well as this machine allows', async (t) => {
-  const { supervisor, project, metrics, model, folder } = await openStage(t, {
-    // Its tools have to be done within this as well.
-    modelTimeouts: { headerMs: 4000, chunkMs: 4000 }
-  })
+  const { supervisor, project, metrics, model, folder } = await openStage(t)
   const { id, worktree, agent } = await project()
 
   t.equal(supervisor.kiloVersion, '7.7.7')
@@ -181,13 +178,6 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.match(outcome, { kind: 'failed', reason: 'model_rate_limited', status: 429 })
   })
 
-  await t.test('a silent model is unreachable, before its answer and within it', async (t) => {
-    const before = await play(agent, { text: script({ hang: 'headers' }) })
-    t.match(before.outcome, { kind: 'failed', reason: 'model_unreachable' })
-    const within = await play(agent, { text: script({ say: 'some words', hang: 'mid' }) })
-    t.match(within.outcome, { kind: 'failed', reason: 'model_unreachable' })
-  })
-
   await t.test('a reset connection is tried again a few times, then given up', async (t) => {
     const once = await play(agent, {
       text: script({ reset: 'before', times: 1 }, { say: 'there you are' })
@@ -255,4 +245,13 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
       []
     )
   })
+})
+
+t.test('a silent model is unreachable, before its answer and within it', async (t) => {
+  const { project } = await openStage(t, { modelTimeouts: { headerMs: 2000, chunkMs: 2000 } })
+  const { agent } = await project()
+  const before = await play(agent, { text: script({ hang: 'headers' }) })
+  t.match(before.outcome, { kind: 'failed', reason: 'model_unreachable' })
+  const within = await play(agent, { text: script({ say: 'some words', hang: 'mid' }) })
+  t.match(within.outcome, { kind: 'failed', reason: 'model_unreachable' })
 })
