@@ -22,6 +22,8 @@ export interface Reconciler extends Disposable {
 
 /** Between two answers of its model a turn may look idle for a moment. */
 const SECOND_LOOK_MS = 1000
+/** By so much may a timer ring too early, and the look would not count as the second one. */
+const TIMER_ERROR_MS = 1
 const UNANSWERED_MAX = 2
 const AFTER_REOPENING_MS = 2000
 
@@ -52,7 +54,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     const nowMs = performance.now()
     idleSinceMs = idle && options.hasBegun() ? (idleSinceMs ?? nowMs) : undefined
     if (idleSinceMs === undefined) return lookIn(options.silenceMs)
-    if (nowMs - idleSinceMs < SECOND_LOOK_MS) return lookIn(SECOND_LOOK_MS)
+    if (nowMs - idleSinceMs < SECOND_LOOK_MS) return lookIn(SECOND_LOOK_MS + TIMER_ERROR_MS)
     options.onOver()
   }
 

@@ -68,18 +68,14 @@ t.test('one that is heard is not', async (t) => {
   const { said, reconciler } = given([false], { silenceMs: 3000 })
   using _ = reconciler
   const since = performance.now()
-  for (
-    let longest = 0, before = since;
-    performance.now() - since < 4500;
-    before = performance.now()
-  ) {
+  let silences = 0
+  for (let heardAt = since; heardAt - since < 4500; heardAt = performance.now()) {
     await sleep(50)
     reconciler.heard()
-    longest = Math.max(longest, performance.now() - before)
-    // A machine that sleeps for so long proves nothing.
-    if (longest > 2000) return
+    // A machine that slept for so long may have looked with good reason.
+    if (performance.now() - heardAt > 2500) silences += 1
   }
-  t.same(said, [])
+  t.ok(said.length <= silences, `${said.length} looks, ${silences} silences`)
 })
 
 t.test('a stream that was opened anew is looked at soon again', async () => {
