@@ -13,14 +13,17 @@ interface Client {
     projectId: string
     onFrame: (frame: Frame) => void
     onSnapshot?: (snapshot: unknown) => void
+    onEnd?: (why: string) => void
   }): () => void
 }
+
+const load = async (code: string) =>
+  (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as Client
 
 t.test('the client of docs/protocol.md misses nothing, also when its line is cut', async (t) => {
   const code = await documentedClient()
   t.ok(code.trimEnd().split('\n').length <= LINES_MAX, 'it fits on a page')
-  const url = `data:text/javascript,${encodeURIComponent(code)}`
-  const { follow } = (await import(url)) as Client
+  const { follow } = await load(code)
 
   const sockets: WebSocket[] = []
   const Original = globalThis.WebSocket
@@ -80,4 +83,17 @@ t.test('it survives a bad day: refusals, restarts, repeats, strange words, a res
     verdicts.filter(({ outcome }) => outcome !== 'pass'),
     []
   )
+})
+
+t.test('it stops, and says why, when coming back would not help', async (t) => {
+  const { follow } = await load(await documentedClient())
+  const product = await startProduct(t)
+  const { key, ...client } = await product.user()
+  const project = await givenProject({ key, ...client })
+  const told = (projectId: string, its: string) =>
+    new Promise<string>((onEnd) => {
+      t.teardown(follow({ url: product.url, key: its, projectId, onFrame: () => {}, onEnd }))
+    })
+  t.match(await told(project.id, 'kw_nobody'), /key/i)
+  t.match(await told('prj_01ARZ3NDEKTSV4RRFFQ69G5FAV', key), /project/i)
 })
