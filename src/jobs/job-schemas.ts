@@ -94,7 +94,9 @@ export const JobView = Type.Object({
     questions: Type.Array(PendingQuestion)
   }),
   position: Nullable(Type.Integer()),
-  lastSeq: Type.Integer(),
+  lastSeq: Type.Integer({
+    description: 'the last frame of its project so far: a place to subscribe from'
+  }),
   createdAt: Time,
   startedAt: Nullable(Time),
   finishedAt: Nullable(Time)

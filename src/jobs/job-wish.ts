@@ -69,7 +69,10 @@ export async function planReserve(deps: WishDeps, db: Db, wish: Wish): Promise<R
 }
 
 export const noCredits = () =>
-  new AppError('insufficient_credits', 'The wallet has no credits left for this job')
+  new AppError(
+    'insufficient_credits',
+    'The wallet has no credits left for this job: POST /wallet/purchase adds some'
+  )
 
 function readMaxCredits(wanted: number | undefined): Microcredits | null {
   if (wanted === undefined) return null

@@ -60,7 +60,8 @@ function workOf(job: JobRow, verb: Verb): Work {
   if (fits && commit !== null && branch !== null && base !== null) {
     return { ...job, commit, branch, base }
   }
-  throw new AppError('job_not_mergeable', `There is nothing to ${verb}: the work is ${merge}`)
+  const why = merge === 'none' ? 'the job left no work behind' : `the work is ${merge}`
+  throw new AppError('job_not_mergeable', `There is nothing to ${verb}: ${why}`)
 }
 
 interface Deed {
