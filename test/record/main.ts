@@ -1,6 +1,5 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
 import {
   installedKilo,
   listRecordings,
@@ -11,14 +10,15 @@ import {
   SCENES,
   writeRecording,
   type Recording,
+  type RecordOptions,
   type Scene
 } from '#fixtures'
+import { runProgram, WrongArgument } from '../../fixtures/command-line.ts'
 import { differences } from './compare.ts'
 import { eventsOf } from './events-of.ts'
 import { writeFrames } from './frames-of.ts'
 import { complaintsAbout } from './soundness.ts'
 
-// `npm run record -- --help` says what may be asked.
 const USAGE = `npm run record -- [what] [how]
   --scene <name>     records this scene; may be said several times
   --all              records every scene, and what Kilo answers that belongs to none
@@ -30,77 +30,111 @@ const USAGE = `npm run record -- [what] [how]
   --model <name>     the name of that model
   --protocol <name>  how it is talked to: openai, or anthropic`
 
-const { values } = parseArgs({
-  options: {
-    scene: { type: 'string', multiple: true, default: [] },
-    all: { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false },
-    expect: { type: 'boolean', default: false },
-    check: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-    out: { type: 'string', default: RECORDINGS_DIR },
-    'model-url': { type: 'string' },
-    model: { type: 'string' },
-    protocol: { type: 'string', default: 'openai' }
-  }
-})
-const { version } = await installedKilo()
-const url = values['model-url']
-const apiKey = process.env['RECORD_MODEL_KEY'] ?? ''
-const model = url && values.model ? { url, name: values.model, apiKey } : undefined
-const protocol = values.protocol === 'anthropic' ? 'anthropic' : 'openai'
-const wanted = SCENES.filter(({ name }) => values.all || values.scene.includes(name))
-const unknown = values.scene.filter((name) => !SCENES.some((scene) => scene.name === name))
+const options = {
+  scene: { type: 'string', multiple: true },
+  all: { type: 'boolean', default: false },
+  list: { type: 'boolean', default: false },
+  expect: { type: 'boolean', default: false },
+  check: { type: 'boolean', default: false },
+  out: { type: 'string', default: RECORDINGS_DIR },
+  'model-url': { type: 'string' },
+  model: { type: 'string' },
+  protocol: { type: 'string', default: 'openai' }
+} as const
 
-if (unknown.length > 0) throw new Error(`There is no scene ${unknown.join(', ')}: see --list`)
-if (values.list) {
+/** How it is recorded, and where to. */
+interface How {
+  readonly check: boolean
+  readonly out: string
+  readonly options: RecordOptions
+}
+
+await runProgram({ name: 'record', usage: USAGE, options }, async ({ values }) => {
+  const { scene: names = [], all, list, expect, check, out } = values
+  const how = { check, out, options: modelOf(values) }
+  const unknown = names.filter((name) => !SCENES.some((scene) => scene.name === name))
+  if (unknown.length > 0) {
+    throw new WrongArgument(`there is no scene ${unknown.join(', ')}; --list says which there are`)
+  }
+  const wanted = SCENES.filter(({ name }) => all || names.includes(name))
+
+  if (list) return listScenes()
+  if (expect) return expectAll(out)
+  if (wanted.length === 0) {
+    throw new WrongArgument('what is recorded: --scene <name>, --all, --list or --expect')
+  }
+  await recordAll(wanted, how)
+  if (all && !check) await writeServerFacts(out)
+})
+
+/** A real model, when one is named; else the scripted one plays. */
+function modelOf(values: {
+  readonly 'model-url'?: string | undefined
+  readonly model?: string | undefined
+  readonly protocol: string
+}): RecordOptions {
+  const { 'model-url': url, model: name, protocol } = values
+  if (protocol !== 'openai' && protocol !== 'anthropic') {
+    throw new WrongArgument(`--protocol is openai or anthropic, not “${protocol}”`)
+  }
+  if (!url && !name) return {}
+  if (!url || !name) throw new WrongArgument('a real model is a --model-url and a --model')
+  return { model: { url, name, apiKey: process.env['RECORD_MODEL_KEY'] ?? '' }, protocol }
+}
+
+function listScenes(): void {
   for (const { name, says } of SCENES) console.log(`${name.padEnd(28)} ${says}`)
-} else if (values.expect) {
-  const names = await listRecordings(version, values.out)
-  const recordings = await Promise.all(
-    names.map((name) => readRecording(name, version, values.out))
-  )
-  for (const recording of recordings) await expectOf(recording)
-  await writeFrames(recordings, values.out)
-} else if (values.help || wanted.length === 0) {
-  console.log(USAGE)
-} else {
+}
+
+async function expectAll(out: string): Promise<void> {
+  const { version } = await installedKilo()
+  const names = await listRecordings(version, out)
+  const recordings = await Promise.all(names.map((name) => readRecording(name, version, out)))
+  for (const recording of recordings) await expectOf(recording, out)
+  await writeFrames(recordings, out)
+}
+
+async function recordAll(wanted: readonly Scene[], how: How): Promise<void> {
   const written: Recording[] = []
   for (const scene of wanted) {
-    const what = await recorded(scene, written).catch((error: unknown) => {
+    const what = await recorded(scene, how, written).catch((error: unknown) => {
       process.exitCode = 1
       return `not recorded: ${String(error)}`
     })
     console.log(`${scene.name}: ${what}`)
   }
-  if (written.length > 0) await writeFrames(written, values.out)
-  if (values.all && !values.check) await writeServerFacts()
+  if (written.length > 0) await writeFrames(written, how.out)
 }
 
-async function recorded(scene: Scene, written: Recording[]): Promise<string> {
-  const recording = await record(scene, model ? { model, protocol } : {})
+async function recorded(
+  scene: Scene,
+  { check, out, options }: How,
+  written: Recording[]
+): Promise<string> {
+  const recording = await record(scene, options)
   const complaints = complaintsAbout(recording)
   // A real model may do something else than the scene expects, and that is to be seen.
-  if (complaints.length > 0 && !model) throw new Error(complaints.join('; '))
-  if (values.check) {
-    const found = await differences(await readRecording(scene.name, version), recording)
+  if (complaints.length > 0 && !options.model) throw new Error(complaints.join('; '))
+  if (check) {
+    const found = await differences(await readRecording(scene.name), recording)
     if (found.length > 0) process.exitCode = 1
     return found.length === 0 ? 'as it was' : `different\n  ${found.join('\n  ')}`
   }
-  await writeRecording(recording, values.out)
-  await expectOf(recording)
+  await writeRecording(recording, out)
+  await expectOf(recording, out)
   written.push(recording)
   return `${recording.at.length} messages, ${recording.stream.length} bytes`
 }
 
 /** What the product makes of a recording lies beside it. */
-async function expectOf(recording: Recording): Promise<void> {
+async function expectOf(recording: Recording, out: string): Promise<void> {
   const lines = (await eventsOf(recording)).map((event) => JSON.stringify(event))
-  const path = join(values.out, recording.kilo, recording.scene, 'events.json')
+  const path = join(out, recording.kilo, recording.scene, 'events.json')
   await writeFile(path, lines.length === 0 ? '[]\n' : `[\n${lines.join(',\n')}\n]\n`)
 }
 
-async function writeServerFacts(): Promise<void> {
+async function writeServerFacts(out: string): Promise<void> {
+  const { version } = await installedKilo()
   const text = `${JSON.stringify(await readServerFacts(), null, 1)}\n`
-  await writeFile(join(values.out, version, 'server.json'), text)
+  await writeFile(join(out, version, 'server.json'), text)
 }
