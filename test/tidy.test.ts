@@ -15,7 +15,7 @@ const LONGER: ReadonlySet<string> = new Set()
 
 const run = promisify(execFile)
 const find = (pattern: string) =>
-  globSync(pattern, { cwd: ROOT, exclude: ['node_modules/**'] }).toSorted()
+  globSync(pattern, { cwd: ROOT, exclude: ['node_modules/**', 'fixtures/dist/**'] }).toSorted()
 const read = (path: string) => readFile(join(ROOT, path), 'utf8')
 const linesOf = async (path: string) => (await read(path)).trimEnd().split('\n')
 
@@ -129,7 +129,8 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['src/gateway/planted.ts', '#jobs', 'layer-of-gateway'],
   ['src/jobs/planted.ts', '#http', 'layer-of-jobs'],
   ['src/http/planted.ts', '#supervisor', 'layer-of-http'],
-  ['fixtures/planted.ts', '#kernel/ids.ts', 'layer-of-fixtures'],
+  ['fixtures/planted.ts', '../src/kernel/ids.ts', 'layer-of-fixtures'],
+  ['fixtures/planted-undeclared.ts', 'pino', 'no-undeclared-packages'],
   ['src/jobs/planted-type.ts', 'type #http', 'layer-of-jobs'],
   ['src/http/planted-sql.ts', 'kysely', 'only-here-sql-in-stores'],
   ['src/jobs/planted-git.ts', 'simple-git', 'only-here-git-in-workspaces'],
