@@ -1,9 +1,8 @@
 import type { FastifySchemaCompiler } from 'fastify'
 import type { TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { AppError } from '#kernel/errors.ts'
+import { refusalOf } from '../schema-refusal.ts'
 
-const ERRORS_SHOWN_MAX = 10
 const PARTS: Record<string, string> = { querystring: 'query', params: 'path' }
 
 /**
@@ -40,37 +39,4 @@ function readAs(type: string | undefined, text: string): unknown {
   if (type === 'integer' && /^-?\d{1,16}$/.test(text)) return Number(text)
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true'
   return text
-}
-
-interface SchemaError {
-  readonly keyword: string
-  readonly instancePath: string
-  readonly message: string
-  readonly params: Readonly<Record<string, unknown>>
-}
-
-/** What the schema's own words leave unsaid: which field, which values. */
-function wordsFor({ keyword, params, message }: SchemaError): string {
-  const list = (values: unknown) => (values as unknown[]).join(', ')
-  switch (keyword) {
-    // A schema says `false` of a field that it does not have.
-    case 'boolean':
-      return 'is not a field that we know'
-    case 'required':
-      return `lacks ${list(params['requiredProperties'])}`
-    case 'enum':
-      return `must be one of ${list(params['allowedValues'])}`
-    default:
-      return message
-  }
-}
-
-function refusalOf(part: string, found: readonly SchemaError[]): AppError {
-  const errors = found.slice(0, ERRORS_SHOWN_MAX).map((error) => ({
-    path: `${part}${error.instancePath}`,
-    message: wordsFor(error)
-  }))
-  const [first] = errors
-  const detail = first ? `${first.path} ${first.message}` : `The ${part} is not valid`
-  return new AppError('invalid_request', detail, { errors })
 }

@@ -3,10 +3,11 @@ import { SUBPROTOCOL } from '#kernel/frames.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import type { AppDeps, Timings } from '../app-deps.ts'
+import type { FieldError } from '../schema-refusal.ts'
 import { hearMessages } from './inbox.ts'
 import { keepAlive } from './keep-alive.ts'
 import { CLOSE, type ClientMessage } from './messages.ts'
-import { notice } from './notices.ts'
+import { notice, type NoticeData } from './notices.ts'
 import { createOutbox, type Line } from './outbox.ts'
 import { createSubscriptions, type SubscriptionDeps, type Viewer } from './subscriptions.ts'
 
@@ -62,12 +63,20 @@ export function serveConnection(
     if (socket.readyState !== socket.OPEN) return
     const code = err instanceof AppError ? err.code : 'internal'
     const message = err instanceof AppError ? err.message : 'something broke on our side'
-    if (code === 'invalid_request') return outbox.mention(notice('error', { code, message }))
+    if (code === 'invalid_request') {
+      return outbox.mention(notice('error', { code, message, ...fieldsIn(err) }))
+    }
     if (code === 'forbidden') return socket.close(CLOSE.forbidden, message)
     if (code === 'not_found') return socket.close(CLOSE.unknownProject, 'there is no such project')
     log.error({ err }, 'socket failed')
     socket.close(CLOSE.broken, message)
   }
+}
+
+/** Which fields were wrong, when it is about fields. */
+function fieldsIn(err: unknown): Pick<NoticeData<'error'>, 'errors'> {
+  const errors = err instanceof AppError ? err.facts['errors'] : undefined
+  return errors === undefined ? {} : { errors: errors as FieldError[] }
 }
 
 const hello = (serverVersion: string, { heartbeatMs }: Timings) =>

@@ -15,9 +15,8 @@ export function hearMessages(
 
   const next = async (data: Buffer, isBinary: boolean) => {
     if (socket.readyState !== socket.OPEN) return
-    const message = isBinary ? undefined : readMessage(data)
-    if (message) return answer(message)
-    throw new AppError('invalid_request', 'this is not a message that we know')
+    if (isBinary) throw new AppError('invalid_request', 'message is not text')
+    return answer(readMessage(data))
   }
 
   socket.on('message', (data: Buffer, isBinary: boolean) => {

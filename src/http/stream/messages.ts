@@ -1,30 +1,47 @@
 import { Type, type Static } from 'typebox'
-import { Compile } from 'typebox/compile'
+import { Compile, type Validator } from 'typebox/compile'
+import { AppError } from '#kernel/errors.ts'
+import { refusalOf } from '../schema-refusal.ts'
 
 const PROJECT = { projectId: Type.String({ maxLength: 64 }) }
 const SEQ_MAX = Number.MAX_SAFE_INTEGER
 
-/** What a client may say. Fields that we do not know are ignored, as clients ignore ours. */
-export const ClientMessage = Type.Union([
-  Type.Object({
+const MESSAGES = {
+  subscribe: Type.Object({
     type: Type.Literal('subscribe'),
     ...PROJECT,
     after: Type.Optional(Type.Integer({ minimum: 0, maximum: SEQ_MAX }))
   }),
-  Type.Object({ type: Type.Literal('unsubscribe'), ...PROJECT }),
-  Type.Object({ type: Type.Literal('ping') })
-])
+  unsubscribe: Type.Object({ type: Type.Literal('unsubscribe'), ...PROJECT }),
+  ping: Type.Object({ type: Type.Literal('ping') })
+}
+
+/** What a client may say. Fields that we do not know are ignored, as clients ignore ours. */
+export const ClientMessage = Type.Union([MESSAGES.subscribe, MESSAGES.unsubscribe, MESSAGES.ping])
 export type ClientMessage = Static<typeof ClientMessage>
 
-const checked = Compile(ClientMessage)
+const TYPES = Object.keys(MESSAGES) as ClientMessage['type'][]
+const typed = Compile(Type.Object({ type: Type.Enum(TYPES) }))
+const checks: Record<ClientMessage['type'], Validator> = {
+  subscribe: Compile(MESSAGES.subscribe),
+  unsubscribe: Compile(MESSAGES.unsubscribe),
+  ping: Compile(MESSAGES.ping)
+}
 
-/** The message, or undefined when it is none that we know. */
-export function readMessage(data: Buffer): ClientMessage | undefined {
+/** The message; what is none is refused. Its type comes first, so that a refusal is about the message that was meant. */
+export function readMessage(data: Buffer): ClientMessage {
+  const said = parse(data)
+  if (!typed.Check(said)) throw refusalOf('message', typed.Errors(said))
+  const check = checks[said.type]
+  if (!check.Check(said)) throw refusalOf('message', check.Errors(said))
+  return said as ClientMessage
+}
+
+function parse(data: Buffer): unknown {
   try {
-    const message: unknown = JSON.parse(data.toString('utf8'))
-    return checked.Check(message) ? message : undefined
-  } catch {
-    return undefined
+    return JSON.parse(data.toString('utf8'))
+  } catch (error) {
+    throw new AppError('invalid_request', 'message is not JSON', {}, { cause: error })
   }
 }
 

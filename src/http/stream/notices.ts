@@ -58,7 +58,15 @@ export const NOTICE_DATA = {
   ),
   pong: Type.Object({}, { description: 'the answer to `ping`' }),
   error: Type.Object(
-    { code: Type.String(), message: Type.String() },
+    {
+      code: Type.String(),
+      message: Type.String(),
+      errors: Type.Optional(
+        Type.Array(Type.Object({ path: Type.String(), message: Type.String() }), {
+          description: 'the fields that were wrong'
+        })
+      )
+    },
     { description: 'what you said was not understood; the socket lives on' }
   )
 } as const satisfies Record<string, TSchema>

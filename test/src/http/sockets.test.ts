@@ -171,21 +171,31 @@ t.test("somebody else's project is not there", async (t) => {
 t.test('what is not a message is complained about, and the socket lives on', async (t) => {
   const { ada, url, id } = await givenHistory(t, 0)
   const socket = await openSocket(t, url, bearer(ada))
-  const nonsense = [
-    '{',
-    '[]',
-    'null',
-    '{"type":"dance"}',
-    '{"type":"subscribe"}',
-    { type: 'subscribe', projectId: id, after: -1 },
-    { type: 'subscribe', projectId: id, after: '1' }
-  ]
-  for (const message of nonsense) {
-    socket.say(message)
-    t.match(await socket.next('error'), { data: { code: 'invalid_request' } })
+  const types = 'subscribe, unsubscribe, ping'
+  for (const [said, message] of [
+    ['{', 'message is not JSON'],
+    ['[]', 'message must be object'],
+    ['null', 'message must be object'],
+    ['{}', 'message lacks type'],
+    ['{"type":"dance"}', `message/type must be one of ${types}`],
+    ['{"type":"constructor"}', `message/type must be one of ${types}`],
+    ['{"type":"subscribe"}', 'message lacks projectId'],
+    ['{"type":"unsubscribe"}', 'message lacks projectId'],
+    [{ type: 'subscribe', projectId: id, after: -1 }, 'message/after must be >= 0'],
+    [{ type: 'subscribe', projectId: id, after: '1' }, 'message/after must be integer']
+  ] as const) {
+    socket.say(said)
+    const { data } = await socket.next('error')
+    t.match(data, { code: 'invalid_request', message }, JSON.stringify(said))
+    if (said !== '{') t.equal(`${data.errors[0].path} ${data.errors[0].message}`, message)
   }
+  socket.say({ type: 'subscribe', projectId: 1, after: -1 })
+  t.match((await socket.next('error')).data.errors, [
+    { path: 'message/projectId' },
+    { path: 'message/after' }
+  ])
   socket.ws.send(Buffer.from([1, 2, 3]))
-  await socket.next('error')
+  t.match(await socket.next('error'), { data: { message: 'message is not text' } })
   socket.say({ type: 'ping', unknown: 'field' })
   await socket.next('pong')
 
