@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
 import { birthOf } from '#kernel/process-birth.ts'
@@ -41,7 +41,10 @@ export async function writeNote(folder: AgentFolder, marker: string, pid?: numbe
   const owner = { pid: process.pid, ticks: birthOf(process.pid) }
   const born = pid === undefined ? {} : { pid, ticks: birthOf(pid) }
   const note: ProcessNote = { marker, owner, ...born }
-  await writeFile(folder.note, JSON.stringify(note), { mode: 0o600 })
+  // Whole or not at all: a crash in the middle of it must not lose the marker of an agent that lives.
+  const draft = `${folder.note}.new`
+  await writeFile(draft, JSON.stringify(note), { mode: 0o600 })
+  await rename(draft, folder.note)
 }
 
 /** Takes the note away, unless a later start has written its own. */
@@ -83,7 +86,7 @@ async function readNote(folder: AgentFolder): Promise<ProcessNote | undefined> {
   try {
     return JSON.parse(text) as ProcessNote
   } catch {
-    // Half written by a server that died: the marker is lost, and so was the process before it was born.
+    // Not written by us: our notes appear whole.
     return undefined
   }
 }

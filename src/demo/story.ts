@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { styleText } from 'node:util'
-import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
+import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { createApiClient, type ApiClient } from './api-client.ts'
 import { createFrameShow, paintPatch } from './show-frame.ts'
 
@@ -83,7 +83,7 @@ async function showJob(
   for await (const frame of frames) {
     if (frame.jobId !== jobId) continue
     show(frame)
-    if ((TERMINAL_FRAMES as readonly string[]).includes(frame.type)) return frame
+    if (isTerminalFrame(frame)) return frame
   }
   throw new Error('the stream ended before the job did')
 }

@@ -78,7 +78,7 @@ function readMaxCredits(wanted: number | undefined): Microcredits | null {
   if (wanted === undefined) return null
   const amount = parseCredits(wanted)
   if (amount === undefined || amount === ZERO) {
-    throw new AppError('invalid_request', 'maxCredits is a positive number of at most six decimals')
+    throw new AppError('invalid_request', 'maxCredits must be positive, with at most six decimals')
   }
   return amount
 }

@@ -186,3 +186,7 @@ export type Frame = Static<typeof Frame>
 
 /** The two frames that end a job; of each job exactly one of them is ever written. */
 export const TERMINAL_FRAMES = ['job:success', 'job:error'] as const satisfies FrameType[]
+
+/** Whether this frame is its job's last. */
+export const isTerminalFrame = ({ type }: Pick<Frame, 'type'>): boolean =>
+  (TERMINAL_FRAMES as readonly string[]).includes(type)

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { script } from '#fixtures'
-import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
+import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { createApiClient } from '../../src/demo/api-client.ts'
 import { startBareKilo, kiloRun } from './bare-kilo.ts'
 import { median, ratio, sideBySide, timed } from './measure.ts'
@@ -107,16 +107,15 @@ async function openKilowatt(product: { url: string; adminKey: string }) {
       if (wanted(value)) return
     }
   }
-  const ended = (frame: Frame) => (TERMINAL_FRAMES as readonly string[]).includes(frame.type)
 
   return {
-    job: (text: string) => until(text, ended),
+    job: (text: string) => until(text, isTerminalFrame),
     /** Milliseconds from the request to the first word of the answer; the job is waited for. */
     async firstLog(text: string): Promise<number> {
       const ms = await timed(() => until(text, ({ type }) => type === 'job:log'))
       for (;;) {
         const { value } = await frames.next()
-        if (value === undefined || ended(value)) return ms
+        if (value === undefined || isTerminalFrame(value)) return ms
       }
     }
   }

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { replay } from '#fixtures'
-import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
+import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { openEventSource, openSocket } from '../helpers/lines.ts'
 import { givenProject, type GivenProject } from '../helpers/product.ts'
 import { DROPS, readWithDrops, type Drop, type OpenLine } from '../helpers/dropping-reader.ts'
@@ -60,7 +60,7 @@ t.test('readers that are dropped at random moments, and a server that is restart
     ])
   }
   const endOf = (jobId: () => string) => (frame: Frame) =>
-    frame.jobId === jobId() && (TERMINAL_FRAMES as readonly string[]).includes(frame.type)
+    frame.jobId === jobId() && isTerminalFrame(frame)
   /** A job in a project of its own, read while it runs. */
   const readJob = async (
     perSecond: number,

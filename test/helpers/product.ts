@@ -6,7 +6,7 @@ import type { Test } from 'tap'
 import pino from 'pino'
 import { readConfig } from '#config'
 import { startScriptedModel, type ScriptedModel } from '#fixtures'
-import { TERMINAL_FRAMES, type Frame, type FrameData, type FrameType } from '#kernel/frames.ts'
+import { isTerminalFrame, type Frame, type FrameData, type FrameType } from '#kernel/frames.ts'
 import { compose, type Product, type Tuning } from '../../src/compose.ts'
 import { checkMessage } from './wire-checks.ts'
 
@@ -178,11 +178,10 @@ export interface Story {
 }
 
 const PATIENCE_MS = 90_000
-const isTerminal = (frame: Frame) => (TERMINAL_FRAMES as readonly string[]).includes(frame.type)
 
 export async function readStory(client: Client, jobId: string): Promise<Story> {
   const deadline = Date.now() + PATIENCE_MS
-  const frames = await waitFor(client, jobId, deadline, isTerminal)
+  const frames = await waitFor(client, jobId, deadline, isTerminalFrame)
   return {
     jobId,
     frames,
@@ -238,7 +237,7 @@ export async function seen<T extends FrameType>(
     client,
     jobId,
     Date.now() + PATIENCE_MS,
-    (frame) => frame.type === type || isTerminal(frame)
+    (frame) => frame.type === type || isTerminalFrame(frame)
   )
   const found = frames.find((frame) => frame.type === type)
   if (!found) throw new Error(`no ${type} before the end: ${JSON.stringify(frames.at(-1))}`)

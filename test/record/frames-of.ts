@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import pino from 'pino'
 import { readConfig } from '#config'
 import { REPLAY_KILO, replay, startScriptedModel, type Directive, type Recording } from '#fixtures'
-import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
+import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { compose } from '../../src/compose.ts'
 import { createClient, givenProject, type Client, type GivenProject } from '../helpers/product.ts'
 import { stableFrames, type StableFrame } from './stable-frames.ts'
@@ -94,9 +94,8 @@ async function playPeople(client: Client, jobId: string, recording: Recording): 
   const answers = answersIn(recording)
   const deadline = Date.now() + PATIENCE_MS
   const frames: Frame[] = []
-  const isOver = () => (TERMINAL_FRAMES as readonly string[]).includes(frames.at(-1)?.type ?? '')
 
-  while (!isOver()) {
+  while (!frames.some(isTerminalFrame)) {
     const after = frames.at(-1)?.seq ?? 0
     const path = `/jobs/${jobId}/events?after=${after}&limit=200`
     const { items } = (await client.call<{ items: Frame[] }>('GET', path)).body

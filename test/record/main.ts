@@ -61,7 +61,7 @@ await runProgram({ name: 'record', usage: USAGE, options }, async ({ values }) =
   if (list) return listScenes()
   if (expect) return expectAll(out)
   if (wanted.length === 0) {
-    throw new WrongArgument('what is recorded: --scene <name>, --all, --list or --expect')
+    throw new WrongArgument('say what to record: --scene <name>, --all, --list or --expect')
   }
   await recordAll(wanted, how)
   if (all && !check) await writeServerFacts(out)
@@ -75,10 +75,10 @@ function modelOf(values: {
 }): RecordOptions {
   const { 'model-url': url, model: name, protocol } = values
   if (protocol !== 'openai' && protocol !== 'anthropic') {
-    throw new WrongArgument(`--protocol is openai or anthropic, not “${protocol}”`)
+    throw new WrongArgument(`--protocol must be openai or anthropic, not “${protocol}”`)
   }
   if (!url && !name) return {}
-  if (!url || !name) throw new WrongArgument('a real model is a --model-url and a --model')
+  if (!url || !name) throw new WrongArgument('a real model needs both --model-url and --model')
   return { model: { url, name, apiKey: process.env['RECORD_MODEL_KEY'] ?? '' }, protocol }
 }
 

@@ -105,7 +105,7 @@ export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
       const userId = userOf(request)
       const amount = parseCredits(request.body.credits)
       if (amount === undefined || amount === ZERO) {
-        throw new AppError('invalid_request', 'Credits are above zero, with at most six decimals')
+        throw new AppError('invalid_request', 'credits must be positive, with at most six decimals')
       }
       const id = purchaseId(userId, request.headers['idempotency-key'])
       const granted = await ledger.grant(db, { id, userId, amount, memo: { reason: 'purchase' } })

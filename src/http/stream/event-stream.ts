@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Feed } from '#events'
-import { TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
+import { isTerminalFrame, TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
 import type { JobId, ProjectId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
 import { startAfterGap, startOf, type Start } from './cursor.ts'
@@ -20,7 +20,6 @@ interface Wanted {
 
 const RECONNECT_MS = 1000
 const LAST_BYTES_MS = 5000
-const isTerminal = ({ type }: Frame) => (TERMINAL_FRAMES as readonly string[]).includes(type)
 
 /**
  * Frames as server-sent events, as fast as the reader takes them, until it leaves or we stop. A job's stream ends
@@ -94,7 +93,7 @@ async function pour(pouring: Pouring, start: Start, isOver: boolean): Promise<vo
   for await (const frame of feed.follow(projectId, page, signal)) {
     const asked = !types || types.includes(frame.type)
     if (asked && !out.write(toText(frame))) await once(out, 'drain', { signal })
-    if (jobId && isTerminal(frame)) return
+    if (jobId && isTerminalFrame(frame)) return
   }
   if (signal.aborted) return
   const anew = await startAfterGap(feed, projectId)

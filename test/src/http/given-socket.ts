@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { WebSocket, type ClientOptions } from 'ws'
 import { SUBPROTOCOL } from '#kernel/frames.ts'
+import { within } from '#kernel/waiting.ts'
 import { checkMessage } from '../../helpers/wire-checks.ts'
 
 export interface Message {
@@ -19,11 +20,16 @@ export interface Socket {
   /** Everything that came so far. */
   readonly seen: Message[]
   say(message: unknown): void
-  /** The next message, of this type if one is given: others before it are passed over. */
+  /**
+   * The next message, of this type if one is given: others before it are passed over. Rejects when the socket is closed
+   * before it came, or nothing comes for longer than any machine needs.
+   */
   next(type?: string): Promise<Message>
   /** How it was closed. */
   closed(): Promise<{ code: number; reason: string }>
 }
+
+const PATIENCE_MS = 90_000
 
 /** The app on a port of its own; its address. */
 export async function listen(app: FastifyInstance): Promise<string> {
@@ -46,14 +52,17 @@ export async function openSocket(
   t.teardown(() => ws.terminate())
   const seen: Message[] = []
   let taken = 0
-  let arrived = Promise.withResolvers<void>()
+  let arrived = Promise.withResolvers<true>()
   ws.on('message', (data: Buffer) => {
     seen.push(checkMessage(JSON.parse(data.toString()) as Message))
-    arrived.resolve()
+    arrived.resolve(true)
     arrived = Promise.withResolvers()
   })
   const closing = once(ws, 'close')
-  closing.catch(() => {})
+  const over = closing.then(
+    () => false,
+    () => false
+  )
   await Promise.race([
     once(ws, 'open'),
     once(ws, 'unexpected-response').then(([, response]) => {
@@ -71,7 +80,8 @@ export async function openSocket(
           const message = seen[taken++]!
           if (type === undefined || message.type === type) return message
         }
-        await arrived.promise
+        const isHere = await within(Promise.race([arrived.promise, over]), PATIENCE_MS)
+        if (!isHere && taken === seen.length) throw new Error(inVain(type, ws, seen))
       }
     },
     async closed() {
@@ -79,6 +89,12 @@ export async function openSocket(
       return { code, reason: reason.toString() }
     }
   }
+}
+
+function inVain(type = 'a message', ws: WebSocket, seen: readonly Message[]): string {
+  const how = ws.readyState === ws.OPEN ? 'on an open socket' : 'and the socket was closed'
+  const last = seen.slice(-3).map((message) => `${message.type} ${message.seq ?? ''}`)
+  return `waited in vain for ${type}, ${how}; of ${seen.length} the last were ${last.join(', ')}`
 }
 
 export class Refused extends Error {
