@@ -31,6 +31,7 @@ export async function catchUp(facts: CatchUpFacts): Promise<{ readonly idle: boo
   const sessions = await client.sessions()
   for (const info of sessions) say('session.created', { info })
   const waiting = translator.asks.open()
+  const { heard } = translator.todos
   const [history, permissions, questions, waits, todos] = await Promise.all([
     client.history(lastHeard(facts, sessions)),
     client.permissions(),
@@ -41,18 +42,19 @@ export async function catchUp(facts: CatchUpFacts): Promise<{ readonly idle: boo
 
   // From here on nothing is waited for: what counts as said is given in the same breath, and nothing is told in between.
   tellHistory(facts, history, say)
-  if (statuses.has(rootSessionId)) say('session.turn.open', { sessionID: rootSessionId })
+  // That it began may not have been heard.
+  const hasAnswered = (translator.answeredAtMs() ?? -Infinity) >= facts.promptedAtMs
+  if (statuses.has(rootSessionId) || hasAnswered) {
+    say('session.turn.open', { sessionID: rootSessionId })
+  }
   for (const [sessionID, status] of statuses) say('session.status', { sessionID, status })
-  say('todo.updated', { sessionID: rootSessionId, todos })
+  if (translator.todos.heard === heard) say('todo.updated', { sessionID: rootSessionId, todos })
   for (const asked of permissions) say('permission.asked', asked)
   for (const asked of questions) say('question.asked', asked)
   for (const asked of waits) say('session.network.asked', asked)
 
   const open = new Set([...permissions, ...questions].map(({ id }) => id))
-  for (const { id: requestID } of waiting) {
-    if (open.has(requestID)) continue
-    say('permission.replied', { sessionID: rootSessionId, requestID })
-  }
+  for (const { id } of waiting) if (!open.has(id)) give(translator.close(id))
   return { idle: !statuses.has(rootSessionId) }
 }
 

@@ -48,7 +48,11 @@ export function createAsks(relative: RelativePath): Asks {
       }))
       return { type: 'question.asked', questionId: asked.id, questions }
     },
-    answered: (id) => open.delete(id),
+    answered(id) {
+      // A list of what is open may have been read before, and come after.
+      seen.add(id)
+      open.delete(id)
+    },
     open: () => [...open].map(([id, kind]) => ({ id, kind }))
   }
 }

@@ -2,7 +2,7 @@ import type { AgentEvent } from '#kernel/agent-events.ts'
 import { sessionOf } from './event-owner.ts'
 import { createAsks, type Asks } from './kilo-asks.ts'
 import { isIgnoredEvent, isIgnoredStatus } from './kilo-names.ts'
-import { createNotices, type SessionStatus } from './kilo-notices.ts'
+import { createNotices } from './kilo-notices.ts'
 import { outcomeOf } from './kilo-outcome.ts'
 import { createPartReader } from './kilo-parts.ts'
 import type { RelativePath } from './kilo-paths.ts'
@@ -11,9 +11,11 @@ import {
   type KiloError,
   type KiloEvent,
   type KiloPayload,
-  type MessageInfo
+  type MessageInfo,
+  type PermissionAsked,
+  type SessionStatus
 } from './kilo-schemas.ts'
-import { createTodos } from './kilo-todos.ts'
+import { createTodos, type Todos } from './kilo-todos.ts'
 import type { Redact } from './redact.ts'
 import { createSessionTree } from './session-tree.ts'
 
@@ -30,13 +32,18 @@ export interface TurnTranslator {
   mend(): void
   /** Kilo gave up waiting for the provider because we said so. */
   giveUpNetwork(): void
+  /** Kilo does not wait any more for an answer to this permission or question. */
+  close(promptId: string): AgentEvent
   /** How the turn ended, if the root's turn closed for this reason. */
   finish(reason: string): AgentEvent
+  /** When the model began its last answer, by Kilo's clock; undefined before it has. */
+  answeredAtMs(): number | undefined
   /** For what reason the root's turn closed, if its last message says that it did. */
   closedFor(): 'completed' | 'error' | 'interrupted' | undefined
   /** The root session and those of its sub-agents. */
   readonly sessions: ReadonlySet<string>
   readonly asks: Asks
+  readonly todos: Pick<Todos, 'heard'>
   /** The last thing that Kilo complained about in the root session. */
   complaint(): string | undefined
 }
@@ -89,10 +96,16 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
     return { type: 'turn.opened' }
   }
 
+  /** What is read may be older than what was heard while it was being read. */
+  const isOutdated = ({ id, time }: MessageInfo) =>
+    messages.get(id)?.time.completed !== undefined && time.completed === undefined
+
   const learnMessage = (info: MessageInfo, live: boolean) => {
+    if (!live && isOutdated(info)) return []
     messages.set(info.id, info)
     const isAnswer = info.sessionID === root && info.role === 'assistant'
-    if (isAnswer) lastAnswer = info
+    const isLast = live || lastAnswer === undefined || lastAnswer.id <= info.id
+    if (isAnswer && isLast) lastAnswer = info
     // What has to be read may have begun unheard; nothing is answered before it does.
     return [isAnswer && !live ? open() : undefined, notices.summary(info)]
   }
@@ -105,6 +118,15 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
   const finish = (reason: string): AgentEvent => {
     const outcome = outcomeOf({ reason, lastAnswer, lastError, networkGivenUp }, options.redact)
     return { type: 'turn.finished', outcome }
+  }
+
+  /** Kilo lists what an earlier turn has left unanswered, too. */
+  const isOfThisTurn = ({ tool }: Asking, live: boolean) =>
+    live || tool === undefined || messages.has(tool.messageID)
+
+  const close = (promptId: string): AgentEvent => {
+    asks.answered(promptId)
+    return { type: 'prompt.closed', promptId }
   }
 
   const adopt = (sessionId: string, parentId: string | undefined, live: boolean) =>
@@ -139,14 +161,13 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
       case 'todo.updated':
         return [properties.sessionID === root ? todos.see(properties.todos, live) : undefined]
       case 'permission.asked':
-        return [asks.permission(properties)]
+        return [isOfThisTurn(properties, live) ? asks.permission(properties) : undefined]
       case 'question.asked':
-        return [asks.question(properties)]
+        return [isOfThisTurn(properties, live) ? asks.question(properties) : undefined]
       case 'permission.replied':
       case 'question.replied':
       case 'question.rejected':
-        asks.answered(properties.requestID)
-        return [{ type: 'prompt.closed', promptId: properties.requestID }]
+        return [close(properties.requestID)]
       case 'session.network.asked':
         if (isFirst(`network ${properties.id}`)) options.onNetworkAsked(properties.id)
         return []
@@ -188,7 +209,9 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
     giveUpNetwork: () => {
       networkGivenUp = true
     },
+    close,
     finish,
+    answeredAtMs: () => lastAnswer?.time.created,
     closedFor() {
       if (!lastAnswer?.time.completed) return undefined
       if (!lastAnswer.error) return 'completed'
@@ -196,10 +219,12 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
     },
     sessions: tree.members,
     asks,
+    todos,
     complaint: () => lastError?.data?.message && options.redact(lastError.data.message)
   }
 }
 
+type Asking = Pick<PermissionAsked, 'tool'>
 type Birth = Extract<KiloEvent, { name: 'session.created' | 'session.updated' }>
 
 const isBirth = (event: KiloEvent): event is Birth =>

@@ -1,13 +1,6 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import type { MessageInfo } from './kilo-schemas.ts'
+import type { MessageInfo, SessionStatus } from './kilo-schemas.ts'
 import type { Redact } from './redact.ts'
-
-export interface SessionStatus {
-  readonly type: string
-  readonly attempt?: number
-  readonly message?: string
-  readonly next?: number
-}
 
 /** What somebody who watches should know besides, each thing once. */
 export interface Notices {

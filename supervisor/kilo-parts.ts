@@ -51,8 +51,8 @@ export function createPartReader(options: PartReaderOptions) {
 
   return {
     see(part: AnyPart, live: boolean): AgentEvent | undefined {
-      // What is read may be of an earlier turn of the same conversation.
-      if (!live && !messages.has(part.messageID)) return undefined
+      // Of an earlier turn of the same conversation: what is read may be, and what Kilo changes when it makes room for more.
+      if (!messages.has(part.messageID)) return undefined
       if (isTextPart(part)) return seeText(part, live)
       if (isToolPart(part)) {
         if (part.tool === 'todowrite') options.todos.written()

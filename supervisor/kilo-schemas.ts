@@ -97,9 +97,15 @@ export const StepFinishPart = Type.Object({
 })
 export type StepFinishPart = Static<typeof StepFinishPart>
 
-export const PermissionAsked = Type.Object({
+/** What Kilo asks of a person, and the message whose tool wants to know. */
+const asking = {
   id: text,
   sessionID: text,
+  tool: optional(Type.Object({ messageID: text }))
+}
+
+export const PermissionAsked = Type.Object({
+  ...asking,
   permission: text,
   patterns: Type.Array(text),
   metadata: optional(Type.Record(text, Type.Unknown()))
@@ -107,8 +113,7 @@ export const PermissionAsked = Type.Object({
 export type PermissionAsked = Static<typeof PermissionAsked>
 
 export const QuestionAsked = Type.Object({
-  id: text,
-  sessionID: text,
+  ...asking,
   questions: Type.Array(
     Type.Object({
       question: text,
@@ -120,6 +125,14 @@ export const QuestionAsked = Type.Object({
 })
 export type QuestionAsked = Static<typeof QuestionAsked>
 
+export const SessionStatus = Type.Object({
+  type: text,
+  attempt: optional(Type.Number()),
+  message: optional(text),
+  next: optional(Type.Number())
+})
+export type SessionStatus = Static<typeof SessionStatus>
+
 const session = { sessionID: text }
 const SessionInfo = Type.Object({ info: Type.Object({ id: text, parentID: optional(text) }) })
 
@@ -130,15 +143,7 @@ export const EVENTS = {
   'session.turn.open': Type.Object(session),
   'session.turn.close': Type.Object({ ...session, reason: text }),
   'session.error': Type.Object({ sessionID: optional(text), error: optional(KiloError) }),
-  'session.status': Type.Object({
-    ...session,
-    status: Type.Object({
-      type: text,
-      attempt: optional(Type.Number()),
-      message: optional(text),
-      next: optional(Type.Number())
-    })
-  }),
+  'session.status': Type.Object({ ...session, status: SessionStatus }),
   'session.network.asked': Type.Object({ ...session, id: text, message: optional(text) }),
   'message.updated': Type.Object({ info: MessageInfo }),
   'message.part.updated': Type.Object({ part: AnyPart }),

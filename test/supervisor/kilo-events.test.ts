@@ -160,6 +160,7 @@ t.test('what each of Kilo’s events means', async (t) => {
   ]
   for (const [says, type, properties, expected] of cases) {
     const { say } = translator()
+    if (type.startsWith('message.part.')) say('message.updated', message('msg_1'))
     t.same(say(type, properties), expected, says)
   }
 })
@@ -186,6 +187,7 @@ t.test('what is said again is told once', async (t) => {
 
   const running = (title?: string) => tool({ status: 'running', input: { command: 'ls' }, title })
   const { say: tell } = translator()
+  tell('message.updated', message('msg_1'))
   t.equal(tell('message.part.updated', running()).length, 1)
   t.equal(tell('message.part.updated', running()).length, 0, 'another line of output')
   t.equal(tell('message.part.updated', running('list')).length, 1, 'another title')
@@ -272,6 +274,16 @@ t.test('of sub-agents: what they do, not what they say', async (t) => {
       .length,
     1
   )
+})
+
+t.test('what an earlier job did is not this job’s, also when Kilo changes it now', async (t) => {
+  const { say } = translator()
+  say('message.updated', message('msg_1'))
+  const old = { messageID: 'msg_0' }
+  const pruned = tool({ status: 'completed', input: { command: 'ls' }, output: '' }).part
+  const tokens = { input: 7, output: 3, reasoning: 2, cache: { read: 5, write: 1 } }
+  t.same(say('message.part.updated', { part: { ...pruned, ...old } }), [])
+  t.same(say('message.part.updated', part({ type: 'step-finish', cost: 1, tokens, ...old })), [])
 })
 
 t.test('nobody’s words but the model’s own are told', async (t) => {

@@ -57,6 +57,7 @@ t.test('what a sub-agent does belongs to the turn, however late we hear whose it
   })
   await t.test('by the tool that called it', async (t) => {
     const { hear } = given()
+    hear('message.updated', message('msg_1'))
     hear('permission.asked', permission('per_1', 'ses_child'))
     const state = { status: 'running', input: {}, metadata: { sessionId: 'ses_child' } }
     const told = hear('message.part.updated', part('prt_1', { type: 'tool', tool: 'task', state }))
@@ -107,6 +108,32 @@ t.test(
     t.same(recall('message.updated', whole), [])
   }
 )
+
+t.test('what is read is not newer than what was heard meanwhile', async (t) => {
+  const { hear, recall, turn } = given()
+  const done = { time: { created: 1, completed: 2 }, finish: 'stop' }
+  hear('message.updated', message('msg_1', done))
+  hear('message.updated', message('msg_2', done))
+  recall('message.updated', message('msg_2'))
+  recall('message.updated', message('msg_1', { ...done, finish: 'content-filter' }))
+  t.match(turn.finish('completed'), { outcome: { kind: 'completed' } })
+
+  hear('permission.replied', { sessionID: ROOT, requestID: 'per_1' })
+  t.same(recall('permission.asked', permission('per_1', ROOT)), [], 'it is answered')
+})
+
+t.test('what an earlier turn was asked and nobody answered is not asked again', async (t) => {
+  const { hear, recall } = given()
+  hear('message.updated', message('msg_1'))
+  const asked = (id: string, messageID: string) => ({
+    ...permission(id, ROOT),
+    tool: { messageID, callID: 'call_1' }
+  })
+  t.same(recall('permission.asked', asked('per_1', 'msg_0')), [])
+  t.same(types(recall('permission.asked', asked('per_2', 'msg_1'))), ['permission.asked'])
+  const question = { id: 'que_1', sessionID: ROOT, questions: [] }
+  t.same(recall('question.asked', { ...question, tool: { messageID: 'msg_0' } }), [])
+})
 
 t.test('a wait for the network is answered once', async (t) => {
   const { hear, recall, waits } = given()
