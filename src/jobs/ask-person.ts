@@ -32,7 +32,8 @@ export async function askPermission(
 
   const expiresAt = deadline(run)
   const body = { kind, patterns, title }
-  await insertPrompt(db, run.job.id, { id: permissionId, expiresAt, kind: 'permission', body })
+  const prompt = { id: permissionId, expiresAt, kind: 'permission', body } as const
+  if (!(await insertPrompt(db, run.job.id, prompt))) return
   run.writer.write({
     type: 'job:permission',
     data: { permissionId, kind, patterns: [...patterns], title, expiresAt: expiresAt.toISOString() }
@@ -44,13 +45,8 @@ export async function askQuestion(
   { questionId, questions }: Asked<'question.asked'>
 ): Promise<void> {
   const expiresAt = deadline(run)
-  const body = { questions }
-  await insertPrompt(run.deps.db, run.job.id, {
-    id: questionId,
-    expiresAt,
-    kind: 'question',
-    body
-  })
+  const prompt = { id: questionId, expiresAt, kind: 'question', body: { questions } } as const
+  if (!(await insertPrompt(run.deps.db, run.job.id, prompt))) return
   const plain = questions.map((question) => ({
     ...question,
     options: question.options.map((option) => ({ ...option }))

@@ -1,4 +1,4 @@
-import { fileFrames, type Change } from './file-frames.ts'
+import { fileFrames, undoneChanges, type Change } from './file-frames.ts'
 import type { JobRun } from './job-run.ts'
 
 export interface FileWatch {
@@ -16,9 +16,20 @@ export function createFileWatch(run: JobRun): FileWatch {
 
   const lookNow = async () => {
     const now = await run.workspace.changes()
-    for (const draft of fileFrames(known, now)) run.writer.write(draft)
+    const restored = await readIds(undoneChanges(known, now))
+    for (const draft of fileFrames(known, now, restored)) run.writer.write(draft)
     known = now
     return known
+  }
+  /** The ids that these files have now; those that are not there have none. */
+  const readIds = async (changes: readonly Change[]) => {
+    const ids = new Map<string, string>()
+    for (const { path, status } of changes) {
+      if (status === 'added') continue
+      const file = await run.workspace.read(path).catch(() => undefined)
+      if (file) ids.set(path, file.sha)
+    }
+    return ids
   }
   const look = () => {
     const next = looking.then(lookNow)

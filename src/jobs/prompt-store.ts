@@ -24,14 +24,15 @@ export type Prompt = Pick<Row, 'id' | 'job_id' | 'expires_at' | 'answered_by' | 
 
 const promptsOf = (rows: Row[]) => rows as unknown as Prompt[]
 
+/** False when it was asked before: the agent may say the same again after a reconnect. */
 export async function insertPrompt(
   db: Db,
   jobId: JobId,
   prompt: { id: string; expiresAt: Date } & (
     { kind: 'permission'; body: PermissionBody } | { kind: 'question'; body: QuestionBody }
   )
-): Promise<void> {
-  await db
+): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await db
     .insertInto('job_prompts')
     .values({
       id: prompt.id,
@@ -40,9 +41,9 @@ export async function insertPrompt(
       body: JSON.stringify(prompt.body),
       expires_at: prompt.expiresAt
     })
-    // The agent may say the same question again after a reconnect.
     .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute()
+    .executeTakeFirst()
+  return numInsertedOrUpdatedRows === 1n
 }
 
 /** What the agent still waits for, oldest first. */

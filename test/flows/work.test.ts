@@ -132,6 +132,17 @@ t.test('the work of an agent', async (t) => {
     t.equal(await project.read('kept.txt'), 'kept\n')
   })
 
+  await t.test('a file that is changed, and changed back, is told as it is', async (t) => {
+    await project.save('back.txt', 'before\n')
+    const story = await project.run(
+      script(bash('echo after > back.txt; sleep 2'), bash('echo before > back.txt'), { say: 'Ok.' })
+    )
+    const told = story.all('job:file-updated').filter(({ path }) => path === 'back.txt')
+    const { body } = await client.call('GET', `/projects/${project.id}/files/back.txt`)
+    t.equal(told.at(-1)?.sha, body['sha'])
+    t.match(story.last.data, { commit: null }, 'nothing was changed in the end')
+  })
+
   await t.test('in its jail it has a /tmp of its own, and nothing of the host', async (t) => {
     const secret = join(tmpdir(), `kilowatt-host-${randomUUID()}.txt`)
     await writeFile(secret, 'the host')

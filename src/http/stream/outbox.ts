@@ -33,6 +33,7 @@ export function createOutbox(
   let room: PromiseWithResolvers<void> | undefined
   let stalled: NodeJS.Timeout | undefined
   let gathering = false
+  let takes = 0
 
   const isOpen = () => socket.readyState === socket.OPEN
   const isFull = () => waitingBytes > limits.bytesMax
@@ -40,18 +41,26 @@ export function createOutbox(
     socket.close(CLOSE.overload, 'too slow: come back with after')
     makeRoom()
   }
+  // When we have been busy the timer rings before we learn what was taken meanwhile.
+  const giveUpIfStalled = () => {
+    const before = takes
+    setImmediate(() => {
+      if (stalled && takes === before) giveUp()
+    })
+  }
   const makeRoom = () => {
     clearTimeout(stalled)
     room?.resolve()
     room = stalled = undefined
   }
   const wait = (): Promise<void> => {
-    stalled ??= setTimeout(giveUp, limits.stallMs)
+    stalled ??= setTimeout(giveUpIfStalled, limits.stallMs)
     room ??= Promise.withResolvers<void>()
     return room.promise
   }
   const taken = (bytes: number) => {
     waitingBytes -= bytes
+    takes += 1
     // Something was taken: whoever takes is not stalled.
     stalled = stalled?.refresh()
     if (!isFull()) makeRoom()
@@ -79,6 +88,8 @@ export function createOutbox(
 
   return {
     async send(message) {
+      // Of many that wait for the same room the first may fill it again.
+      while (isOpen() && isFull()) await wait()
       if (!isOpen()) return false
       write(message)
       if (isFull()) await wait()

@@ -9,6 +9,8 @@ export interface Subscription {
   readonly userId: UserId
   readonly projectId: ProjectId
   readonly after: number | undefined
+  /** Snapshots of one socket are taken one after the other, however often it asks. */
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>
 }
 
 /** How far a subscription has come. */
@@ -45,13 +47,15 @@ export async function follow(
 async function begin(
   deps: SnapshotDeps,
   outbox: Outbox,
-  { userId, projectId }: Subscription,
+  { userId, projectId, inTurn }: Subscription,
   { lastSeq, after, resyncFrom }: Start,
   progress: Progress,
   signal: AbortSignal
 ): Promise<boolean> {
-  const snapshot = await takeSnapshot(deps, userId, projectId, lastSeq)
-  if (signal.aborted) return false
+  const snapshot = await inTurn(async () =>
+    signal.aborted ? undefined : takeSnapshot(deps, userId, projectId, lastSeq)
+  )
+  if (!snapshot || signal.aborted) return false
 
   const room = await outbox.send(notice('snapshot', snapshot, projectId))
   progress.lastSeq = after

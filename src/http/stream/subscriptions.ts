@@ -40,6 +40,12 @@ export function createSubscriptions(
   failed: (err: unknown) => void
 ): Subscriptions {
   const running = new Map<string, Running>()
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = last.then(work)
+    last = mine.catch(() => {})
+    return mine
+  }
 
   const drop = (projectId: string) => {
     running.get(projectId)?.stop.abort()
@@ -59,7 +65,7 @@ export function createSubscriptions(
       const stop = new AbortController()
       const progress: Progress = { lastSeq: null }
       running.set(id, { stop, progress })
-      follow(deps, outbox, { userId, projectId: id, after }, progress, stop.signal).catch(
+      follow(deps, outbox, { userId, projectId: id, after, inTurn }, progress, stop.signal).catch(
         (err: unknown) => {
           if (!stop.signal.aborted) failed(err)
         }

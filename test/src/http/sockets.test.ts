@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { projectId as projectIds, type ProjectId } from '#kernel/ids.ts'
 import { givenDoors, type Doors, type Person } from './given-doors.ts'
 import { listen, openSocket, refusal, type Socket } from './given-socket.ts'
+import { readElsewhere } from './reader-elsewhere.ts'
 
 const bearer = ({ key }: Person) => ({ headers: { authorization: `Bearer ${key}` } })
 
@@ -232,13 +233,14 @@ t.test('a project that is removed takes its sockets with it', async (t) => {
 })
 
 t.test('whoever answers no ping is gone; whoever does stays', async (t) => {
-  const timings = { heartbeatMs: 40, silenceMs: 200 }
+  const timings = { heartbeatMs: 200, silenceMs: 2000 }
   const { ada, url, id } = await givenHistory(t, 0, { timings })
   const silent = await openSocket(t, url, { ...bearer(ada), autoPong: false })
   const lively = await openSocket(t, url, bearer(ada))
   silent.say({ type: 'subscribe', projectId: id })
   lively.say({ type: 'subscribe', projectId: id })
   t.match(await silent.closed(), { code: 1006 })
+  t.equal(lively.ws.readyState, lively.ws.OPEN)
   lively.say({ type: 'ping' })
   await lively.next('pong')
 })
@@ -272,6 +274,36 @@ t.test('one slow reader is closed with 1013, and the others notice nothing', asy
     Array.from({ length: count }, (_, n) => n + 1),
     'and misses nothing'
   )
+})
+
+t.test('a server that was busy for long does not blame its readers', async (t) => {
+  const timings = { stallMs: 300, heartbeatMs: 100, silenceMs: 600 }
+  const { doors, ada, url, id } = await givenHistory(t, 0, { timings })
+  const reader = readElsewhere(t, { url: url.replace('http', 'ws'), key: ada.key, projectId: id })
+  await reader.began
+  for (let round = 1; round <= 5; round++) {
+    await writeFrames(doors, id, 20, 'x'.repeat(200_000))
+    const busyUntil = performance.now() + 1000
+    while (performance.now() < busyUntil);
+    t.equal(await reader.until(round * 20), String(round * 20))
+  }
+})
+
+t.test('many subscriptions of one socket share its room', async (t) => {
+  const { ada, url } = await givenHistory(t, 0)
+  const socket = await openSocket(t, url, bearer(ada))
+  const projects = await Promise.all(
+    Array.from({ length: 8 }, () => ada.project() as Promise<string>)
+  )
+  // Asked for a hundred times, each is answered by its last snapshot at least.
+  for (let round = 0; round < 12; round++) {
+    for (const projectId of projects) socket.say({ type: 'subscribe', projectId, after: 0 })
+  }
+  const shown = new Set<string>()
+  while (shown.size < projects.length) shown.add((await socket.next('snapshot')).projectId!)
+  socket.say({ type: 'ping' })
+  await socket.next('pong')
+  t.equal(socket.ws.readyState, socket.ws.OPEN)
 })
 
 t.test('a long history comes whole to a reader who takes it', async (t) => {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { LIMITS } from '#kernel/limits.ts'
 import { credits, microcredits, ZERO } from '#kernel/money.ts'
-import { fileFrames, type Change } from '../../../src/jobs/file-frames.ts'
+import { fileFrames, undoneChanges, type Change } from '../../../src/jobs/file-frames.ts'
 import { append } from '../../../src/jobs/frame-writer.ts'
 import { chooseMode } from '../../../src/jobs/job-choices.ts'
 import { JOB_STATES, statesBefore, UNFINISHED } from '../../../src/jobs/job-states.ts'
@@ -109,12 +109,19 @@ t.test('file frames tell whoever knew the last state what the state is now', asy
   fc.assert(
     fc.property(state, state, (before, now) => {
       const told = new Map(before.map(({ path, sha }) => [path, sha]))
-      for (const { type, data } of fileFrames(before, now)) {
+      const asItWas = (one: Change): [string, string][] =>
+        one.status === 'added' ? [] : [[one.path, 'base']]
+      const restored = new Map(undoneChanges(before, now).flatMap(asItWas))
+      for (const { type, data } of fileFrames(before, now, restored)) {
         if (!type.startsWith('job:file-')) return false
         const { path, sha } = data as { path: string; sha: string | null }
         told.set(path, sha)
       }
-      return now.every(({ path, sha }) => told.get(path) === sha)
+      const asBefore = (one: Change) => told.get(one.path) === (restored.get(one.path) ?? null)
+      return (
+        now.every(({ path, sha }) => told.get(path) === sha) &&
+        undoneChanges(before, now).every(asBefore)
+      )
     })
   )
   t.same(fileFrames([{ path: 'a', status: 'added', sha: '1' }], []), [
