@@ -25,7 +25,7 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
 
   const endSilent = async () => {
     await kilo.endedWithin()
-    if (kilo.state !== 'ready') return
+    if (kilo.state === 'draining' || kilo.state === 'exited') return
     onMetric({ kind: 'stalled' })
     log.warn({}, 'kilo does not answer and is killed')
     listeners.because(new JobFailure('agent_stalled', 'Kilo does not answer any more.'))

@@ -7,12 +7,15 @@ export const MARKER = 'KILOWATT_AGENT'
 const ROUNDS_MAX = 40
 const ROUND_MS = 50
 
-/** Sends a signal; a process that is gone already is what we wanted. */
+/**
+ * Sends a signal. A process that is gone already is what we wanted, and one that we may not signal is not ours any more:
+ * its number was given to somebody else.
+ */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    if (!['ESRCH', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
   }
 }
 

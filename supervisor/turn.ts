@@ -83,11 +83,14 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
     cancel: ending.cancel,
     sendPrompt: opening.sendPrompt,
     async [Symbol.asyncDispose]() {
-      await ending.cancel()
-      opening[Symbol.dispose]()
-      unlisten()
-      reconciler[Symbol.dispose]()
-      rejectOpen(client, translator.asks)
+      try {
+        await ending.cancel()
+      } finally {
+        opening[Symbol.dispose]()
+        unlisten()
+        reconciler[Symbol.dispose]()
+        rejectOpen(client, translator.asks)
+      }
     }
   }
 }

@@ -51,6 +51,39 @@ createServer((request, response) => {
 }).listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
 `
 
+/** Its event stream ends as soon as it has begun, and from then on it is not healthy; its last answer takes long. */
+const FALLS_SILENT = `#!${process.execPath}
+const { createServer } = require('node:http')
+const port = process.argv[process.argv.indexOf('--port') + 1]
+let isSilent = false
+createServer((request, response) => {
+  const { pathname } = new URL(request.url, 'http://localhost')
+  if (!request.headers.authorization) return response.writeHead(401).end()
+  if (pathname === '/global/event') {
+    response.writeHead(isSilent ? 503 : 200, { 'content-type': 'text/event-stream' })
+    response.write('data: {"payload":{"type":"server.connected"}}\\n\\n')
+    return setTimeout(() => {
+      isSilent = true
+      response.destroy()
+    }, 1000)
+  }
+  if (pathname === '/agent') return setTimeout(() => answer([{ name: 'code', mode: 'primary' }]), 6000)
+  if (pathname === '/config/warnings') return answer([])
+  return isSilent ? request.socket.destroy() : answer({ healthy: true, version: '7.7.7' })
+
+  function answer(body) {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify(body))
+  }
+}).listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
+`
+
+t.test('a Kilo that falls silent before it is ready was not started', async (t) => {
+  const { project, folder } = await given(t, FALLS_SILENT)
+  await t.rejects(project(), { code: 'agent_unavailable', message: /while it started/ })
+  t.same(await processesWith(folder), [])
+})
+
 t.test('a Kilo that dies after its last answer was not started', async (t) => {
   const { project, folder, metrics } = await given(t, DIES_WHEN_ASKED)
   await t.rejects(project(), {

@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createEmbeddedBus } from '../../../src/adapters/embedded/bus.ts'
 import { createEmbeddedLock } from '../../../src/adapters/embedded/lock.ts'
 import { createEventLog, createFeed } from '#events'
 import { systemClock } from '#kernel/clock.ts'
 import type { Draft, Frame } from '#kernel/frames.ts'
+import { within } from '#kernel/waiting.ts'
+import { historyOf } from '#ports/bus.ts'
 import { givenProject } from '../../contracts/project-lock.ts'
 import { openTestDatabase } from '../../helpers/database.ts'
 
@@ -11,6 +14,7 @@ const says = (text: string): Draft => ({
   type: 'job:log',
   data: { source: 'assistant', partId: 'prt_1', text }
 })
+const never = new AbortController().signal
 const textOf = (frame: Frame) => (frame.data as { text: string }).text
 
 async function given(t: { teardown(close: () => Promise<void>): void }) {
@@ -78,6 +82,40 @@ t.test('a follower sees history and live frames as one, and stops when told', as
   await log.record(place, [says('5')])
   await following
   t.same(seen, ['2', '3', '4', '5'])
+})
+
+t.test('a follower whose bell is broken sees everything, a little later', async (t) => {
+  const { db } = await given(t)
+  const deaf = { ring() {}, listen: () => () => {} }
+  const log = createEventLog(db, deaf)
+  const projectId = await givenProject(db)
+  const following = createFeed(db, deaf).follow(projectId, { after: 0 }, never)
+  const first = following.next()
+  await log.record({ projectId, jobId: null }, [says('unheard')])
+  const { value } = await first
+  t.equal(value && textOf(value), 'unheard')
+  const second = following.next()
+  // Waiting by now: nothing but its own look tells it.
+  await sleep(100)
+  await log.record({ projectId, jobId: null }, [says('also')])
+  const late = await within(second, 30_000)
+  t.equal(late?.value && textOf(late.value), 'also')
+  await following.return(undefined)
+})
+
+t.test('when the bell rings the row is there', async (t) => {
+  const { db, bus, log } = await given(t)
+  const projectId = await givenProject(db)
+  const found: Promise<number>[] = []
+  t.teardown(
+    bus.listen(historyOf(projectId), () => {
+      const rows = db.selectFrom('project_events').select('seq').where('project_id', '=', projectId)
+      found.push(rows.execute().then(({ length }) => length))
+    })
+  )
+  await log.record({ projectId, jobId: null }, [says('one')])
+  await log.record({ projectId, jobId: null }, [says('two'), says('three')])
+  t.same(await Promise.all(found), [1, 3])
 })
 
 t.test('a follower that waits is woken by the end of its signal', async (t) => {
