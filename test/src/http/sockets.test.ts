@@ -292,9 +292,7 @@ t.test('a server that was busy for long does not blame its readers', async (t) =
 t.test('many subscriptions of one socket share its room', async (t) => {
   const { ada, url } = await givenHistory(t, 0)
   const socket = await openSocket(t, url, bearer(ada))
-  const projects = await Promise.all(
-    Array.from({ length: 8 }, () => ada.project() as Promise<string>)
-  )
+  const projects = await Promise.all(Array.from({ length: 8 }, () => ada.project()))
   // Asked for a hundred times, each is answered by its last snapshot at least.
   for (let round = 0; round < 12; round++) {
     for (const projectId of projects) socket.say({ type: 'subscribe', projectId, after: 0 })
