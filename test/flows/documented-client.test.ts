@@ -77,7 +77,7 @@ t.test('the client of docs/protocol.md misses nothing, also when its line is cut
 
 t.test('it survives a bad day: refusals, restarts, repeats, strange words, a resync', async (t) => {
   const command = await clientCommand(t, await documentedClient())
-  const verdicts = await checkClient({ command, env: process.env })
+  const verdicts = await checkClient({ command })
   t.ok(verdicts.length > 0)
   t.same(
     verdicts.filter(({ outcome }) => outcome !== 'pass'),
