@@ -38,7 +38,6 @@ t.test('jobs on the replay', async (t) => {
     { kind: 'end', atEvent },
     { kind: 'stall', atEvent, ms: 1000 },
     { kind: 'duplicate' },
-    { kind: 'reorder' },
     { kind: 'garbage', atEvent: 3, every: 5 },
     { kind: 'slow', bytesPerSecond: 50_000 },
     { kind: 'cut-every', bytes: 3 }
@@ -51,6 +50,15 @@ t.test('jobs on the replay', async (t) => {
       t.equal(story.text(), SAID)
     })
   }
+
+  await t.test('reorder: sub-agents overtake each other, and the text is exact', async (t) => {
+    const plain = await project.run(replay('subagent-parallel'))
+    const faults: PlayFault[] = [{ kind: 'reorder' }]
+    const story = await project.run(replay('subagent-parallel', { faults }))
+    t.equal(story.last.type, 'job:success')
+    t.not(plain.text(), '')
+    t.equal(story.text(), plain.text())
+  })
 
   await t.test('crash: the job says so and is refunded, and the next one succeeds', async (t) => {
     const story = await project.run(replay('text', { faults: [{ kind: 'crash', atEvent }] }))
