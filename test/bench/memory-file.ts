@@ -12,16 +12,18 @@ export interface Memory {
 }
 
 const SETTLE_MS = 500
+const ANSWER_MS_MAX = 30_000
 
 /** Where a process with `memory-probe.ts` writes its memory. */
 export const memoryFileOf = (pid: number) => join(tmpdir(), `kilowatt-memory-${pid}.json`)
 
+/** Asks a process for its memory. Throws when it does not answer. */
 export async function memoryOf(pid: number): Promise<Memory> {
   const file = memoryFileOf(pid)
   // What has just been closed is not all gone yet.
   await sleep(SETTLE_MS)
   process.kill(pid, 'SIGUSR2')
-  for (;;) {
+  for (const deadline = Date.now() + ANSWER_MS_MAX; Date.now() < deadline;) {
     const text = await readFile(file, 'utf8').catch(() => '')
     if (text.endsWith('}')) {
       await rm(file)
@@ -29,4 +31,5 @@ export async function memoryOf(pid: number): Promise<Memory> {
     }
     await sleep(20)
   }
+  throw new Error(`the process ${pid} did not write its memory to ${file}: it may be gone`)
 }

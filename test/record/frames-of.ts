@@ -1,23 +1,28 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import pino from 'pino'
 import { readConfig } from '#config'
 import { REPLAY_KILO, replay, startScriptedModel, type Directive, type Recording } from '#fixtures'
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { compose } from '../../src/compose.ts'
 import { createClient, givenProject, type Client, type GivenProject } from '../helpers/product.ts'
+import { refuseSecrets } from '../../fixtures/record/secrets.ts'
 import { stableFrames, type StableFrame } from './stable-frames.ts'
 
 /** The product on the replay: it writes frames without a Kilo and without a model. */
 export interface FramesProduct extends AsyncDisposable {
-  /** The frames that it writes for a recording that lies in this folder, the same in every run. */
+  /**
+   * The frames that it writes for a recording that lies in this folder, the same in every run. Throws when the replay
+   * did not play it.
+   */
   framesOf(recording: Recording, folder: string, more?: Directive): Promise<StableFrame[]>
 }
 
 /** How many recordings are played at once: each has a project of its own. */
 const PROJECTS = 3
 const PATIENCE_MS = 60_000
+const REFUSED = /^Kilo refused the prompt: The replay cannot play that/
 
 export async function openFramesProduct(): Promise<FramesProduct> {
   await using opening = new AsyncDisposableStack()
@@ -57,7 +62,9 @@ export async function openFramesProduct(): Promise<FramesProduct> {
       try {
         await tidy(project, recording)
         const jobId = await project.submit(replay(folder, { turns: 1, ...more }))
-        return stableFrames(await playPeople(client, jobId, recording))
+        const frames = stableFrames(await playPeople(client, jobId, recording))
+        refuseUnplayed(recording.scene, frames)
+        return frames
       } finally {
         free.push(project)
         waiting.shift()?.()
@@ -67,14 +74,24 @@ export async function openFramesProduct(): Promise<FramesProduct> {
   }
 }
 
-/** Writes `frames.json` beside each of these recordings. */
+/** The product takes a refusal for a Kilo that is ill: such frames are of no recording. */
+function refuseUnplayed(scene: string, frames: readonly StableFrame[]): void {
+  const refusal = frames
+    .map(({ data }) => data['message'])
+    .find((message) => typeof message === 'string' && REFUSED.test(message))
+  if (typeof refusal === 'string') throw new Error(`${scene} was not played: ${refusal}`)
+}
+
+/** Writes `frames.json` beside each of these recordings; they may say nothing of where they were made. */
 export async function writeFrames(recordings: readonly Recording[], dir: string): Promise<void> {
   await using product = await openFramesProduct()
   const write = async (recording: Recording) => {
-    const folder = join(dir, recording.kilo, recording.scene)
+    const folder = resolve(dir, recording.kilo, recording.scene)
     const frames = await product.framesOf(recording, folder)
     const lines = frames.map((frame) => JSON.stringify(frame))
-    await writeFile(join(folder, 'frames.json'), `[\n${lines.join(',\n')}\n]\n`)
+    const text = `[\n${lines.join(',\n')}\n]\n`
+    refuseSecrets(`What is sent of “${recording.scene}”`, [text])
+    await writeFile(join(folder, 'frames.json'), text)
   }
   await Promise.all(recordings.map(write))
 }

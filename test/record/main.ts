@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import {
   installedKilo,
   listRecordings,
@@ -14,6 +14,8 @@ import {
   type Scene
 } from '#fixtures'
 import { runProgram, WrongArgument } from '../../fixtures/command-line.ts'
+import { refuseShortKey } from '../../fixtures/record/redact.ts'
+import { refuseSecrets } from '../../fixtures/record/secrets.ts'
 import { differences } from './compare.ts'
 import { eventsOf } from './events-of.ts'
 import { writeFrames } from './frames-of.ts'
@@ -50,7 +52,9 @@ interface How {
 }
 
 await runProgram({ name: 'record', usage: USAGE, options }, async ({ values }) => {
-  const { scene: names = [], all, list, expect, check, out } = values
+  const { scene: names = [], all, list, expect, check } = values
+  // Where the replay looks for it begins elsewhere.
+  const out = resolve(values.out)
   const how = { check, out, options: modelOf(values) }
   const unknown = names.filter((name) => !SCENES.some((scene) => scene.name === name))
   if (unknown.length > 0) {
@@ -79,7 +83,13 @@ function modelOf(values: {
   }
   if (!url && !name) return {}
   if (!url || !name) throw new WrongArgument('a real model needs both --model-url and --model')
-  return { model: { url, name, apiKey: process.env['RECORD_MODEL_KEY'] ?? '' }, protocol }
+  const apiKey = process.env['RECORD_MODEL_KEY'] ?? ''
+  try {
+    refuseShortKey(apiKey)
+  } catch (error) {
+    throw new WrongArgument(`RECORD_MODEL_KEY: ${(error as Error).message}`)
+  }
+  return { model: { url, name, apiKey }, protocol }
 }
 
 function listScenes(): void {
@@ -130,11 +140,14 @@ async function recorded(
 async function expectOf(recording: Recording, out: string): Promise<void> {
   const lines = (await eventsOf(recording)).map((event) => JSON.stringify(event))
   const path = join(out, recording.kilo, recording.scene, 'events.json')
-  await writeFile(path, lines.length === 0 ? '[]\n' : `[\n${lines.join(',\n')}\n]\n`)
+  const text = lines.length === 0 ? '[]\n' : `[\n${lines.join(',\n')}\n]\n`
+  refuseSecrets(`What is made of “${recording.scene}”`, [text])
+  await writeFile(path, text)
 }
 
 async function writeServerFacts(out: string): Promise<void> {
   const { version } = await installedKilo()
   const text = `${JSON.stringify(await readServerFacts(), null, 1)}\n`
+  refuseSecrets('What Kilo answers that belongs to no scene', [text])
   await writeFile(join(out, version, 'server.json'), text)
 }

@@ -36,7 +36,7 @@ export function payloadsOf({ stream }: Recording): Payload[] {
   })
 }
 
-/** Everything about a recording's score that cannot be so, in sentences; best none. */
+/** Everything about a recording that cannot be so, in sentences; best none. */
 export function complaintsAbout(recording: Recording): string[] {
   const { at, exchanges, files, connections, turns, rootSessionId } = recording
   const payloads = payloadsOf(recording)
