@@ -43,8 +43,7 @@ export async function catchUp(facts: CatchUpFacts): Promise<{ readonly idle: boo
   // From here on nothing is waited for: what counts as said is given in the same breath, and nothing is told in between.
   tellHistory(facts, history, say)
   // That it began may not have been heard.
-  const hasAnswered = (translator.answeredAtMs() ?? -Infinity) >= facts.promptedAtMs
-  if (statuses.has(rootSessionId) || hasAnswered) {
+  if (statuses.has(rootSessionId) || translator.hasAnsweredSince(facts.promptedAtMs)) {
     say('session.turn.open', { sessionID: rootSessionId })
   }
   for (const [sessionID, status] of statuses) say('session.status', { sessionID, status })

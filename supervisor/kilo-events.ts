@@ -36,8 +36,8 @@ export interface TurnTranslator {
   close(promptId: string): AgentEvent
   /** How the turn ended, if the root's turn closed for this reason. */
   finish(reason: string): AgentEvent
-  /** When the model began its last answer, by Kilo's clock; undefined before it has. */
-  answeredAtMs(): number | undefined
+  /** Whether the model has ended an answer that it began after this moment of Kilo's clock. */
+  hasAnsweredSince(ms: number): boolean
   /** For what reason the root's turn closed, if its last message says that it did. */
   closedFor(): 'completed' | 'error' | 'interrupted' | undefined
   /** The root session and those of its sub-agents. */
@@ -211,7 +211,10 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
     },
     close,
     finish,
-    answeredAtMs: () => lastAnswer?.time.created,
+    hasAnsweredSince(ms) {
+      const hasEnded = lastAnswer?.finish !== undefined || lastAnswer?.error !== undefined
+      return hasEnded && lastAnswer !== undefined && lastAnswer.time.created >= ms
+    },
     closedFor() {
       if (!lastAnswer?.time.completed) return undefined
       if (!lastAnswer.error) return 'completed'

@@ -45,7 +45,7 @@ export function outcomeOf(facts: TurnFacts, redact: Redact): TurnOutcome {
 function failureOf(error: KiloError, networkGivenUp: boolean, redact: Redact): TurnOutcome {
   const status = error.data?.statusCode
   const said = error.data?.message ?? error.name
-  const message = cutText(redact(firstLine(said)), MESSAGE_BYTES_MAX)
+  const message = cutText(redact(sentenceIn(said)), MESSAGE_BYTES_MAX)
 
   if (status !== undefined) {
     const reason = status === 429 ? 'model_rate_limited' : 'model_error'
@@ -65,5 +65,13 @@ const modelError = (message: string): TurnOutcome => ({
   message
 })
 
-/** Kilo appends its own stack to some errors. */
-const firstLine = (text: string) => text.split(/\n\s+at /)[0] ?? text
+/** What a person wants to read of it: Kilo appends its own stack to some errors, and passes others on as the provider's JSON. */
+function sentenceIn(said: string): string {
+  if (!said.startsWith('{')) return said.split(/\n\s+at /)[0] ?? said
+  try {
+    const { message } = JSON.parse(said) as { message?: unknown }
+    return typeof message === 'string' && message !== '' ? message : said
+  } catch {
+    return said
+  }
+}

@@ -224,6 +224,14 @@ t.test('how a turn ended', async (t) => {
     ],
     ['overloaded', 'error', failed({ message: 'm', statusCode: 529 }), { reason: 'model_error' }],
     [
+      'in the middle of an answer',
+      'error',
+      failed({ message: '{"type":"overloaded_error","message":"Overloaded"}' }),
+      { reason: 'model_error', message: 'Overloaded' }
+    ],
+    ['oddly', 'error', failed({ message: '{"a":1}' }), { message: '{"a":1}' }],
+    ['brokenly', 'error', failed({ message: '{oh' }), { message: '{oh' }],
+    [
       'reset',
       'error',
       failed({ message: 'Connection reset by server' }),
