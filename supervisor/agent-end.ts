@@ -9,8 +9,8 @@ export interface AgentEndOptions {
   readonly events: Disposable
   readonly listeners: AgentListeners
   readonly stopMs: number
-  /** Its folder is free again. */
-  readonly cleared: () => Promise<void>
+  /** Removes the note, so that the folder may be used again. */
+  readonly releaseFolder: () => Promise<void>
   readonly log: Log
   readonly onMetric: (metric: SupervisorMetric) => void
 }
@@ -32,7 +32,7 @@ export function watchEnd(options: AgentEndOptions): AgentEnd {
   const clear = async () => {
     // What it had started may have outlived it.
     await kilo.kill()
-    await options.cleared()
+    await options.releaseFolder()
   }
 
   const afterwards = async (how: string) => {

@@ -6,7 +6,7 @@ import type { Listener } from './turn-host.ts'
 export interface AgentListeners extends Omit<Listener, 'gone'> {
   add(listener: Listener): () => void
   /** Why Kilo is of no use any more; the first reason that is known counts, whenever it is told. */
-  because(failure: JobFailure): void
+  setEndReason(failure: JobFailure): void
   /** Undefined as long as it is of use. */
   ending(): JobFailure | undefined
   /** Kilo is gone: for the reason that is known, or for this one. */
@@ -15,26 +15,26 @@ export interface AgentListeners extends Omit<Listener, 'gone'> {
 
 export function createAgentListeners(): AgentListeners {
   const listeners = new Set<Listener>()
-  let isTorn = false
+  let hasGap = false
   let ending: JobFailure | undefined
 
   return {
     add(listener) {
       listeners.add(listener)
-      if (isTorn) listener.torn()
+      if (hasGap) listener.gapOpened()
       if (ending) listener.gone(ending)
       return () => void listeners.delete(listener)
     },
     frame: (payload: KiloPayload) => listeners.forEach((listener) => listener.frame(payload)),
-    torn() {
-      isTorn = true
-      listeners.forEach((listener) => listener.torn())
+    gapOpened() {
+      hasGap = true
+      listeners.forEach((listener) => listener.gapOpened())
     },
-    async back() {
-      await Promise.all([...listeners].map((listener) => listener.back()))
-      isTorn = false
+    async catchUp() {
+      await Promise.all([...listeners].map((listener) => listener.catchUp()))
+      hasGap = false
     },
-    because(failure) {
+    setEndReason(failure) {
       ending ??= failure
     },
     ending: () => ending,

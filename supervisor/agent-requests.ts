@@ -23,7 +23,7 @@ export interface AskedOf extends Pick<TurnHost, 'redact' | 'endedWithin'> {
 export function createAgentRequests(kilo: AskedOf): AgentRequests {
   const { client } = kilo
 
-  const said = async <T>(answer: Promise<T>): Promise<T> => {
+  const orWhyGone = async <T>(answer: Promise<T>): Promise<T> => {
     try {
       return await answer
     } catch (error) {
@@ -35,18 +35,18 @@ export function createAgentRequests(kilo: AskedOf): AgentRequests {
   }
 
   /** What Kilo does not wait for any more has been answered. */
-  const answered = async (reply: Promise<unknown>): Promise<void> => {
-    await said(reply).catch((error: unknown) => {
+  const unlessAnswered = async (reply: Promise<unknown>): Promise<void> => {
+    await orWhyGone(reply).catch((error: unknown) => {
       if (statusOf(error) !== 404) throw error
     })
   }
 
   return {
-    openSession: (title) => said(client.createSession(title)),
-    hasSession: (id) => said(client.hasSession(id)),
-    answerPermission: (id, reply, message) => answered(client.replyPermission(id, reply, message)),
+    openSession: (title) => orWhyGone(client.createSession(title)),
+    hasSession: (id) => orWhyGone(client.hasSession(id)),
+    answerPermission: (id, reply, message) => unlessAnswered(client.replyPermission(id, reply, message)),
     answerQuestion: (id, answers) =>
-      answered(answers ? client.replyQuestion(id, answers) : client.rejectQuestion(id)),
-    sessionUsage: (id) => said(client.usage(id))
+      unlessAnswered(answers ? client.replyQuestion(id, answers) : client.rejectQuestion(id)),
+    sessionUsage: (id) => orWhyGone(client.usage(id))
   }
 }

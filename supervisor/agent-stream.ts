@@ -28,7 +28,7 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
     if (kilo.state === 'draining' || kilo.state === 'exited') return
     onMetric({ kind: 'stalled' })
     log.warn({}, 'kilo does not answer and is killed')
-    listeners.because(new JobFailure('agent_stalled', 'Kilo does not answer any more.'))
+    listeners.setEndReason(new JobFailure('agent_stalled', 'Kilo does not answer any more.'))
     await kilo.kill()
   }
 
@@ -48,9 +48,9 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
       onMetric({ kind: why === 'gap' ? 'event-gap' : 'event-garbage' })
       if (losses++ === 0) log.warn({ why }, 'kilo said something that was not heard')
     },
-    onTorn: listeners.torn,
+    onGapOpened: listeners.gapOpened,
     onReconnected: () => onMetric({ kind: 'reconnected' }),
-    onBack: listeners.back,
+    onCatchUp: listeners.catchUp,
     onDead: () => void endSilent()
   })
 }

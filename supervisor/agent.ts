@@ -14,7 +14,7 @@ import { createRelativePath } from './kilo-paths.ts'
 import { launch, type LaunchPlan } from './launch.ts'
 import type { SupervisorMetric } from './options.ts'
 import type { ProcessState } from './process-states.ts'
-import { becomeReady } from './readiness.ts'
+import { awaitReady } from './readiness.ts'
 import { createRedact } from './redact.ts'
 import { runTurn } from './run-turn.ts'
 import { createStrangers } from './strangers.ts'
@@ -52,27 +52,27 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   const startedAt = clock.now()
   const password = randomBytes(32).toString('base64url')
   const redact = createRedact([password, ...providers.map(({ apiKey }) => apiKey)])
-  const { kilo, url, cleared } = await launch({ ...plan, password, redact }, signal)
+  const { kilo, url, releaseFolder } = await launch({ ...plan, password, redact }, signal)
 
   const log = plan.log.child({ pid: kilo.pid })
   const authorization = authorizationOf(password)
   const client = createClient(url, password, times.requestMs)
   const hearing = createHearing()
   const listeners = createAgentListeners()
-  const said = { url, authorization, hearing, kilo, client, listeners, times, log, onMetric }
-  const events = listenToKilo(said)
+  const stream = { url, authorization, hearing, kilo, client, listeners, times, log, onMetric }
+  const events = listenToKilo(stream)
 
-  const answering = becomeReady(kilo, client, events.opened, times.startMs)
+  const answering = awaitReady(kilo, client, events.opened, times.startMs)
   const { modes, version } = await unlessAborted(answering, signal).catch(
     async (error: unknown) => {
       events[Symbol.dispose]()
       await kilo.kill()
-      await cleared()
+      await releaseFolder()
       throw error
     }
   )
   const { stopMs } = times
-  const end = watchEnd({ kilo, events, listeners, stopMs, cleared, log, onMetric })
+  const end = watchEnd({ kilo, events, listeners, stopMs, releaseFolder, log, onMetric })
 
   const host: TurnHost = {
     client,
@@ -89,7 +89,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     endedWithin: kilo.endedWithin,
     kill() {
       const why = 'The agent did not stop and was killed.'
-      listeners.because(new JobFailure('agent_stalled', why))
+      listeners.setEndReason(new JobFailure('agent_stalled', why))
       return kilo.kill()
     }
   }

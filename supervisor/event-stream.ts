@@ -18,11 +18,11 @@ export interface EventStreamOptions {
   readonly onFrame: (payload: KiloPayload) => void
   /** A message could not be read, or one is missing. */
   readonly onLoss: (why: 'garbage' | 'gap') => void
-  /** Frames may be lost from here on, until `onBack`. */
-  readonly onTorn: () => void
+  /** Frames may be lost from here on, until `onCatchUp`. */
+  readonly onGapOpened: () => void
   readonly onReconnected: () => void
   /** Reads what was missed. When it fails, the stream is begun anew. */
-  readonly onBack: () => Promise<void>
+  readonly onCatchUp: () => Promise<void>
   /** Kilo does not answer any more, or not with events. */
   readonly onDead: () => void
 }
@@ -52,9 +52,9 @@ export function followEvents(options: EventStreamOptions): EventStream {
   const opened = Promise.withResolvers<void>()
   const dispatcher = new Agent({ headersTimeout: HEADERS_MS, bodyTimeout: options.silenceMs })
   let connections = 0
-  let fruitless = 0
-  let stands = false
-  let tornAtMs = 0
+  let failedAttempts = 0
+  let isSettled = false
+  let brokenAtMs = 0
 
   const connect = async (): Promise<Body> => {
     const { statusCode, body } = await request(`${options.url}/global/event`, {
@@ -68,22 +68,22 @@ export function followEvents(options: EventStreamOptions): EventStream {
   }
 
   const listen = async () => {
-    stands = false
+    isSettled = false
     const body = await connect()
     const messages = readSse(body)
     let lost = false
     let askedAtMs = -Infinity
 
     const take = async (data: string) => {
-      if (!stands) await stand(body)
+      if (!isSettled) await settle(body)
       const heard = hearing.hear(data)
       if (heard.kind === 'event') {
-        if (heard.payload.type !== 'server.connected') fruitless = 0
+        if (heard.payload.type !== 'server.connected') failedAttempts = 0
         options.onFrame(heard.payload)
       } else if (heard.kind === 'loss') {
         lost = true
         options.onLoss(heard.why)
-        options.onTorn()
+        options.onGapOpened()
       }
     }
 
@@ -92,7 +92,7 @@ export function followEvents(options: EventStreamOptions): EventStream {
         const askInMs = askedAtMs + ASK_AGAIN_MS - performance.now()
         if (lost && askInMs <= 0) {
           lost = false
-          await backWhile(body)
+          await catchUpOrDestroy(body)
           askedAtMs = performance.now()
           continue
         }
@@ -107,19 +107,19 @@ export function followEvents(options: EventStreamOptions): EventStream {
     }
   }
 
-  const stand = async (body: Body) => {
+  const settle = async (body: Body) => {
     await sleep(SETTLE_MS, undefined, { signal: gone.signal })
     if (connections++ === 0) {
       opened.resolve()
     } else {
       options.onReconnected()
-      await backWhile(body)
+      await catchUpOrDestroy(body)
     }
-    stands = true
+    isSettled = true
   }
 
-  const backWhile = (body: Body) =>
-    options.onBack().then(hearing.closeGaps, (error: unknown) => {
+  const catchUpOrDestroy = (body: Body) =>
+    options.onCatchUp().then(hearing.closeGaps, (error: unknown) => {
       body.destroy(new Error('could not catch up', { cause: error }))
       throw error
     })
@@ -133,13 +133,15 @@ export function followEvents(options: EventStreamOptions): EventStream {
       if (gone.signal.aborted) return
       if (connections === 0) return opened.reject(failure)
 
-      options.onTorn()
-      fruitless += 1
-      if (stands) tornAtMs = performance.now()
-      const isLate = performance.now() - tornAtMs > options.renewMs
+      options.onGapOpened()
+      failedAttempts += 1
+      if (isSettled) brokenAtMs = performance.now()
+      const isLate = performance.now() - brokenAtMs > options.renewMs
       if (isLate || !(await options.isHealthy())) return options.onDead()
       // The first time at once; then longer and longer, for Kilo may be busy.
-      await sleep(fruitless > 1 ? Math.min(PAUSE_MS * 2 ** (fruitless - 2), PAUSE_MS_MAX) : 0)
+      await sleep(
+        failedAttempts > 1 ? Math.min(PAUSE_MS * 2 ** (failedAttempts - 2), PAUSE_MS_MAX) : 0
+      )
     }
   }
 

@@ -27,9 +27,9 @@ export interface TurnTranslator {
   /** Whether it comes from a session of this turn. */
   concerns(payload: KiloPayload): boolean
   /** Frames may have been lost. */
-  tear(): void
+  gapOpened(): void
   /** Everything has been read again since. */
-  mend(): void
+  gapClosed(): void
   /** Kilo gave up waiting for the provider because we said so. */
   giveUpNetwork(): void
   /** Kilo does not wait any more for an answer to this permission or question. */
@@ -177,7 +177,7 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
   const notRead = ({ type }: KiloPayload) => {
     if (isIgnoredEvent(type)) return undefined
     // A piece of a text may be what could not be read.
-    if (type.startsWith('message.part.')) parts.doubt()
+    if (type.startsWith('message.part.')) parts.pieceLost()
     return stranger(type)
   }
 
@@ -204,8 +204,8 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
       const owner = sessionOf(payload)
       return owner !== undefined && tree.members.has(owner)
     },
-    tear: parts.tear,
-    mend: parts.mend,
+    gapOpened: parts.gapOpened,
+    gapClosed: parts.gapClosed,
     giveUpNetwork: () => {
       networkGivenUp = true
     },

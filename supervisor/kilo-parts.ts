@@ -60,7 +60,7 @@ export function createPartReader(options: PartReaderOptions) {
       }
       if (isStepFinishPart(part)) return seeStep(part)
       if (isIgnoredPart(part.type)) return undefined
-      if (part.type === 'text' || part.type === 'reasoning') texts.doubt()
+      if (part.type === 'text' || part.type === 'reasoning') texts.pieceLost()
       return options.stranger(`part:${part.type}`)
     },
 
@@ -74,9 +74,9 @@ export function createPartReader(options: PartReaderOptions) {
       return typeof sessionId === 'string' ? sessionId : undefined
     },
 
-    tear: texts.tear,
-    mend: texts.mend,
-    doubt: texts.doubt
+    gapOpened: texts.gapOpened,
+    gapClosed: texts.gapClosed,
+    pieceLost: texts.pieceLost
   }
 }
 

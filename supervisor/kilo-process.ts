@@ -28,7 +28,7 @@ export interface KiloProcess {
   /** The same, if it is just about to. A process that has just died falls silent first, and its end is the better answer. */
   endedWithin(): Promise<string | undefined>
   /** It answers: from now on it may be used. */
-  becomeReady(): void
+  markReady(): void
   /** Asks it to end, waits, then kills. Twice is once. */
   stop(graceMs: number): Promise<void>
   /** The whole tree is gone when this resolves, or the log says that it is still there. */
@@ -116,7 +116,7 @@ export async function spawnKilo(
     listening: listening.promise,
     exited,
     endedWithin: () => within(exited, EXIT_NOTICE_MS),
-    becomeReady: () => become('ready'),
+    markReady: () => become('ready'),
     stop: (graceMs) => (stopping ??= end(graceMs)),
     kill,
     lastLine: output.lastLine,

@@ -17,11 +17,11 @@ export interface TextParts {
   append(partId: string, delta: string): TextAppended | undefined
   see(snapshot: TextSnapshot): TextAppended | undefined
   /** Frames may have been lost: what is open is only given again when its end tells the whole text. */
-  tear(): void
+  gapOpened(): void
   /** What there is has been read again: a part that is new from here on is heard from its beginning. */
-  mend(): void
-  /** One frame was lost: as a tear that is mended at once. */
-  doubt(): void
+  gapClosed(): void
+  /** One frame was lost: as a gap that is closed at once. */
+  pieceLost(): void
 }
 
 interface Part {
@@ -40,7 +40,7 @@ interface Part {
  */
 export function createTextParts(onInexact: () => void): TextParts {
   const parts = new Map<string, Part>()
-  let torn = false
+  let hasGap = false
 
   const give = (partId: string, part: Part, text: string): TextAppended | undefined => {
     if (text === '' || part.source === undefined) return undefined
@@ -54,7 +54,7 @@ export function createTextParts(onInexact: () => void): TextParts {
     return give(partId, part, words)
   }
 
-  const doubt = () => {
+  const pieceLost = () => {
     for (const part of parts.values()) if (!part.final) part.whole = false
   }
 
@@ -73,7 +73,7 @@ export function createTextParts(onInexact: () => void): TextParts {
       const before = parts.get(partId)
       const part: Part = before
         ? { ...before, source }
-        : { source, given: '', held: '', whole: live && !torn, final: false }
+        : { source, given: '', held: '', whole: live && !hasGap, final: false }
       parts.set(partId, part)
 
       if (final) {
@@ -87,13 +87,13 @@ export function createTextParts(onInexact: () => void): TextParts {
       return before || !live ? undefined : giveUpToWhiteSpace(partId, part, text)
     },
 
-    tear() {
-      torn = true
-      doubt()
+    gapOpened() {
+      hasGap = true
+      pieceLost()
     },
-    doubt,
-    mend() {
-      torn = false
+    pieceLost,
+    gapClosed() {
+      hasGap = false
     }
   }
 }

@@ -32,8 +32,8 @@ export interface LaunchPlan {
 export interface Launched {
   readonly kilo: KiloProcess
   readonly url: string
-  /** Call it when the process is gone: its folder is free again. */
-  readonly cleared: () => Promise<void>
+  /** Removes the note, so that the folder may be used again: for when the process is gone. */
+  readonly releaseFolder: () => Promise<void>
 }
 
 /** Between our choosing a port and Kilo's taking it somebody else may have come; Kilo says no more than this. */
@@ -55,24 +55,24 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
     await using attempt = new AsyncDisposableStack()
     const port = await getPort({ host: '127.0.0.1' })
     const marker = randomBytes(16).toString('hex')
-    const cleared = () => removeNote(folder, marker)
+    const releaseFolder = () => removeNote(folder, marker)
     signal.throwIfAborted()
-    attempt.defer(cleared)
+    attempt.defer(releaseFolder)
     await writeNote(folder, marker)
-    const kilo = await spawnIt({ ...plan, worktree }, folder.own, port, marker)
+    const kilo = await spawnAgent({ ...plan, worktree }, folder.own, port, marker)
     attempt.defer(kilo.kill)
     await writeNote(folder, marker, kilo.pid)
 
     const problem = await unlessAborted(listeningProblem(kilo, plan.times.startMs), signal)
     if (problem === undefined) {
       attempt.move()
-      return { kilo, url: `http://127.0.0.1:${port}`, cleared }
+      return { kilo, url: `http://127.0.0.1:${port}`, releaseFolder }
     }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }
 }
 
-async function spawnIt(plan: LaunchPlan, own: string, port: number, marker: string) {
+async function spawnAgent(plan: LaunchPlan, own: string, port: number, marker: string) {
   const { ground, worktree, providers, defaultModel } = plan
   const jailed = ground.jail !== undefined
   const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]

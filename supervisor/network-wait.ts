@@ -37,7 +37,7 @@ async function isReachable(
   })
 }
 
-export interface NetworkAnswers {
+export interface NetworkAnswersOptions {
   readonly client: KiloClient
   readonly providers: readonly ProviderAccess[]
   readonly providerId: string
@@ -48,7 +48,7 @@ export interface NetworkAnswers {
 }
 
 /** Answers Kilo each time that it waits for its provider during one turn. */
-export function createNetworkAnswers(options: NetworkAnswers): (requestId: string) => void {
+export function createNetworkAnswers(options: NetworkAnswersOptions): (requestId: string) => void {
   const { client } = options
   let retries = 0
 

@@ -10,7 +10,7 @@ export interface Ready {
 }
 
 /** Ready is more than listening: it lives, answers us and nobody else, took its whole configuration, and we hear it. */
-export async function becomeReady(
+export async function awaitReady(
   kilo: KiloProcess,
   client: KiloClient,
   heard: Promise<void>,
@@ -40,6 +40,6 @@ export async function becomeReady(
   }
   // It may have died while the last answer was on its way.
   if (kilo.state !== 'starting') throw unavailable(`Kilo ${await kilo.exited} while it started.`)
-  kilo.becomeReady()
+  kilo.markReady()
   return { version, modes: modesOf(agents) }
 }

@@ -22,9 +22,10 @@ export interface AgentTurn {
 /** What hears one Kilo. */
 export interface Listener {
   frame(payload: KiloPayload): void
-  /** Frames may be lost from here on, until `back`. */
-  torn(): void
-  back(): Promise<void>
+  /** Frames may be lost from here on, until `catchUp` has resolved. */
+  gapOpened(): void
+  /** Reads what was missed; rejects when Kilo cannot tell, and then the stream is begun anew. */
+  catchUp(): Promise<void>
   /** The process is gone, or of no use any more. */
   gone(failure: JobFailure): void
 }

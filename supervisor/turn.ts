@@ -30,7 +30,7 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
 
   const give = (told: AgentEvent) => {
     if (ending.isOver()) return
-    const event = withKnownName(host, told)
+    const event = countUnrecognised(host, told)
     if (event.type === 'turn.opened') opening.begun()
     ending.give(event)
   }
@@ -70,10 +70,10 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
       if (translator.concerns(payload)) reconciler.heard()
       translator.hear(payload).forEach(give)
     },
-    torn: translator.tear,
-    async back() {
+    gapOpened: translator.gapOpened,
+    async catchUp() {
       await reconciler.reopen()
-      translator.mend()
+      translator.gapClosed()
     },
     gone: ending.agentGone
   })
@@ -104,7 +104,7 @@ function rejectOpen(client: KiloClient, asks: Asks): void {
   }
 }
 
-function withKnownName(host: TurnHost, event: AgentEvent): AgentEvent {
+function countUnrecognised(host: TurnHost, event: AgentEvent): AgentEvent {
   if (event.type !== 'unrecognised') return event
   const name = host.nameStranger(event.name)
   host.onMetric({ kind: 'unrecognised', name })

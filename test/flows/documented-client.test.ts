@@ -1,7 +1,8 @@
 import t from 'tap'
 import { checkClient, script } from '#fixtures'
-import type { Frame } from '#kernel/frames.ts'
+import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { clientCommand, documentedClient } from '../helpers/documented-client.ts'
+import { inTime } from '../helpers/patience.ts'
 import { givenProject, startProduct } from '../helpers/product.ts'
 
 const LINES_MAX = 40
@@ -53,7 +54,7 @@ t.test('the client of docs/protocol.md misses nothing, also when its line is cut
         isCut = true
         sockets.at(-1)?.close()
       }
-      if (frame.type === 'job:success') over.resolve()
+      if (isTerminalFrame(frame)) over.resolve()
     }
   })
   t.teardown(stop)
@@ -61,7 +62,7 @@ t.test('the client of docs/protocol.md misses nothing, also when its line is cut
 
   const say = 'one word after the other '.repeat(8)
   const jobId = await project.submit(script({ say, chunkMs: 100 }))
-  await over.promise
+  await inTime(over.promise, 'the end of the job')
   stop()
 
   t.ok(sockets.length > 1, 'it came back')

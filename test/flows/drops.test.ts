@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { replay } from '#fixtures'
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
@@ -7,6 +6,7 @@ import { openEventSource, openSocket } from '../helpers/lines.ts'
 import { givenProject, type GivenProject } from '../helpers/product.ts'
 import { DROPS, readWithDrops, type Drop, type OpenLine } from '../helpers/dropping-reader.ts'
 import { readLog } from '../helpers/log.ts'
+import { inTime, PATIENCE_MS, until } from '../helpers/patience.ts'
 import { createRandom } from '../helpers/random.ts'
 import { startServer } from '../helpers/server-process.ts'
 
@@ -74,9 +74,11 @@ t.test('readers that are dropped at random moments, and a server that is restart
       endOf(() => jobId),
       some
     )
+    // Whatever goes wrong below ends the test, not the readers' patience.
+    reading.catch(() => {})
     jobId = await project.submit(burst(perSecond))
     await whileItRuns(project)
-    return { project, jobId, given: await reading }
+    return { project, jobId, given: await inTime(reading, 'the readers', 2 * PATIENCE_MS) }
   }
 
   /** Every reader has the log, all of it, in its order, and nothing twice. */
@@ -150,7 +152,8 @@ t.test('readers that are dropped at random moments, and a server that is restart
 /** Waits until the log has this many frames. */
 async function grown({ id, client }: GivenProject, frames: number): Promise<void> {
   const page = `/projects/${id}/events?after=${frames - 1}&limit=1`
-  while ((await client.call<{ items: Frame[] }>('GET', page)).body.items.length === 0) {
-    await sleep(50)
-  }
+  await until(`${frames} frames`, async () => {
+    const { body } = await client.call<{ items: Frame[] }>('GET', page)
+    return body.items.length > 0
+  })
 }

@@ -3,8 +3,9 @@ import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { replay } from '#fixtures'
-import { SUBPROTOCOL, type Frame } from '#kernel/frames.ts'
+import { isTerminalFrame, SUBPROTOCOL, type Frame } from '#kernel/frames.ts'
 import { readLog } from '../helpers/log.ts'
+import { inTime } from '../helpers/patience.ts'
 import { givenProject } from '../helpers/product.ts'
 import { startServer } from '../helpers/server-process.ts'
 
@@ -26,7 +27,7 @@ t.test('a reader that takes nothing is closed with 1013, and harms nobody', asyn
     socket.on('message', (data: Buffer) => {
       const frame = JSON.parse(data.toString()) as Frame
       if (frame.seq !== undefined) frames.push(frame)
-      if (frame.type === 'job:success') over.resolve()
+      if (frame.seq !== undefined && isTerminalFrame(frame)) over.resolve()
     })
     const closed = once(socket, 'close').then(([code]) => code as number)
     await once(socket, 'open')
@@ -44,14 +45,15 @@ t.test('a reader that takes nothing is closed with 1013, and harms nobody', asyn
   const look = async () => void (most = Math.max(most, await residentMib(server.pid)))
   const looking = setInterval(() => void look(), 100)
   const jobId = await project.submit(replay('burst', { tools: TOOLS, chars: OUTPUT_CHARS }))
-  await fast.over
-  await project.story(jobId)
+  await inTime(fast.over, 'the end of the burst')
+  t.equal((await project.story(jobId)).last.type, 'job:success')
   // It has seconds to take something; then whatever was sent before is read, and why there is no more.
   await new Promise((resolve) => setTimeout(resolve, 4000))
   clearInterval(looking)
   slow.socket.resume()
 
-  t.equal(await slow.closed, 1013)
+  // On a machine so slow that the close has waited for half a minute to be read, the connection is gone instead.
+  t.ok([1013, 1006].includes(await inTime(slow.closed, 'the close')))
   const log = await readLog(project)
   const seqs = (frames: readonly Frame[]) => frames.map(({ seq }) => seq)
   t.ok(log.length >= 2 * TOOLS)
@@ -59,7 +61,7 @@ t.test('a reader that takes nothing is closed with 1013, and harms nobody', asyn
   t.ok(slow.frames.length < log.length, `the slow one had ${slow.frames.length} of ${log.length}`)
 
   const again = await open(slow.frames.at(-1)?.seq ?? 0)
-  await again.over
+  await inTime(again.over, 'the rest')
   t.same(seqs([...slow.frames, ...again.frames]), seqs(log), 'and comes back for the rest')
   t.comment(`the server had ${before.toFixed(0)} MiB, and ${most.toFixed(0)} at most`)
   t.ok(most - before < GROWN_MIB_MAX, 'what waits is bounded')

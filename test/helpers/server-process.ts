@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import getPort from 'get-port'
 import { REPLAY_KILO } from '#fixtures'
+import { inTime } from './patience.ts'
 import { createClient, type Client } from './product.ts'
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts')
@@ -81,7 +82,7 @@ async function spawnMain(env: Record<string, string>): Promise<ChildProcess> {
   child.stdout.on('data', hear)
   child.stderr.on('data', hear)
   child.once('exit', () => listening.reject(new Error(`the server did not start: ${said}`)))
-  await listening.promise
+  await inTime(listening.promise, 'the server to listen')
   return child
 }
 
@@ -89,5 +90,5 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = once(child, 'exit')
   child.kill(signal)
-  await ended
+  await inTime(ended, `the server to end after ${signal}`)
 }

@@ -94,7 +94,7 @@ async function readTurn(recording: Recording, moves: Iterator<Move>, luck: () =>
     isTorn = false
     received = []
     read(() => {
-      translator.mend()
+      translator.gapClosed()
       received?.forEach(hear)
       received = undefined
     })
@@ -113,7 +113,7 @@ async function readTurn(recording: Recording, moves: Iterator<Move>, luck: () =>
     } else if (isTorn) standAgain()
     else if (!received) {
       isTorn = true
-      translator.tear()
+      translator.gapOpened()
     }
     return true
   }

@@ -7,6 +7,7 @@ import { createClient } from '../../supervisor/kilo-client.ts'
 import { createTurnTranslator } from '../../supervisor/kilo-events.ts'
 import { createRelativePath } from '../../supervisor/kilo-paths.ts'
 import { createRedact } from '../../supervisor/redact.ts'
+import { until } from '../helpers/patience.ts'
 
 /** A Kilo to which nobody listens, and somebody who reads afterwards what a turn was. */
 async function givenDeafness(t: Test) {
@@ -22,8 +23,8 @@ async function givenDeafness(t: Test) {
     async prompt(text: string) {
       const turn = { mode: 'code', providerId: 'p', modelId: 'm', activeFile: undefined }
       await client.prompt({ ...turn, sessionId: rootSessionId, text })
-      do await new Promise((resolve) => setTimeout(resolve, 20))
-      while ((await client.statuses()).has(rootSessionId))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      await until('the end of the turn', async () => !(await client.statuses()).has(rootSessionId))
     },
     reader(promptedAtMs = 0) {
       const events: AgentEvent[] = []

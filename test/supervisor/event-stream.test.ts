@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { followEvents } from '../../supervisor/event-stream.ts'
 import { createHearing } from '../../supervisor/hearing.ts'
+import { until } from '../helpers/patience.ts'
 
 const sync = (seq: number) => ({ type: 'sync', syncEvent: { aggregateID: 'ses_a', seq } })
 
@@ -30,10 +31,10 @@ async function given(t: Test, times = { silenceMs: 2000, renewMs: 10_000 }) {
     isHealthy: async () => healthy,
     onFrame: ({ type }) => heard.push(type),
     onLoss: (why) => heard.push(why),
-    onTorn: () => heard.push('torn'),
+    onGapOpened: () => heard.push('gap opened'),
     onReconnected: () => heard.push('reconnected'),
-    async onBack() {
-      heard.push('back')
+    async onCatchUp() {
+      heard.push('caught up')
       if (failures-- > 0) throw new Error('busy')
     },
     onDead: () => heard.push('dead')
@@ -44,7 +45,7 @@ async function given(t: Test, times = { silenceMs: 2000, renewMs: 10_000 }) {
     server.close()
   })
   await stream.opened
-  while (heard.length === 0) await sleep(5)
+  await until('the first message', () => heard.length > 0)
   heard.length = 0
 
   return {
@@ -72,18 +73,18 @@ for (const how of ['end', 'cut'] as const) {
     async (t) => {
       const it = await given(t)
       it[how]()
-      await it.until('back')
+      await it.until('caught up')
       it.say({ type: 'x' })
       await it.until('x')
-      t.same(it.heard, ['torn', 'reconnected', 'back', 'server.connected', 'x'])
+      t.same(it.heard, ['gap opened', 'reconnected', 'caught up', 'server.connected', 'x'])
     }
   )
 }
 
 t.test('one that says nothing for too long is gone', async (t) => {
   const it = await given(t, { silenceMs: 500, renewMs: 10_000 })
-  await it.until('back')
-  t.same(it.heard.slice(0, 3), ['torn', 'reconnected', 'back'])
+  await it.until('caught up')
+  t.same(it.heard.slice(0, 3), ['gap opened', 'reconnected', 'caught up'])
 })
 
 t.test('when Kilo cannot tell what was missed, the stream is begun once more', async (t) => {
@@ -92,12 +93,12 @@ t.test('when Kilo cannot tell what was missed, the stream is begun once more', a
   it.cut()
   await it.until('server.connected')
   t.same(it.heard, [
-    'torn',
+    'gap opened',
     'reconnected',
-    'back',
-    'torn',
+    'caught up',
+    'gap opened',
     'reconnected',
-    'back',
+    'caught up',
     'server.connected'
   ])
 })
@@ -107,15 +108,15 @@ t.test(
   async (t) => {
     const it = await given(t)
     it.write('data: {"payload": half\n\n')
-    await it.until('back')
+    await it.until('caught up')
     it.say({ type: 'x' })
     await it.until('x')
-    t.same(it.heard, ['garbage', 'torn', 'back', 'x'])
+    t.same(it.heard, ['garbage', 'gap opened', 'caught up', 'x'])
     const since = performance.now()
     for (let i = 0; i < 50; i++) it.write('data: no\n\n')
     it.say({ type: 'y' })
     await it.until('y')
-    const asked = it.heard.filter((word) => word === 'back').length
+    const asked = it.heard.filter((word) => word === 'caught up').length
     const seconds = (performance.now() - since) / 1000
     t.ok(asked <= 2 + seconds, `once a second, not at every message: ${asked} in ${seconds} s`)
   }
@@ -126,7 +127,7 @@ t.test('a number that is missing is asked for while the stream lives', async (t)
   for (const seq of [3, 4, 6]) it.say(sync(seq))
   it.say({ type: 'x' })
   await it.until('x')
-  t.same(it.heard, ['gap', 'torn', 'back', 'x'])
+  t.same(it.heard, ['gap', 'gap opened', 'caught up', 'x'])
 })
 
 t.test(
@@ -145,7 +146,7 @@ t.test(
       it.sicken()
       it.cut()
       await it.until('dead')
-      t.same(it.heard, ['torn', 'dead'])
+      t.same(it.heard, ['gap opened', 'dead'])
     })
   }
 )

@@ -334,7 +334,7 @@ t.test(
           if (!openingLost) see('', false)
           things.forEach((thing, at) => {
             if ('torn' in thing) {
-              texts.tear()
+              texts.gapOpened()
               losing = true
             } else if ('repeat' in thing) {
               see('', false)

@@ -262,7 +262,7 @@ t.test(
           }
           const readAgain = () => {
             for (const [type, properties] of history) take(recall(type, properties))
-            turn.mend()
+            turn.gapClosed()
             losing = false
           }
 
@@ -283,13 +283,13 @@ t.test(
             if (what === 'tear' && losing) {
               readAgain()
             } else if (what === 'tear') {
-              turn.tear()
+              turn.gapOpened()
               losing = luck.next().value === true
               if (!losing) readAgain()
             }
           }
           parts.forEach((_, of) => end(of))
-          turn.tear()
+          turn.gapOpened()
           readAgain()
           const expected = parts.filter(({ text }) => text !== '').map(({ id, text }) => [id, text])
           const sorted = [...told].toSorted(([a], [b]) => (a < b ? -1 : 1))

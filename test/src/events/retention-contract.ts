@@ -8,6 +8,7 @@ import { jobId, sessionId, type JobId, type ProjectId } from '#kernel/ids.ts'
 import { silentLog, type Log } from '#kernel/log.ts'
 import { createEmbeddedBus } from '../../../src/adapters/embedded/bus.ts'
 import { givenProject } from '../../contracts/project-lock.ts'
+import { until } from '../../helpers/patience.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const noon = new Date('2026-01-31T12:00:00Z')
@@ -269,8 +270,9 @@ export function retentionContract(name: string, open: (t: Test) => Promise<Db>):
         if (seen.length === 2) gone.abort()
       }
     })()
-    while (seen.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
-    // It has looked at everything once more after the first frame, and waits for the bell.
+    await until('the first frame', () => seen.length > 0)
+    // It looks at everything once more after the first frame, and then waits for the bell: others are answered after it.
+    for (let n = 0; n < 20; n++) await feed.reach(project)
     await new Promise((resolve) => setTimeout(resolve, 300))
     await retention.sweep()
     await write(project, 0, many(1))

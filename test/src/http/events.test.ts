@@ -2,6 +2,7 @@ import { EventSourceParserStream, type EventSourceMessage } from 'eventsource-pa
 import t, { type Test } from 'tap'
 import type { Draft } from '#kernel/frames.ts'
 import type { JobId, ProjectId } from '#kernel/ids.ts'
+import { until } from '../../helpers/patience.ts'
 import { givenDoors, type Doors, type Person } from './given-doors.ts'
 import { listen } from './given-socket.ts'
 
@@ -165,7 +166,7 @@ t.test('a quiet stream beats', async (t) => {
   const stream = await follow(t, url, ada, `/projects/${id}/events`)
   await stream.next()
   stream.next().catch(() => {})
-  while (stream.comments.length < 3) await new Promise((resolve) => setTimeout(resolve, 5))
+  await until('three beats', () => stream.comments.length >= 3)
   t.match(stream.comments, ['heartbeat', 'heartbeat', 'heartbeat'])
 })
 
@@ -182,7 +183,7 @@ t.test('who leaves a stream leaves nothing behind', async (t) => {
     await answer.body?.getReader().read()
     leaving.abort()
   }
-  while (timers() > before + 3) await new Promise((resolve) => setTimeout(resolve, 20))
+  await until('the end of their heartbeats', () => timers() <= before + 3)
   t.pass('no heart beats for them')
 })
 
