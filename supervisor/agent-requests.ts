@@ -44,7 +44,8 @@ export function createAgentRequests(kilo: AskedOf): AgentRequests {
   return {
     openSession: (title) => orWhyGone(client.createSession(title)),
     hasSession: (id) => orWhyGone(client.hasSession(id)),
-    answerPermission: (id, reply, message) => unlessAnswered(client.replyPermission(id, reply, message)),
+    answerPermission: (id, reply, message) =>
+      unlessAnswered(client.replyPermission(id, reply, message)),
     answerQuestion: (id, answers) =>
       unlessAnswered(answers ? client.replyQuestion(id, answers) : client.rejectQuestion(id)),
     sessionUsage: (id) => orWhyGone(client.usage(id))

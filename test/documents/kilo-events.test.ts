@@ -82,7 +82,7 @@ t.test('the table of frames says what becomes of each event', async (t) => {
     const run = {
       deps: { db, clock, log, metrics: noMetrics, settings: { promptAnswerMs: 60_000 } },
       job: { id: 'job_1', session_id: 'ses_1' },
-      workspace: { changes: async () => looks.shift() ?? [] },
+      workspace: { changes: async () => looks.shift() ?? [], read: async () => ({ sha: 'b10b' }) },
       writer: { write: ({ type }: { type: FrameType }) => written.push(type) },
       meter: createMeter(await readPriceList()),
       heard: [],
