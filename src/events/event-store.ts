@@ -41,7 +41,7 @@ export async function insertFrames(
   return numAffectedRows === BigInt(drafts.length)
 }
 
-export interface PageOfFrames {
+export interface FrameQuery {
   readonly after: number
   readonly limit: number
   readonly types?: readonly string[] | undefined
@@ -50,11 +50,7 @@ export interface PageOfFrames {
 
 const COLUMNS = ['seq', 'id', 'job_id', 'type', 'data', 'created_at'] as const
 
-const selectAfter = (
-  db: Db,
-  projectId: ProjectId,
-  { after, limit, types, jobId }: PageOfFrames
-) => {
+const selectAfter = (db: Db, projectId: ProjectId, { after, limit, types, jobId }: FrameQuery) => {
   let query = db
     .selectFrom('project_events')
     .select(COLUMNS)
@@ -71,7 +67,7 @@ const selectAfter = (
 export async function readFramesAfter(
   db: Db,
   projectId: ProjectId,
-  page: PageOfFrames
+  page: FrameQuery
 ): Promise<Frame[]> {
   const rows = await readAsOne(db, selectAfter(db, projectId, page))
   return rows.map((row) => frameOf(projectId, row))
@@ -84,7 +80,7 @@ export async function readFramesAfter(
 export async function readBatchAfter(
   db: Db,
   projectId: ProjectId,
-  page: PageOfFrames & { readonly bytesMax: number }
+  page: FrameQuery & { readonly bytesMax: number }
 ): Promise<{ frames: Frame[]; more: boolean }> {
   const sized = db
     .selectFrom(selectAfter(db, projectId, page).as('next'))

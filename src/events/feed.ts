@@ -1,11 +1,11 @@
-import { setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { Db } from '#db'
 import type { Frame } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { historyOf, type Bus } from '#ports/bus.ts'
-import { readBatchAfter, readFramesAfter, readReach, type PageOfFrames } from './event-store.ts'
-import { shareLooks } from './shared-looks.ts'
+import { readBatchAfter, readFramesAfter, readReach, type FrameQuery } from './event-store.ts'
+import { coalesceReads, type ReadPage } from './coalesced-reads.ts'
 
 /** How long a follower trusts the bell: a ring that was missed costs this much and no frame. */
 const LOOK_ANYWAY_MS = 5000
@@ -14,7 +14,7 @@ const PAGE = { limit: LIMITS.framesPerPage, bytesMax: LIMITS.framesPageBytesMax 
 
 export interface Feed {
   /** One page of history, oldest first. */
-  page(projectId: ProjectId, page: PageOfFrames): Promise<Frame[]>
+  page(projectId: ProjectId, page: FrameQuery): Promise<Frame[]>
   /** The last `seq` of a project, and the oldest that its history still has. */
   reach(projectId: ProjectId): Promise<{ lastSeq: number; oldestSeq: number }>
   /**
@@ -23,30 +23,33 @@ export interface Feed {
    */
   follow(
     projectId: ProjectId,
-    page: Omit<PageOfFrames, 'limit'>,
+    page: Omit<FrameQuery, 'limit'>,
     signal: AbortSignal
   ): AsyncGenerator<Frame>
 }
 
 /** History and live frames are one loop: read what is after the last one, and sleep until the bell. */
 export function createFeed(db: Db, bus: Bus): Feed {
-  const { look, forget } = shareLooks(async (projectId, { isBehind, ...place }) => {
+  const readPage: ReadPage = async (projectId, { isBehind, ...place }) => {
     if (isBehind) return readBatchAfter(db, projectId, { ...place, ...PAGE })
     // Live, and not worth weighing: a plain read takes the database a third of the time.
     const frames = await readFramesAfter(db, projectId, { ...place, limit: LIMITS.framesPerLook })
     return { frames, more: frames.length === LIMITS.framesPerLook }
-  })
+  }
+  const coalesced = coalesceReads(readPage)
   return {
     page: (projectId, page) => readFramesAfter(db, projectId, page),
     reach: (projectId) => readReach(db, projectId),
 
     async *follow(projectId, { after, ...filter }, signal) {
-      const reading =
-        filter.types || filter.jobId ? await inReach(db, projectId, after) : inSequence(after)
+      const isFiltered = filter.types !== undefined || filter.jobId !== undefined
+      const reading = isFiltered ? await readingFiltered(db, projectId, after) : readingAll(after)
+      // Who cannot count must not join a read that began before the reach was looked up.
+      const read = isFiltered ? readPage : coalesced.read
       let heard = Promise.withResolvers<void>()
       const wake = () => heard.resolve()
       const stopListening = bus.listen(historyOf(projectId), () => {
-        forget(projectId)
+        coalesced.invalidate(projectId)
         wake()
       })
       const lookAnyway = setInterval(wake, LOOK_ANYWAY_MS)
@@ -56,16 +59,16 @@ export function createFeed(db: Db, bus: Bus): Feed {
         while (!signal.aborted) {
           heard = Promise.withResolvers<void>()
           const place = { ...filter, after: reading.upTo, isBehind }
-          const { frames, more } = await look(projectId, place)
+          const { frames, more } = await read(projectId, place)
           isBehind = more
-          if (await reading.hasGap(frames, more)) return
+          if ((await reading.advance(frames, more)) === 'gap') return
           for (const frame of frames) {
             if (signal.aborted) return
             yield frame
           }
           // The embedded database answers without leaving the microtasks: who reads much would hold up everybody else,
           // and not even notice that its own reader has gone.
-          await (more ? turn() : heard.promise)
+          await (more ? yieldToEventLoop() : heard.promise)
         }
       } finally {
         stopListening()
@@ -80,35 +83,35 @@ export function createFeed(db: Db, bus: Bus): Feed {
 interface Reading {
   /** Everything up to here has been read. */
   readonly upTo: number
-  /** Takes note of the page after `upTo`; true when frames between the two are gone. */
-  hasGap(page: readonly Frame[], more: boolean): Promise<boolean>
+  /** Moves `upTo` past the page that was read after it; `gap`: frames in between were removed. */
+  advance(page: readonly Frame[], more: boolean): Promise<'read' | 'gap'>
 }
 
 /** Who reads everything counts. The last frame of a project is never removed, so a gap always shows. */
-function inSequence(after: number): Reading {
+function readingAll(after: number): Reading {
   const reading = {
     upTo: after,
-    async hasGap(page: readonly Frame[]) {
-      const gap = page.length > 0 && page[0]!.seq !== reading.upTo + 1
+    async advance(page: readonly Frame[]) {
+      const hasGap = page.length > 0 && page[0]!.seq !== reading.upTo + 1
       reading.upTo = page.at(-1)?.seq ?? reading.upTo
-      return gap
+      return hasGap ? ('gap' as const) : ('read' as const)
     }
   }
   return reading
 }
 
 /** Who reads a choice cannot count, and asks how far history reaches back. */
-async function inReach(db: Db, projectId: ProjectId, after: number): Promise<Reading> {
+async function readingFiltered(db: Db, projectId: ProjectId, after: number): Promise<Reading> {
   /** What was there before a page was read: if it was not full, it has all that is chosen up to here. */
   let { lastSeq: known } = await readReach(db, projectId)
   const reading = {
     upTo: after,
-    async hasGap(page: readonly Frame[], more: boolean) {
+    async advance(page: readonly Frame[], more: boolean) {
       const { oldestSeq, lastSeq } = await readReach(db, projectId)
-      const gap = oldestSeq > reading.upTo + 1
+      const hasGap = oldestSeq > reading.upTo + 1
       reading.upTo = Math.max(reading.upTo, page.at(-1)?.seq ?? 0, more ? 0 : known)
       known = lastSeq
-      return gap
+      return hasGap ? ('gap' as const) : ('read' as const)
     }
   }
   return reading

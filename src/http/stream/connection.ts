@@ -43,7 +43,7 @@ export function serveConnection(
   })
 
   hearMessages(socket, answer, refuse)
-  outbox.mention(hello(deps.version, timings))
+  outbox.sendIfRoom(hello(deps.version, timings))
   if (deps.signal.aborted) restart()
 
   async function answer(message: ClientMessage): Promise<void> {
@@ -54,7 +54,7 @@ export function serveConnection(
       case 'unsubscribe':
         return subscriptions.drop(message.projectId)
       case 'ping':
-        return outbox.mention(notice('pong', {}))
+        return outbox.sendIfRoom(notice('pong', {}))
     }
   }
 
@@ -64,7 +64,7 @@ export function serveConnection(
     const code = err instanceof AppError ? err.code : 'internal'
     const message = err instanceof AppError ? err.message : 'something broke on our side'
     if (code === 'invalid_request') {
-      return outbox.mention(notice('error', { code, message, ...fieldsIn(err) }))
+      return outbox.sendIfRoom(notice('error', { code, message, ...fieldsIn(err) }))
     }
     if (code === 'forbidden') return socket.close(CLOSE.forbidden, message)
     if (code === 'not_found') return socket.close(CLOSE.unknownProject, 'there is no such project')

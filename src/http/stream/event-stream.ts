@@ -5,7 +5,7 @@ import type { Feed } from '#events'
 import { isTerminalFrame, TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
 import type { JobId, ProjectId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
-import { startAfterGap, startOf, type Start } from './cursor.ts'
+import { startAfterGap, startOf, type Resync, type Start } from './cursor.ts'
 import { notice } from './notices.ts'
 import { timingsOf } from './timings.ts'
 
@@ -32,7 +32,7 @@ export async function streamEvents(
 ) {
   const start = await startOfStream(deps.feed, wanted)
   const isOver = await hasNothingAfter(deps.feed, wanted, start.after)
-  if (isOver && start.resyncFrom === null) return reply.code(204).send()
+  if (isOver && start.kind === 'resume') return reply.code(204).send()
 
   const gone = new AbortController()
   const out = new PassThrough()
@@ -43,7 +43,7 @@ export async function streamEvents(
   }, timingsOf(deps.timings).heartbeatMs)
 
   out.write(`retry: ${RECONNECT_MS}\n\n`)
-  pour({ feed: deps.feed, out, wanted, signal }, start, isOver)
+  writeFrames({ feed: deps.feed, out, wanted, signal }, start, isOver)
     .catch((err: unknown) => {
       if (!signal.aborted) reply.log.error({ err }, 'event stream failed')
     })
@@ -65,7 +65,7 @@ export async function streamEvents(
 async function startOfStream(feed: Feed, { projectId, after }: Wanted): Promise<Start> {
   if (after !== undefined) return startOf(feed, projectId, after)
   const { lastSeq, oldestSeq } = await feed.reach(projectId)
-  return { lastSeq, after: oldestSeq - 1, resyncFrom: null }
+  return { kind: 'resume', lastSeq, after: oldestSeq - 1 }
 }
 
 /** A job whose last frame was read, or is not in history any more, will say nothing more. */
@@ -75,7 +75,7 @@ async function hasNothingAfter(feed: Feed, { projectId, jobId, isOver }: Wanted,
   return end ? end.seq <= after : isOver === true
 }
 
-interface Pouring {
+interface Writing {
   readonly feed: Feed
   readonly out: PassThrough
   readonly wanted: Wanted
@@ -83,13 +83,13 @@ interface Pouring {
 }
 
 /** From a place on, until there is nothing more to come; anew from the present each time that history was removed. */
-async function pour(pouring: Pouring, start: Start, isOver: boolean): Promise<void> {
-  const { feed, out, wanted, signal } = pouring
+async function writeFrames(writing: Writing, start: Start, isOver: boolean): Promise<void> {
+  const { feed, out, wanted, signal } = writing
   const { projectId, jobId, types } = wanted
-  if (start.resyncFrom !== null) out.write(resync(projectId, start))
+  if (start.kind === 'resync') out.write(resync(projectId, start))
   if (isOver) return
 
-  const page = { jobId, after: start.after, types: forUs(types) }
+  const page = { jobId, after: start.after, types: withTerminalTypes(types) }
   for await (const frame of feed.follow(projectId, page, signal)) {
     const asked = !types || types.includes(frame.type)
     if (asked && !out.write(toText(frame))) await once(out, 'drain', { signal })
@@ -97,18 +97,18 @@ async function pour(pouring: Pouring, start: Start, isOver: boolean): Promise<vo
   }
   if (signal.aborted) return
   const anew = await startAfterGap(feed, projectId)
-  return pour(pouring, anew, await hasNothingAfter(feed, wanted, anew.after))
+  return writeFrames(writing, anew, await hasNothingAfter(feed, wanted, anew.after))
 }
 
 /** A job's end is always read, so that the stream can end with it. */
-const forUs = (types: readonly string[] | undefined) =>
+const withTerminalTypes = (types: readonly string[] | undefined) =>
   types && [...new Set([...types, ...TERMINAL_FRAMES])]
 
 const toText = (frame: Frame) =>
   `id: ${frame.seq}\nevent: ${frame.type}\ndata: ${JSON.stringify(frame)}\n\n`
 
 /** Its id is the place from which it goes on, so that a reader who comes back is not told again. */
-function resync(projectId: ProjectId, { resyncFrom, lastSeq }: Start): string {
-  const message = notice('resync', { oldestSeq: resyncFrom ?? lastSeq + 1, lastSeq }, projectId)
+function resync(projectId: ProjectId, { oldestSeq, lastSeq }: Resync): string {
+  const message = notice('resync', { oldestSeq, lastSeq }, projectId)
   return `id: ${lastSeq}\nevent: resync\ndata: ${JSON.stringify(message)}\n\n`
 }

@@ -16,7 +16,7 @@ export interface Outbox {
   /** Takes the message, and says when there is room for the next one: false when there never will be. */
   send(message: object): Promise<boolean>
   /** For what is only worth saying now: dropped when too much waits already. */
-  mention(message: object): void
+  sendIfRoom(message: object): void
   /** Nobody waits for room any more. */
   close(): void
 }
@@ -95,7 +95,7 @@ export function createOutbox(
       if (isFull()) await wait()
       return isOpen()
     },
-    mention: (message) => {
+    sendIfRoom: (message) => {
       if (isOpen() && !isFull()) write(message)
     },
     close: makeRoom

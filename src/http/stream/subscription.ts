@@ -33,8 +33,8 @@ export async function follow(
   const { projectId, after } = subscription
   let start = await startOf(deps.feed, projectId, after)
   while (!signal.aborted) {
-    const room = await begin(deps, outbox, subscription, start, progress, signal)
-    if (!room) return
+    const isOpen = await begin(deps, outbox, subscription, start, progress, signal)
+    if (!isOpen) return
     for await (const frame of deps.feed.follow(projectId, { after: start.after }, signal)) {
       if (!(await outbox.send(frame))) return
       progress.lastSeq = frame.seq
@@ -48,17 +48,18 @@ async function begin(
   deps: SnapshotDeps,
   outbox: Outbox,
   { userId, projectId, inTurn }: Subscription,
-  { lastSeq, after, resyncFrom }: Start,
+  start: Start,
   progress: Progress,
   signal: AbortSignal
 ): Promise<boolean> {
   const snapshot = await inTurn(async () =>
-    signal.aborted ? undefined : takeSnapshot(deps, userId, projectId, lastSeq)
+    signal.aborted ? undefined : takeSnapshot(deps, userId, projectId, start.lastSeq)
   )
   if (!snapshot || signal.aborted) return false
 
-  const room = await outbox.send(notice('snapshot', snapshot, projectId))
-  progress.lastSeq = after
-  if (resyncFrom === null) return room
-  return outbox.send(notice('resync', { oldestSeq: resyncFrom, lastSeq }, projectId))
+  const isOpen = await outbox.send(notice('snapshot', snapshot, projectId))
+  progress.lastSeq = start.after
+  if (start.kind === 'resume') return isOpen
+  const { oldestSeq, lastSeq } = start
+  return outbox.send(notice('resync', { oldestSeq, lastSeq }, projectId))
 }

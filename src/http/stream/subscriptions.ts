@@ -78,7 +78,7 @@ export function createSubscriptions(
       for (const [id, { progress }] of running) {
         if (progress.lastSeq === null) continue
         const data = { projectId: id, lastSeq: progress.lastSeq }
-        outbox.mention(notice('heartbeat', data, id))
+        outbox.sendIfRoom(notice('heartbeat', data, id))
         // What may be seen live is what may be seen at all: a project that is gone takes its socket with it.
         ownProject(deps.db, userId, id).catch(failed)
       }
