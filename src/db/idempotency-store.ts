@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { newNaming, type Naming, type UserId } from '#kernel/ids.ts'
+import { reserveUlid, type ReservedUlid, type UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Db } from './db.ts'
 
@@ -19,7 +19,7 @@ export interface StoredAnswer {
 
 export type Claim =
   /** What the request makes is called so, whoever has to try again. */
-  | { readonly kind: 'mine'; readonly naming: Naming }
+  | { readonly kind: 'mine'; readonly reservedId: ReservedUlid }
   | { readonly kind: 'in-flight' }
   | { readonly kind: 'reused' }
   | { readonly kind: 'answered'; readonly answer: StoredAnswer }
@@ -44,8 +44,8 @@ export function createIdempotencyStore(db: Db): IdempotencyStore {
 
   return {
     async claim(request) {
-      const naming = await insertKey(db, request)
-      return naming ? { kind: 'mine', naming } : readKey(db, request)
+      const reservedId = await insertKey(db, request)
+      return reservedId ? { kind: 'mine', reservedId } : readKey(db, request)
     },
 
     async touch(request) {
@@ -82,11 +82,11 @@ const ago = (ms: number) => sql`now() - make_interval(secs => ${ms / 1000})`
 async function insertKey(
   db: Db,
   { owner, key, route, bodyHash }: IdempotentRequest
-): Promise<Naming | undefined> {
-  const naming = newNaming()
+): Promise<ReservedUlid | undefined> {
+  const reservedId = reserveUlid()
   const { rows } = await sql<{ ulid: string }>`
     INSERT INTO idempotency_keys AS held (user_id, key, route, body_hash, ulid)
-    VALUES (${owner}, ${key}, ${route}, ${bodyHash}, ${naming.ulid})
+    VALUES (${owner}, ${key}, ${route}, ${bodyHash}, ${reservedId.ulid})
     ON CONFLICT (user_id, key) DO UPDATE
     SET route = excluded.route, body_hash = excluded.body_hash, created_at = now(),
       status = NULL, headers = NULL, body = NULL,
@@ -97,7 +97,7 @@ async function insertKey(
       OR (held.status IS NULL AND held.created_at <= ${ago(LIMITS.idempotencyAbandonedMs)})
     RETURNING ulid`.execute(db)
   const [row] = rows
-  return row && { ulid: row.ulid, again: row.ulid !== naming.ulid }
+  return row && { ulid: row.ulid, mayExist: row.ulid !== reservedId.ulid }
 }
 
 async function readKey(db: Db, { owner, key, route, bodyHash }: IdempotentRequest): Promise<Claim> {

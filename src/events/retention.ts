@@ -88,7 +88,7 @@ async function removeOldFrames(
 async function* projectsWithOldFrames(db: Db, before: Date, signal: AbortSignal) {
   let after = ''
   while (!signal.aborted) {
-    const limit = LIMITS.retentionBatchFrames
+    const limit = LIMITS.retentionBatchProjects
     const { old, last } = await readProjectsWithOldFrames(db, { before, after, limit })
     yield* old
     if (last === undefined) return

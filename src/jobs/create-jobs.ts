@@ -33,9 +33,10 @@ export function createJobs(deps: JobDeps): Jobs {
   const views = (rows: readonly JobRow[]) => Promise.all(rows.map(view))
 
   return {
-    submit: (user, project, command, naming) => submitJob(deps, user, project, command, naming),
+    submit: (user, project, command, reservedId) =>
+      submitJob(deps, user, project, command, reservedId),
     estimate: (user, project, command) => estimateJob(deps, user, project, command),
-    retry: (user, id, naming) => retryJob(deps, user, id, naming),
+    retry: (user, id, reservedId) => retryJob(deps, user, id, reservedId),
     cancel: async (user, id) => view(await cancelJob(deps, user, id)),
     find: async (user, id) => view(await ownJob(db, user, id)),
 

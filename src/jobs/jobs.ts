@@ -1,4 +1,4 @@
-import type { Naming, ProjectId, UserId } from '#kernel/ids.ts'
+import type { ReservedUlid, ProjectId, UserId } from '#kernel/ids.ts'
 import type {
   AiCommand,
   Estimate,
@@ -19,11 +19,16 @@ import type {
  * `not_found`. Refusals are AppErrors with the contract's codes.
  */
 export interface Jobs {
-  /** 402 `insufficient_credits`, 422 `unknown_mode` / `unknown_model`, 429 `queue_full`. */
-  submit(userId: UserId, projectId: string, command: AiCommand, naming: Naming): Promise<Submitted>
+  /** `reservedId` becomes the job's. 402 `insufficient_credits`, 422 `unknown_mode` / `unknown_model`, 429 `queue_full`. */
+  submit(
+    userId: UserId,
+    projectId: string,
+    command: AiCommand,
+    reservedId: ReservedUlid
+  ): Promise<Submitted>
   /** What `submit` would reserve and the job likely cost; refuses alike, and starts nothing. */
   estimate(userId: UserId, projectId: string, command: AiCommand): Promise<Estimate>
-  retry(userId: UserId, jobId: string, naming: Naming): Promise<Submitted>
+  retry(userId: UserId, jobId: string, reservedId: ReservedUlid): Promise<Submitted>
   cancel(userId: UserId, jobId: string): Promise<JobView>
   find(userId: UserId, jobId: string): Promise<JobView>
   list(userId: UserId, projectId: string, page: Page): Promise<PageOf<JobView>>

@@ -1,5 +1,5 @@
 import { AppError } from '#kernel/errors.ts'
-import type { Naming, UserId } from '#kernel/ids.ts'
+import type { ReservedUlid, UserId } from '#kernel/ids.ts'
 import { microcredits, toCredits } from '#kernel/money.ts'
 import type { JobDeps } from './job-deps.ts'
 import type { Submitted } from './job-schemas.ts'
@@ -15,10 +15,10 @@ export async function retryJob(
   deps: JobDeps,
   userId: UserId,
   id: string,
-  naming: Naming
+  reservedId: ReservedUlid
 ): Promise<Submitted> {
   const job = await ownJob(deps.db, userId, id)
-  const made = await findMade(deps, naming)
+  const made = await findMade(deps, reservedId)
   if (made) return made
   if (!mayRetry(job)) {
     throw new AppError('job_not_retryable', `A job that is ${job.status} cannot be tried again`)
@@ -34,5 +34,5 @@ export async function retryJob(
       ? {}
       : { maxCredits: toCredits(microcredits(BigInt(job.max_credits))) })
   }
-  return submitJob(deps, userId, job.project_id, command, naming)
+  return submitJob(deps, userId, job.project_id, command, reservedId)
 }

@@ -1,6 +1,6 @@
 import { priceMemo } from '#billing'
 import { inTransaction, type Tx } from '#db'
-import { jobId, type JobId, type Naming, type UserId } from '#kernel/ids.ts'
+import { jobId, type JobId, type ReservedUlid, type UserId } from '#kernel/ids.ts'
 import { microcredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import { firstLine } from '#kernel/text.ts'
 import type { JobDeps } from './job-deps.ts'
@@ -24,14 +24,14 @@ export async function submitJob(
   userId: UserId,
   projectId: string,
   command: AiCommand,
-  naming: Naming
+  reservedId: ReservedUlid
 ): Promise<Submitted> {
-  const made = await findMade(deps, naming)
+  const made = await findMade(deps, reservedId)
   if (made) return made
   const wish = await readWish(deps, deps.db, userId, projectId, command)
 
   const { job, position } = await inTransaction(deps.db, async (tx) => {
-    const id = jobId.named(naming)
+    const id = jobId.from(reservedId)
     // The wallet first, as everybody does: it is what two requests at once wait for.
     const reserved = await reserve(deps, tx, id, wish)
     const sessionId = wish.sessionId ?? (await insertSession(tx, wish.projectId, titleOf(wish))).id
@@ -51,9 +51,9 @@ export async function submitJob(
 /** What an earlier try of the same request has made, whatever became of it or of the settings since. */
 export async function findMade(
   { db }: Pick<JobDeps, 'db'>,
-  naming: Naming
+  reservedId: ReservedUlid
 ): Promise<Submitted | undefined> {
-  const job = naming.again ? await readJob(db, jobId.named(naming)) : undefined
+  const job = reservedId.mayExist ? await readJob(db, jobId.from(reservedId)) : undefined
   return job && answerOf(job, await countJobsAhead(db, job))
 }
 

@@ -21,13 +21,13 @@ const random = () => randomInt(RANDOM_BITS) / RANDOM_BITS
 /** Two ids made in one millisecond still sort in the order in which they were made. */
 const ulid = monotonicFactory(random)
 
-/** How the thing that a request makes is called; `again`: an earlier try of the same request may have made it. */
-export interface Naming {
+/** What the id of the thing that a request makes is going to be; `mayExist`: an earlier try of the same request may have made it. */
+export interface ReservedUlid {
   readonly ulid: string
-  readonly again: boolean
+  readonly mayExist: boolean
 }
 
-export const newNaming = (): Naming => ({ ulid: ulid(), again: false })
+export const reserveUlid = (): ReservedUlid => ({ ulid: ulid(), mayExist: false })
 
 function kind<Kind extends string>(prefix: Kind) {
   const pattern = new RegExp(`^${prefix}_[0-9A-HJKMNP-TV-Z]{26}$`)
@@ -36,7 +36,7 @@ function kind<Kind extends string>(prefix: Kind) {
   return {
     create: (): Id<Kind> => `${prefix}_${ulid()}` as Id<Kind>,
     is,
-    named: ({ ulid }: Naming): Id<Kind> => `${prefix}_${ulid}` as Id<Kind>,
+    from: ({ ulid }: ReservedUlid): Id<Kind> => `${prefix}_${ulid}` as Id<Kind>,
     /** The id, or undefined when the text is not one of this kind. */
     parse: (text: string): Id<Kind> | undefined => (is(text) ? text : undefined)
   }

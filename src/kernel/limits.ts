@@ -24,7 +24,7 @@ export const LIMITS = {
   leaseRenewEveryMs: 10 * SECOND_MS,
   leaseGiveUpAfterMs: 20 * SECOND_MS,
   sweepEveryMs: 10 * SECOND_MS,
-  upkeepEveryMs: 5 * MINUTE_MS,
+  autovacuumEveryMs: 5 * MINUTE_MS,
 
   agentStartMs: 60 * SECOND_MS,
   agentStopMs: 5 * SECOND_MS,
@@ -58,6 +58,7 @@ export const LIMITS = {
   framesPageBytesMax: MIB,
   retentionEveryMs: 60 * MINUTE_MS,
   retentionBatchFrames: 200,
+  retentionBatchProjects: 200,
   ticketTtlMs: MINUTE_MS,
   socketHeartbeatMs: 15 * SECOND_MS,
   socketSilenceMs: 45 * SECOND_MS,

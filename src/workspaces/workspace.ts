@@ -23,7 +23,7 @@ import { mergeJob, revert, type MergeOptions, type MergeResult } from './merges.
 import { finishMove } from './moves.ts'
 import { mainOf, type Place } from './place.ts'
 import { removeFile, saveFile, type RemoveOptions, type Saved, type SaveOptions } from './saves.ts'
-import { createTurn } from './turns.ts'
+import { createMutex } from './mutex.ts'
 
 export interface FileContent {
   readonly path: string
@@ -63,14 +63,14 @@ export interface Workspace {
 }
 
 export function createWorkspace(place: Place, lockPath: string): Workspace {
-  const turn = createTurn(lockPath)
+  const alone = createMutex(lockPath)
 
   return {
     worktree: place.worktree,
     head: async () => mainOf(place),
     list: (at) =>
       at === undefined
-        ? turn(async () => {
+        ? alone(async () => {
             await finishMove(place)
             return listWorktree(place)
           })
@@ -80,20 +80,20 @@ export function createWorkspace(place: Place, lockPath: string): Workspace {
       if (!file) throw new AppError('not_found', 'There is no such file', { path })
       return { path, content: file.content, sha: file.sha, size: file.content.length }
     },
-    save: (path, content, options) => turn(() => saveFile(place, path, content, options)),
-    remove: (path, options) => turn(() => removeFile(place, path, options)),
+    save: (path, content, options) => alone(() => saveFile(place, path, content, options)),
+    remove: (path, options) => alone(() => removeFile(place, path, options)),
 
-    startJob: (branch, options) => turn(() => startJob(place, branch, options)),
-    changes: () => turn(() => changesOf(place)),
-    commitJob: (options) => turn(async () => (await commitJob(place, options)) ?? null),
+    startJob: (branch, options) => alone(() => startJob(place, branch, options)),
+    changes: () => alone(() => changesOf(place)),
+    commitJob: (options) => alone(async () => (await commitJob(place, options)) ?? null),
     baseOf: async (commit) => parentOf(place, await resolve(place, commit)),
     diff: (base, head) => diffOf(place, base, head),
     rawDiff: (base, head) => rawDiffOf(place, base, head),
-    mergeJob: (branch, options) => turn(() => mergeJob(place, branch, options)),
-    returnToMain: () => turn(() => returnToMain(place)),
-    discardJob: (branch) => turn(() => discardJob(place, branch)),
-    revert: (base, commit, options) => turn(() => revert(place, base, commit, options)),
-    rescue: (branch, options) => turn(async () => (await rescue(place, branch, options)) ?? null)
+    mergeJob: (branch, options) => alone(() => mergeJob(place, branch, options)),
+    returnToMain: () => alone(() => returnToMain(place)),
+    discardJob: (branch) => alone(() => discardJob(place, branch)),
+    revert: (base, commit, options) => alone(() => revert(place, base, commit, options)),
+    rescue: (branch, options) => alone(async () => (await rescue(place, branch, options)) ?? null)
   }
 }
 

@@ -9,7 +9,7 @@ import { lockDataDir } from './data-lock.ts'
 import { openEmbeddedDatabase } from './database.ts'
 import { createEmbeddedLock } from './lock.ts'
 import { createEmbeddedQueue } from './queue.ts'
-import { startUpkeep } from './upkeep.ts'
+import { startAutovacuum } from './autovacuum.ts'
 
 /** The ground in this process: PGlite in `dataDir`, and everything else in memory. */
 export async function openEmbedded(options: {
@@ -28,7 +28,7 @@ export async function openEmbedded(options: {
   opening.defer(() => db.destroy())
   // The folder is ours alone, so whoever held a lease is gone.
   await expireAllLeaseRows(db)
-  opening.use(startUpkeep(db, options.log))
+  opening.use(startAutovacuum(db, options.log))
   const queue = opening.use(createEmbeddedQueue(options.queueWidth))
 
   const opened = opening.move()

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { IdempotencyStore, IdempotentRequest, StoredAnswer } from '#db'
 import { AppError } from '#kernel/errors.ts'
-import { newNaming, type Naming } from '#kernel/ids.ts'
+import { reserveUlid, type ReservedUlid } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../app-deps.ts'
 import { canonicalJson } from './canonical-json.ts'
@@ -21,7 +21,7 @@ declare module 'fastify' {
 /** The key that a request has taken, and how to stop saying that it is at work. */
 interface Claimed {
   readonly request: IdempotentRequest
-  readonly naming: Naming
+  readonly reservedId: ReservedUlid
   readonly stop: () => void
 }
 
@@ -40,7 +40,7 @@ export function replayAnswers(app: App, store: IdempotencyStore): void {
       case 'mine':
         request.claimed = {
           request: asked,
-          naming: claim.naming,
+          reservedId: claim.reservedId,
           stop: keepTouching(store, asked)
         }
         return
@@ -71,8 +71,9 @@ export function replayAnswers(app: App, store: IdempotencyStore): void {
   app.addHook('onClose', async () => clearInterval(forgetting))
 }
 
-/** How what this request makes is called: under a key, the same each time that it is tried. */
-export const namingOf = (request: FastifyRequest): Naming => request.claimed?.naming ?? newNaming()
+/** The id of what this request makes: under a key, the same each time that it is tried. */
+export const reservedUlidOf = (request: FastifyRequest): ReservedUlid =>
+  request.claimed?.reservedId ?? reserveUlid()
 
 /** The same request after a refusal that is not final may end differently, so it may be made again. */
 const isFinal = (status: number) => status < 500 && status !== 429

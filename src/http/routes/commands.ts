@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { AiCommand, Estimate, Submitted, type Jobs } from '#jobs'
 import type { App } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
-import { namingOf } from '../plugins/idempotency.ts'
+import { reservedUlidOf } from '../plugins/idempotency.ts'
 import { Idempotent, IdParams, NoBody, refusals } from '../schemas.ts'
 
 const accepted = { 202: { ...Submitted, description: 'The job is queued' }, ...refusals } as const
@@ -40,7 +40,7 @@ export function commandRoutes(app: App, jobs: Jobs): void {
         return jobs.estimate(userOf(request), request.params.id, request.body)
       }
       const { params, body } = request
-      const submitted = await jobs.submit(userOf(request), params.id, body, namingOf(request))
+      const submitted = await jobs.submit(userOf(request), params.id, body, reservedUlidOf(request))
       return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
     }
   )
@@ -59,7 +59,11 @@ export function commandRoutes(app: App, jobs: Jobs): void {
       }
     },
     async (request, reply) => {
-      const submitted = await jobs.retry(userOf(request), request.params.id, namingOf(request))
+      const submitted = await jobs.retry(
+        userOf(request),
+        request.params.id,
+        reservedUlidOf(request)
+      )
       return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
     }
   )

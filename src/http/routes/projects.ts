@@ -1,5 +1,5 @@
 import { AppError } from '#kernel/errors.ts'
-import { projectId, type Naming, type UserId } from '#kernel/ids.ts'
+import { projectId, type ReservedUlid, type UserId } from '#kernel/ids.ts'
 import {
   insertProject,
   ownProject,
@@ -11,7 +11,7 @@ import {
 import type { App, AppDeps } from '../app-deps.ts'
 import { authorOf } from '../author.ts'
 import { userOf } from '../plugins/auth.ts'
-import { namingOf } from '../plugins/idempotency.ts'
+import { reservedUlidOf } from '../plugins/idempotency.ts'
 import { empty, Idempotent, IdParams, Listed, PageQuery, pageOf, refusals } from '../schemas.ts'
 import { NewProject, ProjectChanges, ProjectView } from './project-schemas.ts'
 
@@ -33,7 +33,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
       }
     },
     async (request, reply) => {
-      const made = await createProject(deps, userOf(request), request.body, namingOf(request))
+      const made = await createProject(deps, userOf(request), request.body, reservedUlidOf(request))
       return reply.code(201).header('location', `/projects/${made.id}`).send(made)
     }
   )
@@ -112,11 +112,11 @@ async function createProject(
   { db, workspaces }: AppDeps,
   userId: UserId,
   asked: NewProject,
-  naming: Naming
+  reservedId: ReservedUlid
 ) {
   const { name, review = 'merge', template, files, git } = asked
-  const id = projectId.named(naming)
-  if (naming.again) {
+  const id = projectId.from(reservedId)
+  if (reservedId.mayExist) {
     const made = await readProject(db, userId, id)
     if (made) return toView(made, await workspaces.open(id).head())
     await workspaces.remove(id)

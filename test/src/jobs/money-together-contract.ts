@@ -7,7 +7,7 @@ import { createEventLog } from '#events'
 import { systemClock as clock } from '#kernel/clock.ts'
 import { AppError } from '#kernel/errors.ts'
 import {
-  newNaming,
+  reserveUlid,
   projectId,
   requestId,
   transactionId,
@@ -114,7 +114,7 @@ async function givenPlace(t: Test, db: Db) {
     const user = owners.get(project)!
     for (let n = 0; n < JOBS_PER_PROJECT;) {
       try {
-        const { jobId } = await submitJob(deps, user, project, { text: `job ${n}` }, newNaming())
+        const { jobId } = await submitJob(deps, user, project, { text: `job ${n}` }, reserveUlid())
         n += 1
         const job = n % 5 === 0 ? await readJob(db, jobId as JobRow['id']) : undefined
         if (job?.status === 'queued')

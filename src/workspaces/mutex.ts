@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { birthOf } from '#kernel/process-birth.ts'
 import { codeOf } from './descent.ts'
 
-export type Turn = <T>(work: () => Promise<T>) => Promise<T>
+export type Mutex = <T>(work: () => Promise<T>) => Promise<T>
 
 const POLL_MS = 4
 const PATIENCE_MS = 5 * 60_000
@@ -16,7 +16,7 @@ const FOREIGN_STALE_MS = 15 * 60_000
  * One at a time, in the order of asking: in this process by a queue, and among processes that share the folder (an
  * `api` and a `worker`) by a lock file that a dead holder does not keep.
  */
-export function createTurn(lockPath: string): Turn {
+export function createMutex(lockPath: string): Mutex {
   let last: Promise<unknown> = Promise.resolve()
   return (work) => {
     const mine = last.then(async () => {

@@ -1,26 +1,26 @@
 import { sql } from 'kysely'
 import t from 'tap'
-import { vacuumWornTables } from '../../../../src/adapters/embedded/upkeep-store.ts'
+import { vacuumDueTables } from '../../../../src/adapters/embedded/autovacuum-store.ts'
 import { openEmbeddedDatabase } from '../../../../src/adapters/embedded/database.ts'
 
 t.test('tables that have changed much are looked after, and the others left alone', async (t) => {
   const db = await openEmbeddedDatabase(t.testdir())
   t.teardown(() => db.destroy())
-  await vacuumWornTables(db)
+  await vacuumDueTables(db)
 
   const insert = (from: number, to: number) =>
     sql`INSERT INTO users (id, name) SELECT 'usr_' || n, 'x' FROM generate_series(${from}::int, ${to}::int) AS n`.execute(
       db
     )
   await insert(1, 1000)
-  t.same(await vacuumWornTables(db), ['public.users'])
-  t.same(await vacuumWornTables(db), [], 'once')
+  t.same(await vacuumDueTables(db), ['public.users'])
+  t.same(await vacuumDueTables(db), [], 'once')
 
   await insert(1001, 1100)
-  t.same(await vacuumWornTables(db), [], 'a tenth is not worth it')
+  t.same(await vacuumDueTables(db), [], 'a tenth is not worth it')
 
   await sql`DELETE FROM users WHERE id > 'usr_5'`.execute(db)
-  t.same(await vacuumWornTables(db), ['public.users'])
+  t.same(await vacuumDueTables(db), ['public.users'])
   const { rows } = await sql<{ dead: string; estimate: number }>`
     SELECT n_dead_tup AS dead, reltuples::int AS estimate
     FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid WHERE pg_class.relname = 'users'`.execute(

@@ -1,18 +1,18 @@
 import { sql } from 'kysely'
 import type { Db } from '#db'
 
-const WORN_ROWS_MIN = 50
-const WORN_SHARE = 0.2
+const VACUUM_THRESHOLD_ROWS = 50
+const VACUUM_SCALE_FACTOR = 0.2
 
 /** Tables of which a fifth has changed or died since they were last looked after: PostgreSQL's own measure. */
-async function readWornTables(db: Db): Promise<string[]> {
+async function readDueTables(db: Db): Promise<string[]> {
   // Counts are gathered for a second before they can be read.
   await sql`SELECT pg_stat_force_next_flush()`.execute(db)
   const { rows } = await sql<{ name: string }>`
     SELECT quote_ident(schemaname) || '.' || quote_ident(relname) AS name
     FROM pg_stat_user_tables
     WHERE greatest(n_dead_tup, n_mod_since_analyze) >
-      ${WORN_ROWS_MIN} + ${WORN_SHARE}::float8 * n_live_tup
+      ${VACUUM_THRESHOLD_ROWS} + ${VACUUM_SCALE_FACTOR}::float8 * n_live_tup
     ORDER BY name`.execute(db)
   return rows.map(({ name }) => name)
 }
@@ -21,8 +21,8 @@ async function readWornTables(db: Db): Promise<string[]> {
  * What autovacuum does on a server: dead rows are freed and statistics renewed, where they are due. Answers the tables
  * that it looked after. Others wait for the one connection table by table, not for all of it.
  */
-export async function vacuumWornTables(db: Db): Promise<string[]> {
-  const tables = await readWornTables(db)
+export async function vacuumDueTables(db: Db): Promise<string[]> {
+  const tables = await readDueTables(db)
   for (const table of tables) await sql`VACUUM (ANALYZE) ${sql.raw(table)}`.execute(db)
   return tables
 }

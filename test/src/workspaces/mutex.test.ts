@@ -3,14 +3,14 @@ import { appendFileSync, existsSync, readFileSync, utimesSync, writeFileSync } f
 import { once } from 'node:events'
 import { join } from 'node:path'
 import t from 'tap'
-import { createTurn } from '../../../src/workspaces/turns.ts'
+import { createMutex } from '../../../src/workspaces/mutex.ts'
 import { folder } from './kit.ts'
 
 t.test('turns of one process come in order, and a failure ends only its own', async (t) => {
-  const turn = createTurn(join(folder(t), 'lock'))
+  const alone = createMutex(join(folder(t), 'lock'))
   const told: number[] = []
   const turns = [3, 2, 1, 0].map((n) =>
-    turn(async () => {
+    alone(async () => {
       told.push(n)
       await new Promise((resolve) => setTimeout(resolve, n))
       told.push(n)
@@ -30,15 +30,15 @@ t.test(
   'processes that share a folder take turns, and a killed one keeps nobody waiting',
   async (t) => {
     const dir = folder(t)
-    const module = join(import.meta.dirname, '../../../src/workspaces/turns.ts')
+    const module = join(import.meta.dirname, '../../../src/workspaces/mutex.ts')
     const program = join(dir, 'program.mjs')
     writeFileSync(
       program,
-      `import { createTurn } from ${JSON.stringify(module)}
+      `import { createMutex } from ${JSON.stringify(module)}
      import { appendFileSync } from 'node:fs'
      const [dir, name] = process.argv.slice(2)
-     const turn = createTurn(dir + '/lock')
-     for (let n = 0; n < 15; n++) await turn(async () => {
+     const alone = createMutex(dir + '/lock')
+     for (let n = 0; n < 15; n++) await alone(async () => {
        appendFileSync(dir + '/told', '(')
        await new Promise((resolve) => setTimeout(resolve, 2))
        appendFileSync(dir + '/told', ')')
@@ -62,9 +62,9 @@ t.test(
 t.test('a lock of another machine is respected until it is very old', async (t) => {
   const lock = join(folder(t), 'lock')
   writeFileSync(lock, 'elsewhere 1 1')
-  const turn = createTurn(lock)
+  const alone = createMutex(lock)
   let had = false
-  const waiting = turn(async () => {
+  const waiting = alone(async () => {
     had = true
     appendFileSync(lock, '!')
   })
