@@ -71,7 +71,9 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
       slot.left.signal.throwIfAborted()
       const admitted = [...slots.values()].filter(({ isAdmitted }) => isAdmitted)
       if (admitted.length < agentsMax) break
-      const chosen = chooseToStop(admitted.map((other) => ({ slot: other, ...idleFacts(other) })))
+      const chosen = chooseToStop(
+        admitted.map((other) => ({ slot: other, ...idleFactsOf(other, clock.now()) }))
+      )
       if (!chosen) throw unavailable(`All ${agentsMax} agents of this server are busy.`)
       log.info({ projectId: chosen.slot.projectId }, 'agent stopped to make room')
       await leave(chosen.slot)
@@ -142,12 +144,14 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
 
     all: () => [...slots.values()]
   }
-
-  function idleFacts(slot: Slot): IdleFacts {
-    return { now: clock.now(), lastUsedAt: slot.lastUsedAt, busy: isBusy(slot) }
-  }
 }
 
+export const idleFactsOf = (slot: Slot, now: Date): IdleFacts => ({
+  now,
+  lastUsedAt: slot.lastUsedAt,
+  busy: isBusy(slot)
+})
+
 /** Somebody waits for its agent, has borrowed it, or lets it carry out a turn. */
-export const isBusy = ({ kilo, borrowers }: Slot): boolean =>
+const isBusy = ({ kilo, borrowers }: Slot): boolean =>
   !kilo || borrowers > 0 || kilo.turnsRunning > 0

@@ -4,7 +4,7 @@ import type { ProjectId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
 import { clearLeftovers } from './agent-folder.ts'
-import { createAgentSlots, isBusy, type Slot } from './agent-slots.ts'
+import { createAgentSlots, idleFactsOf, type Slot } from './agent-slots.ts'
 import { startAgent, type Agent, type RunningKilo } from './agent.ts'
 import { findGround } from './ground.ts'
 import { decideIdle } from './idle-policy.ts'
@@ -19,7 +19,8 @@ export interface RunningAgent {
   readonly state: ProcessState
   readonly startedAt: Date
   readonly lastUsedAt: Date
-  readonly busy: boolean
+  /** A turn is running right now. */
+  readonly inTurn: boolean
 }
 
 /** Disposed, it is given back. */
@@ -121,9 +122,8 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
   const stopQuiet = () => {
     for (const slot of slots.all()) {
-      const { projectId, lastUsedAt } = slot
-      const facts = { now: clock.now(), lastUsedAt, busy: isBusy(slot) }
-      if (decideIdle(facts, options.idleStopMs) === 'keep') continue
+      const { projectId } = slot
+      if (decideIdle(idleFactsOf(slot, clock.now()), options.idleStopMs) === 'keep') continue
       log.info({ projectId }, 'quiet agent stopped')
       void slots.leave(projectId)
     }
@@ -161,7 +161,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
       slots.all().flatMap(({ projectId, kilo, lastUsedAt }) => {
         if (!kilo) return []
         const { pid, state, startedAt, turnsRunning } = kilo
-        return [{ projectId, pid, state, startedAt, lastUsedAt, busy: turnsRunning > 0 }]
+        return [{ projectId, pid, state, startedAt, lastUsedAt, inTurn: turnsRunning > 0 }]
       }),
 
     async [Symbol.asyncDispose]() {

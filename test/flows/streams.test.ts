@@ -148,7 +148,7 @@ t.test('a beginning that nobody heard is found', async (t) => {
   await sameAsKilo(t, told, prompt, await kilo())
 })
 
-t.test('of a sub-agent', async (t) => {
+t.test('a sub-agent’s files are told, also when its birth was not heard', async (t) => {
   const { client, project, kilo } = await given(t)
   const task = (...steps: Step[]): Step => ({
     tool: 'task',

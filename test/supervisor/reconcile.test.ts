@@ -40,7 +40,7 @@ t.test('a turn is over when it is idle twice, a second apart', async (t) => {
   t.same(said, ['idle', 'idle', 'over'])
 })
 
-t.test('one that is busy again in between goes on', async (t) => {
+t.test('a turn that is busy again before the second look goes on', async (t) => {
   const { said, reconciler, until } = given([true, false])
   using _ = reconciler
   await reconciler.reconcile()
@@ -49,7 +49,7 @@ t.test('one that is busy again in between goes on', async (t) => {
   t.same(said, ['idle', 'busy'])
 })
 
-t.test('and so does one that has not begun', async (t) => {
+t.test('a turn that has not begun is not ended for being idle', async (t) => {
   const { said, reconciler } = given([true], { begun: false })
   using _ = reconciler
   await reconciler.reconcile()
@@ -64,7 +64,7 @@ t.test('a silent turn is looked at from time to time', async (t) => {
   t.notOk(said.includes('over'))
 })
 
-t.test('one that is heard is not', async (t) => {
+t.test('a turn that is heard is not looked at', async (t) => {
   const { said, reconciler } = given([false], { silenceMs: 3000 })
   using _ = reconciler
   const since = performance.now()
@@ -96,7 +96,7 @@ t.test('a Kilo that does not answer twice is mute', async (t) => {
   t.same(said, ['nothing', 'nothing', 'mute'])
 })
 
-t.test('one that answers the second time is not', async (t) => {
+t.test('a Kilo that answers the second time is not given up', async (t) => {
   const { said, reconciler, until } = given(['no answer', false, 'no answer', false], {
     silenceMs: 10
   })

@@ -127,7 +127,7 @@ t.test(
   }
 )
 
-t.test('who may ask, and what', async (t) => {
+t.test('a wrong token, model or request never reaches the model', async (t) => {
   const it = await givenGateway(t)
   const url = addresses(it)[OPENAI]!
   const job = await it.job()

@@ -102,7 +102,7 @@ t.test('a stream whose place is gone is told once, also when it comes back', asy
   t.match(fresh, [{ seq: 5 }, { seq: 6 }], 'without a place it begins with the oldest there is')
 })
 
-t.test('a stream whose history goes while it catches up', async (t) => {
+t.test('a stream whose history goes while it catches up is told one resync', async (t) => {
   const { ada, id, url, write, sweep } = await givenHistory(t, 0)
   await write(3000, BIG)
   const path = `${url}/projects/${id}/events?after=0`
@@ -123,24 +123,27 @@ t.test('a stream whose history goes while it catches up', async (t) => {
   t.match(seen.slice(toldAt - 1), [{ type: 'resync', id: '3000' }, { seq: 3001 }])
 })
 
-t.test('a job of which nothing is left', async (t) => {
-  const { ada, id, url, write, sweep } = await givenHistory(t, 1)
-  const { body } = await ada.call('POST', `/projects/${id}/ai-command`, { text: 'hi' })
-  const jobId = body.jobId as JobId
-  await write(5, 'x', jobId)
-  await ada.call('POST', `/jobs/${jobId}/cancel`)
-  await write(1)
-  await sweep()
-  await write(1)
+t.test(
+  'a job with no frames left: an empty page, 204, one resync for whoever had begun',
+  async (t) => {
+    const { ada, id, url, write, sweep } = await givenHistory(t, 1)
+    const { body } = await ada.call('POST', `/projects/${id}/ai-command`, { text: 'hi' })
+    const jobId = body.jobId as JobId
+    await write(5, 'x', jobId)
+    await ada.call('POST', `/jobs/${jobId}/cancel`)
+    await write(1)
+    await sweep()
+    await write(1)
 
-  const path = `/jobs/${jobId}/events`
-  t.match((await ada.call('GET', path)).body, { items: [], nextCursor: null, oldestSeq: /\d/ })
-  t.equal(await readStream(t, url + path, ada, 1), undefined, '204: there is nothing to wait for')
-  const told = await readStream(t, url + path, ada, 9, { 'last-event-id': '3' })
-  t.match(told, [{ type: 'resync' }], 'who had begun is told, and the stream ends')
-  t.equal(told!.length, 1)
-  const again = await readStream(t, url + path, ada, 9, { 'last-event-id': told![0]!.id })
-  t.equal(again, undefined, 'and does not come back for ever')
-  const { body: job } = await ada.call('GET', `/jobs/${jobId}`)
-  t.match(job, { status: 'cancelled' }, 'the job itself is still known')
-})
+    const path = `/jobs/${jobId}/events`
+    t.match((await ada.call('GET', path)).body, { items: [], nextCursor: null, oldestSeq: /\d/ })
+    t.equal(await readStream(t, url + path, ada, 1), undefined, '204: there is nothing to wait for')
+    const told = await readStream(t, url + path, ada, 9, { 'last-event-id': '3' })
+    t.match(told, [{ type: 'resync' }], 'who had begun is told, and the stream ends')
+    t.equal(told!.length, 1)
+    const again = await readStream(t, url + path, ada, 9, { 'last-event-id': told![0]!.id })
+    t.equal(again, undefined, 'and does not come back for ever')
+    const { body: job } = await ada.call('GET', `/jobs/${jobId}`)
+    t.match(job, { status: 'cancelled' }, 'the job itself is still known')
+  }
+)
