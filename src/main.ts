@@ -18,8 +18,10 @@ async function main(): Promise<void> {
   await using product = await compose(config, log)
   log.info({ url: product.url, isolation: product.isolation }, 'kilowatt listening')
   if (product.adminKeyPath) log.info({ path: product.adminKeyPath }, 'operator key made')
-  if (config.providers.length === 0) {
-    log.warn({ settings: ['ANTHROPIC_API_KEY', 'OPENAI_COMPATIBLE_BASE_URL'] }, 'no model provider')
+  const { model, providers } = config
+  if (!providers.some(({ id }) => model.startsWith(`${id}/`))) {
+    const settings = ['MODEL', 'ANTHROPIC_API_KEY', 'OPENAI_COMPATIBLE_BASE_URL']
+    log.warn({ model, settings }, 'no provider for the default model')
   }
 
   await stopping

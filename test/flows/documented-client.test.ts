@@ -1,5 +1,7 @@
-import t from 'tap'
-import { checkClient, script } from '#fixtures'
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { checkClient, sampleFrames, script, startFrameServer } from '#fixtures'
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { clientCommand, documentedClient } from '../helpers/documented-client.ts'
 import { inTime } from '../helpers/patience.ts'
@@ -15,6 +17,7 @@ interface Client {
     onFrame: (frame: Frame) => void
     onSnapshot?: (snapshot: unknown) => void
     onEnd?: (why: string) => void
+    silenceMs?: number
   }): () => void
 }
 
@@ -85,6 +88,58 @@ t.test('it survives a bad day: refusals, restarts, repeats, strange words, a res
     []
   )
 })
+
+t.test('it notices a connection that has died without a word', async (t) => {
+  const { follow } = await load(await documentedClient())
+  const frames = sampleFrames(60)
+  await using server = await startFrameServer({ frames, everyMs: 20, heartbeatMs: 100 })
+  const proxy = await startProxy(t, new URL(server.url))
+  const seen: (number | undefined)[] = []
+  const all = Promise.withResolvers<void>()
+  const silenceMs = 2000
+  const stop = follow({
+    ...{ url: proxy.url, key: server.key, projectId: server.projectId, silenceMs },
+    onFrame({ seq }) {
+      seen.push(seq)
+      if (seen.length === 5) proxy.fallSilent()
+      if (seq === frames.at(-1)?.seq) all.resolve()
+    }
+  })
+  t.teardown(stop)
+  await inTime(all.promise, 'the rest, over another connection')
+  t.same(
+    seen,
+    frames.map(({ seq }) => seq)
+  )
+  t.ok(proxy.fellSilent(), 'the first one was dead')
+})
+
+/** Passes everything on, until it is told to fall silent: then its connections stay open, and carry nothing more. */
+async function startProxy(t: Test, target: URL) {
+  const pairs: [Socket, Socket][] = []
+  const proxy = createServer((near) => {
+    const far = connect(Number(target.port), target.hostname)
+    pairs.push([near.pipe(far).pipe(near), far])
+    for (const socket of [near, far]) socket.on('error', () => {})
+  })
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => {
+    pairs.flat().forEach((socket) => socket.destroy())
+    proxy.close()
+  })
+  let silenced = 0
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    fallSilent() {
+      silenced = pairs.length
+      for (const [near, far] of pairs) {
+        near.unpipe(far)
+        far.unpipe(near)
+      }
+    },
+    fellSilent: () => silenced > 0 && pairs.length > silenced
+  }
+}
 
 t.test('it stops, and says why, when coming back would not help', async (t) => {
   const { follow } = await load(await documentedClient())

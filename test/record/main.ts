@@ -27,7 +27,7 @@ const USAGE = `npm run record -- [what] [how]
   --list             says which scenes there are
   --expect           writes only events.json and frames.json anew, from the recordings that are there
   --check            records, writes nothing, and says what is different from what was recorded
-  --out <dir>        a folder for the recordings instead of fixtures/sse
+  --out <dir>        a folder for the recordings instead of fixtures/sse; a real model needs one
   --model-url <url>  records a real model (with /v1; its key is taken from RECORD_MODEL_KEY)
   --model <name>     the name of that model
   --protocol <name>  how it is talked to: openai, or anthropic`
@@ -56,6 +56,9 @@ await runProgram({ name: 'record', usage: USAGE, options }, async ({ values }) =
   // Where the replay looks for it begins elsewhere.
   const out = resolve(values.out)
   const how = { check, out, options: modelOf(values) }
+  if (how.options.model && out === RECORDINGS_DIR) {
+    throw new WrongArgument('a real model needs --out: its recordings are not the scripted ones')
+  }
   const unknown = names.filter((name) => !SCENES.some((scene) => scene.name === name))
   if (unknown.length > 0) {
     throw new WrongArgument(`there is no scene ${unknown.join(', ')}; --list says which there are`)
