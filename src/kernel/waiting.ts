@@ -25,3 +25,15 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): P
     signal.removeEventListener('abort', abort)
   }
 }
+
+export type InTurn = <T>(work: () => Promise<T>) => Promise<T>
+
+/** Works that are handed to what this returns are done one after the other, in that order; one that fails holds up nobody. */
+export function createInTurn(): InTurn {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const mine = last.then(work)
+    last = mine.catch(() => {})
+    return mine
+  }
+}

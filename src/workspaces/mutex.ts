@@ -3,9 +3,8 @@ import { hostname } from 'node:os'
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { birthOf } from '#kernel/process-birth.ts'
+import { createInTurn, type InTurn } from '#kernel/waiting.ts'
 import { codeOf } from './descent.ts'
-
-export type Mutex = <T>(work: () => Promise<T>) => Promise<T>
 
 const POLL_MS = 4
 const PATIENCE_MS = 5 * 60_000
@@ -16,16 +15,13 @@ const FOREIGN_STALE_MS = 15 * 60_000
  * One at a time, in the order of asking: in this process by a queue, and among processes that share the folder (an
  * `api` and a `worker`) by a lock file that a dead holder does not keep.
  */
-export function createMutex(lockPath: string): Mutex {
-  let last: Promise<unknown> = Promise.resolve()
-  return (work) => {
-    const mine = last.then(async () => {
+export function createMutex(lockPath: string): InTurn {
+  const inTurn = createInTurn()
+  return (work) =>
+    inTurn(async () => {
       using _lock = await takeLock(lockPath)
       return await work()
     })
-    last = mine.catch(() => {})
-    return mine
-  }
 }
 
 async function takeLock(path: string): Promise<Disposable> {

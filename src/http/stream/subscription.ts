@@ -1,4 +1,5 @@
 import type { ProjectId, UserId } from '#kernel/ids.ts'
+import type { InTurn } from '#kernel/waiting.ts'
 import type { AppDeps } from '../app-deps.ts'
 import { startAfterGap, startOf, type Start } from './cursor.ts'
 import { notice } from './notices.ts'
@@ -10,7 +11,7 @@ export interface Subscription {
   readonly projectId: ProjectId
   readonly after: number | undefined
   /** Snapshots of one socket are taken one after the other, however often it asks. */
-  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>
+  readonly inTurn: InTurn
 }
 
 /** How far a subscription has come. */

@@ -1,6 +1,7 @@
 import { AppError } from '#kernel/errors.ts'
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { createInTurn } from '#kernel/waiting.ts'
 import { ownProject } from '#projects'
 import type { AppDeps } from '../app-deps.ts'
 import type { ClientMessage } from './messages.ts'
@@ -40,12 +41,7 @@ export function createSubscriptions(
   failed: (err: unknown) => void
 ): Subscriptions {
   const running = new Map<string, Running>()
-  let last: Promise<unknown> = Promise.resolve()
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = last.then(work)
-    last = mine.catch(() => {})
-    return mine
-  }
+  const inTurn = createInTurn()
 
   const drop = (projectId: string) => {
     running.get(projectId)?.stop.abort()
