@@ -25,11 +25,13 @@ export async function insertGrant(
   amount: Microcredits,
   memo: Memo
 ): Promise<GrantResult> {
-  const { rows } = await sql<{ answer: 'granted' | 'replayed' | 'reused'; balance: string }>`
+  const { rows } = await sql<{ answer: GrantResult['kind']; balance: string }>`
     SELECT * FROM ledger_grant(${id}, ${userId}, ${String(amount)}, ${JSON.stringify(memo)})
   `.execute(db)
   const { answer, balance } = only(rows)
-  return answer === 'reused' ? { kind: answer } : { kind: answer, balance: money(balance) }
+  return answer === 'reused' || answer === 'full'
+    ? { kind: answer }
+    : { kind: answer, balance: money(balance) }
 }
 
 export async function insertHold(

@@ -19,6 +19,7 @@ import { readStatement, type StatementPage } from './statement-store.ts'
 export type GrantResult =
   | { readonly kind: 'granted' | 'replayed'; readonly balance: Microcredits }
   | { readonly kind: 'reused' }
+  | { readonly kind: 'full' }
 
 export type HoldResult =
   | { readonly kind: 'held' }
@@ -60,7 +61,10 @@ export interface Wallet {
 export interface Ledger {
   /** Opens a wallet of nothing. Opening it twice is opening it once. */
   openWallet(db: Db, userId: UserId): Promise<void>
-  /** Credits from outside. The id makes it happen once; under the same id with other content it is `reused`. */
+  /**
+   * Credits from outside. The id makes it happen once; under the same id with other content it is `reused`. A wallet
+   * whose credits, with those held and spent, would be more than `WALLET_MAX` is `full`.
+   */
   grant(
     db: Db,
     grant: { id: string; userId: UserId; amount: Microcredits; memo: Memo }

@@ -3,13 +3,15 @@ import * as ground from './migrations/0001-ground.ts'
 import * as ledger from './migrations/0002-ledger.ts'
 import * as modelRequests from './migrations/0003-model-requests.ts'
 import * as namedBeforehand from './migrations/0004-named-beforehand.ts'
+import * as walletLimit from './migrations/0005-wallet-limit.ts'
 import type { Db } from './db.ts'
 
 const MIGRATIONS = {
   '0001-ground': ground,
   '0002-ledger': ledger,
   '0003-model-requests': modelRequests,
-  '0004-named-beforehand': namedBeforehand
+  '0004-named-beforehand': namedBeforehand,
+  '0005-wallet-limit': walletLimit
 }
 
 /** Brings the database up to date; runs what has not run yet, in order. Throws the migration's own error. */

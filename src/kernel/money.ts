@@ -23,9 +23,15 @@ export function parseCredits(amount: number): Microcredits | undefined {
   return microcredits(BigInt(whole) * PER_CREDIT + BigInt(fraction.padEnd(6, '0')))
 }
 
-/** The contract's number of credits. Exact up to nine thousand million credits. */
+/**
+ * The most that a wallet may ever be given: eight thousand million credits. Up to 2^33 two neighbouring doubles are
+ * less than a millionth apart, so that JSON carries each of its amounts exactly.
+ */
+export const WALLET_MAX = microcredits(8_000_000_000n * PER_CREDIT)
+
+/** The contract's number of credits. Exact up to `WALLET_MAX`; throws above it. */
 export function toCredits(amount: Microcredits): number {
-  assert.ok(amount <= Number.MAX_SAFE_INTEGER, 'an amount that JSON can carry exactly')
+  assert.ok(amount <= WALLET_MAX, 'an amount that JSON can carry exactly')
   return Number(amount) / Number(PER_CREDIT)
 }
 

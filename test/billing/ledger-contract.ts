@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { createLedger, type Ledger } from '#billing'
 import type { Db } from '#db'
 import { jobId, transactionId, userId, type UserId } from '#kernel/ids.ts'
-import { microcredits, type Microcredits } from '#kernel/money.ts'
+import { microcredits, WALLET_MAX, type Microcredits } from '#kernel/money.ts'
 
 type OpenDatabase = (t: Test) => Promise<Db>
 
@@ -121,6 +121,28 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
       kind: 'reused'
     })
   })
+
+  books(
+    'a wallet is never given more than JSON can say, also of what is held and spent',
+    async (t, it) => {
+      const id = jobId.create()
+      await holdOf(it, id, 600)
+      await resolve(it, id, 200)
+      await holdOf(it, jobId.create(), 300)
+      const fill = (amount: bigint) => ({
+        ...{ id: transactionId.create(), userId: it.user, memo: {} },
+        amount: microcredits(amount)
+      })
+      const room = WALLET_MAX - 1000n
+      t.same(await it.ledger.grant(it.db, fill(room + 1n)), { kind: 'full' })
+      const racers = [fill(room), fill(room)]
+      const answers = await Promise.all(racers.map((racer) => it.ledger.grant(it.db, racer)))
+      t.same(countKinds(answers), { granted: 1, full: 1 })
+      t.same(await it.ledger.grant(it.db, fill(1n)), { kind: 'full' })
+      const again = await Promise.all(racers.map((racer) => it.ledger.grant(it.db, racer)))
+      t.same(countKinds(again), { replayed: 1, full: 1 }, 'what was granted is still granted')
+    }
+  )
 
   books('30 grants under one id at once: one is made', async (t, it) => {
     const grant = { id: transactionId.create(), userId: it.user, amount: mc(7), memo: {} }

@@ -2,7 +2,7 @@ import { Type, type TSchema } from 'typebox'
 import type { StatementLine } from '#billing'
 import { AppError } from '#kernel/errors.ts'
 import { UsageTotals } from '#kernel/frames.ts'
-import { parseCredits, toCredits, ZERO } from '#kernel/money.ts'
+import { parseCredits, toCredits, WALLET_MAX, ZERO } from '#kernel/money.ts'
 import type { App, AppDeps } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 import { purchaseId } from '../purchase-id.ts'
@@ -111,6 +111,13 @@ export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
       const granted = await ledger.grant(db, { id, userId, amount, memo: { reason: 'purchase' } })
       if (granted.kind === 'reused') {
         throw new AppError('idempotency_key_reused', 'This key was used for another purchase')
+      }
+      if (granted.kind === 'full') {
+        const most = toCredits(WALLET_MAX)
+        throw new AppError(
+          'invalid_request',
+          `A wallet takes ${most} credits at most, spent ones included`
+        )
       }
       return reply.code(201).send({ transactionId: id, balance: toCredits(granted.balance) })
     }

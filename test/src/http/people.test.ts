@@ -127,6 +127,18 @@ t.test('wallet: bought, reserved, given back, and every movement told', async (t
   t.equal((await ada.call('GET', '/wallet/transactions?cursor=x')).status, 400)
 })
 
+t.test('wallet: more than it can tell exactly is refused, and what is there stays', async (t) => {
+  const { person } = await givenDoors(t)
+  const ada = await person(0)
+  for (let i = 0; i < 7; i++) t.equal((await buy(ada, 1e9, `key-${i}`)).status, 201)
+  t.equal((await buy(ada, 999_999_999.000001)).status, 201)
+  t.match(await buy(ada, 1e9, 'more-than-fits'), {
+    status: 400,
+    body: { code: 'invalid_request', detail: /8000000000 credits/ }
+  })
+  t.match((await ada.call('GET', '/wallet')).body, { balance: 7_999_999_999.000001 })
+})
+
 t.test('jobs: asked for, seen, cancelled and tried again', async (t) => {
   const { person } = await givenDoors(t)
   const ada = await person()

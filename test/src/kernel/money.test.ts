@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import t from 'tap'
-import { credits, microcredits, parseCredits, toCredits } from '#kernel/money.ts'
+import { credits, microcredits, parseCredits, toCredits, WALLET_MAX } from '#kernel/money.ts'
 
 t.test('credits are read exactly, or refused', async (t) => {
   for (const [amount, expected] of [
@@ -19,9 +20,17 @@ t.test('credits are read exactly, or refused', async (t) => {
   }
 })
 
-t.test('what is written can be read again', async (t) => {
-  for (const amount of [0n, 1n, 999_999n, 1_000_000n, 123_456_789_012n]) {
-    t.equal(parseCredits(toCredits(microcredits(amount))), amount)
-  }
+const Amount = fc.oneof(
+  fc.bigInt({ min: 0n, max: WALLET_MAX }),
+  fc.bigInt({ min: WALLET_MAX - 10_000_000n, max: WALLET_MAX })
+)
+
+t.test('every amount that a wallet may have survives JSON to the millionth', async (t) => {
+  const survives = fc.property(Amount, (amount) => {
+    const credits = JSON.parse(JSON.stringify(toCredits(microcredits(amount)))) as number
+    return parseCredits(credits) === amount
+  })
+  t.doesNotThrow(() => fc.assert(survives, { numRuns: 20_000 }))
   t.equal(toCredits(credits(10)), 10)
+  t.throws(() => toCredits(microcredits(WALLET_MAX + 1n)))
 })
