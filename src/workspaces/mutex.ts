@@ -1,7 +1,7 @@
-import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { readFileSync, rmSync, statSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { clearStaleLock, takeLockFile } from '#kernel/lock-file.ts'
 import { birthOf } from '#kernel/process-birth.ts'
 import { createInTurn, type InTurn } from '#kernel/waiting.ts'
 import { codeOf } from './descent.ts'
@@ -27,28 +27,16 @@ export function createMutex(lockPath: string): InTurn {
 async function takeLock(path: string): Promise<Disposable> {
   for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += POLL_MS) {
     if (tryLock(path)) return { [Symbol.dispose]: () => rmSync(path, { force: true }) }
-    if (isStale(path)) {
-      // Renamed before it is removed: of two that find it stale, only one can rename it.
-      const aside = `${path}.${randomUUID()}`
-      try {
-        renameSync(path, aside)
-      } catch {}
-      rmSync(aside, { force: true })
-    } else {
-      await sleep(POLL_MS)
-    }
+    if (isStale(path)) clearStaleLock(path, isStale)
+    await sleep(POLL_MS)
   }
   throw new Error('The workspace is busy')
 }
 
 function tryLock(path: string): boolean {
   try {
-    const fd = openSync(path, 'wx', 0o600)
-    writeSync(fd, OWNER)
-    closeSync(fd)
-    return true
+    return takeLockFile(path, OWNER)
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false
     if (codeOf(error) !== 'ENOENT') throw error
     throw new Error('This project has no workspace', { cause: error })
   }
@@ -59,8 +47,6 @@ function isStale(path: string): boolean {
     const owner = readFileSync(path, 'utf8')
     const ageMs = Date.now() - statSync(path).mtimeMs
     const [host, pid, born] = owner.split(' ')
-    // Created and not yet signed: its maker is between two calls, or died there.
-    if (born === undefined) return ageMs > 1000
     if (host !== hostname()) return ageMs > FOREIGN_STALE_MS
     return birthOf(Number(pid)) !== born
   } catch {

@@ -253,10 +253,12 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
       for (const user of users) await it.ledger.openWallet(it.db, user)
       const done = new AbortController()
       const auditor = (async () => {
-        for (let polls = 0; !done.signal.aborted; polls++) {
-          await auditIsZero(t, it, `poll ${polls}`)
+        let polls = 0
+        for (; !done.signal.aborted; polls++) {
+          for (const off of await offOf(it)) t.fail(`poll ${polls}: ${off}`)
           await new Promise((resolve) => setTimeout(resolve, 5))
         }
+        return polls
       })()
 
       try {
@@ -283,7 +285,7 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
         )
       } finally {
         done.abort()
-        await auditor
+        t.ok((await auditor) > 0, 'audited all the while')
       }
     }
   )
@@ -425,11 +427,13 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
   })
 }
 
-async function auditIsZero(t: Test, { db, ledger }: Pick<Books, 'db' | 'ledger'>, when = 'audit') {
-  for (const [name, sum] of Object.entries(await ledger.audit(db))) {
-    if (sum !== '0') t.fail(`${when}: ${name} is ${sum}`)
-  }
-  t.pass(`${when}: nothing is off`)
+const auditIsZero = async (t: Test, it: Pick<Books, 'db' | 'ledger'>) =>
+  t.same(await offOf(it), [], 'audit: nothing is off')
+
+/** What the audit complains of. */
+async function offOf({ db, ledger }: Pick<Books, 'db' | 'ledger'>): Promise<string[]> {
+  const sums = Object.entries(await ledger.audit(db))
+  return sums.filter(([, sum]) => sum !== '0').map(([name, sum]) => `${name} is ${sum}`)
 }
 
 async function countTransfers(db: Db): Promise<number> {

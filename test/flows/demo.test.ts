@@ -1,19 +1,20 @@
 import { execFile } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 
 t.test('the demo tells its story, ends well, and leaves nothing behind', async (t) => {
-  const leftovers = async () =>
-    (await readdir(tmpdir())).filter((name) => name.startsWith('kilowatt-demo-'))
-  const before = await leftovers()
-
+  const tmp = t.testdir({})
   const { stdout, stderr } = await promisify(execFile)(
     process.execPath,
     [join(import.meta.dirname, '../../src/demo/main.ts')],
-    { env: { PATH: process.env['PATH'] ?? '', NO_COLOR: '1', DATABASE_URL: 'postgres://nobody' } }
+    {
+      env: {
+        ...{ PATH: process.env['PATH'] ?? '', TMPDIR: tmp },
+        ...{ NO_COLOR: '1', DATABASE_URL: 'postgres://nobody' }
+      }
+    }
   )
   for (const part of [
     'Add a shopping list screen with categories',
@@ -28,5 +29,8 @@ t.test('the demo tells its story, ends well, and leaves nothing behind', async (
   }
   t.notMatch(stdout, '\u001b', 'no colours for a pipe that wants none')
   t.equal(stderr, '')
-  t.same(await leftovers(), before)
+  t.same(
+    (await readdir(tmp)).filter((name) => name.startsWith('kilowatt-demo-')),
+    []
+  )
 })

@@ -74,13 +74,13 @@ t.test('jobs that do not end well', async (t) => {
   await t.test('cancelled in the middle of its answer: pays for what was used', async (t) => {
     const client = await user(100)
     const project = await givenProject(client)
-    const endless = { say: 'word '.repeat(200), chunks: 200, chunkMs: 100 }
+    const endless = { say: 'word '.repeat(1200), chunks: 1200, chunkMs: 100 }
     const jobId = await project.submit(script(endless))
     await seen(client, jobId, 'job:log')
     const cancelledAt = Date.now()
     t.match(await client.call('POST', `/jobs/${jobId}/cancel`), { status: 202 })
     const story = await project.story(jobId)
-    t.ok(Date.now() - cancelledAt < 10_000)
+    t.ok(Date.now() - cancelledAt < 60_000, 'long before the two minutes of its answer')
     t.match(story.only('job:error'), { code: 'cancelled', credits: { reserved: 10 } })
     t.equal((await walletOf(client)).reserved, 0)
 

@@ -47,7 +47,7 @@ t.test('what Kilo says is told once and whole, however its stream breaks', async
     ['stalled for longer than is waited', { stream: 'stall', forMs: 5000 }, 20],
     ['half open', { stream: 'half-open' }, 20],
     // Long enough to lose the end of a part: pieces alone have no number by which they are missed.
-    ['losing messages for a while though it lives', { stream: 'drop', forMs: 2500 }, 20],
+    ['losing messages for a while though it lives', { stream: 'drop', forMs: 5000 }, 20],
     ['of heartbeats only', { stream: 'hollow' }, 20],
     ['with garbage in it', { stream: 'garbage' }, 20],
     [

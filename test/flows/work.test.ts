@@ -135,7 +135,7 @@ t.test('the work of an agent', async (t) => {
   await t.test('a file that is changed, and changed back, is told as it is', async (t) => {
     await project.save('back.txt', 'before\n')
     const story = await project.run(
-      script(bash('echo after > back.txt; sleep 2'), bash('echo before > back.txt'), { say: 'Ok.' })
+      script(bash('echo after > back.txt'), bash('sleep 2; echo before > back.txt'), { say: 'Ok.' })
     )
     const told = story.all('job:file-updated').filter(({ path }) => path === 'back.txt')
     const { body } = await client.call('GET', `/projects/${project.id}/files/back.txt`)

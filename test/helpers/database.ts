@@ -8,6 +8,7 @@ import rootTest from 'tap'
 import { migrate, type Db } from '#db'
 import { openDistributedDatabase, openPostgres } from '../../src/adapters/distributed/database.ts'
 import { openPglite } from '../../src/adapters/embedded/database.ts'
+import { PATIENCE_MS, until } from './patience.ts'
 import { findPostgres, startPostgres } from './postgres.ts'
 
 const MIGRATIONS = join(import.meta.dirname, '../../src/db/migrations')
@@ -109,6 +110,7 @@ function postgresTests(urlOf: (database: string) => string): PostgresTests {
     const like = sql.raw(from === undefined ? '' : ` TEMPLATE ${from} STRATEGY FILE_COPY`)
     await sql`CREATE DATABASE ${sql.table(name)}${like}`.execute(server)
     t.teardown(async () => {
+      await untilUnused(server, name)
       deadlocks += await countDeadlocks(server, name)
       await sql`DROP DATABASE ${sql.table(name)} WITH (FORCE)`.execute(server)
     })
@@ -123,11 +125,23 @@ function postgresTests(urlOf: (database: string) => string): PostgresTests {
     urlOf(await make(t, upToDate ? await (template ??= makeTemplate()) : undefined))
 
   const open = async (t: Closing, connectionsMax = 10) => {
-    const db = openPostgres({ url: await url(t), connectionsMax })
+    const pool = { url: await url(t), connectionsMax, connectPatienceMs: PATIENCE_MS }
+    const db = openPostgres(pool)
     t.teardown(() => db.destroy())
     return db
   }
   return Object.assign(open, { url, deadlocks: () => deadlocks })
+}
+
+/** A backend tells what it has counted when it ends, and that is a moment after its connection was closed. */
+async function untilUnused(server: Db, database: string): Promise<void> {
+  await until(`${database} to be unused`, async () => {
+    const { rows } = await sql`
+      SELECT FROM pg_stat_activity WHERE datname = ${database} AND backend_type = 'client backend'`.execute(
+      server
+    )
+    return rows.length === 0
+  })
 }
 
 async function countDeadlocks(server: Db, database: string): Promise<number> {

@@ -77,7 +77,7 @@ export async function startProduct(
   const stack = new AsyncDisposableStack()
   t.teardown(() => stack.disposeAsync())
   const dataDir = await mkdtemp(join(tmpdir(), 'kilowatt-test-'))
-  stack.defer(() => rm(dataDir, { recursive: true, force: true }))
+  stack.defer(() => rm(dataDir, { recursive: true, force: true, maxRetries: 5 }))
   const model = stack.use(await startScriptedModel())
 
   const config = readConfig(

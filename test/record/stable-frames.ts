@@ -12,8 +12,17 @@ const WORKTREE = /\/[^\s"'<>]*?\/projects\/[^/\s]+\/worktree/g
 const PORT = /http:\/\/127\.0\.0\.1:\d+/g
 const COMMIT_KEYS = new Set(['base', 'head', 'commit'])
 
-/** Frames of one job as they are in every run: ids are numbered, texts are whole, and the clock is left out. */
+/** Frames of one job as they are in every run: in one order, ids numbered, texts whole, and the clock left out. */
 export function stableFrames(frames: readonly Frame[]): StableFrame[] {
+  // How often it is told what a job has cost depends on the clock.
+  const isChance = ({ type, data }: StableFrame) => type === 'job:credits-used' && !data['final']
+  const told = frames.map(({ type, data }) => ({ type, data: data as Record<string, unknown> }))
+  // Ordered before they are numbered: what comes first by chance would have the lower number.
+  return numbered(inOrder(told.filter((frame) => !isChance(frame))))
+}
+
+/** Ids are numbered as they first appear. */
+function numbered(frames: readonly StableFrame[]): StableFrame[] {
   const ids = new Map<string, string>()
   const name = (id: string, kind: string) => {
     const known = ids.get(id) ?? `${kind}-${ids.size + 1}`
@@ -33,16 +42,10 @@ export function stableFrames(frames: readonly Frame[]): StableFrame[] {
     if (!value || typeof value !== 'object') return value
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, walk(one, key)]))
   }
-
-  const stable: StableFrame[] = []
-  for (const { type, data } of frames) {
-    // How often it is told what a job has cost depends on the clock.
-    if (type === 'job:credits-used' && !(data as { final: boolean }).final) continue
+  return frames.map(({ type, data }) => {
     const facts = walk(data, '') as Record<string, unknown>
-    if (type === 'job:queued') facts['text'] = 'the prompt'
-    stable.push({ type, data: facts })
-  }
-  return inOrder(stable)
+    return { type, data: type === 'job:queued' ? { ...facts, text: 'the prompt' } : facts }
+  })
 }
 
 const ASKS: Readonly<Record<string, string>> = {

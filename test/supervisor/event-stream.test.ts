@@ -82,7 +82,7 @@ for (const how of ['end', 'cut'] as const) {
 }
 
 t.test('one that says nothing for too long is gone', async (t) => {
-  const it = await given(t, { silenceMs: 500, renewMs: 10_000 })
+  const it = await given(t, { silenceMs: 1500, renewMs: 20_000 })
   await it.until('caught up')
   t.same(it.heard.slice(0, 3), ['gap opened', 'reconnected', 'caught up'])
 })
@@ -139,7 +139,7 @@ t.test(
       it.answer(503)
       it.cut()
       await it.until('dead')
-      t.ok(performance.now() - since >= 1500)
+      t.ok(performance.now() - since > 1400)
     })
     await t.test('without anything', async (t) => {
       const it = await given(t)

@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdirSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { AgentEvent, TurnOutcome } from '#kernel/agent-events.ts'
@@ -49,7 +50,8 @@ export async function openStage(t: Teardown, overrides: Partial<SupervisorOption
 
   const project = async (name = 'worktree') => {
     const worktree = join(folder, name)
-    await mkdir(worktree, { recursive: true })
+    // At once, so that whoever is asked for first is borrowed first.
+    mkdirSync(worktree, { recursive: true })
     const id = projectId.create()
     const borrowed = supervisor.borrow(id, worktree, never())
     const agent = await borrowed.agent

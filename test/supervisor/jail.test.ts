@@ -40,7 +40,9 @@ t.test('in its jail an agent sees its worktree, its own data and the system', as
   const environments = await run('cat /proc/*/environ | tr "\\0" "\\n"')
   t.match(environments, /XDG_DATA_HOME=\/kilo\/data/)
   t.notMatch(environments, secret)
-  t.equal((await run('ls -d /proc/[0-9]* | wc -l')).trim().length, 1, 'a handful of processes')
+  // The shell counts by itself: a program that is given their names complains of those that have ended meanwhile.
+  const count = Number(await run('set -- /proc/[0-9]*; echo $#'))
+  t.ok(count > 1 && count < 20, `${count} processes: a handful`)
 
   await t.test('and a command’s environment does not have the provider’s key', async (t) => {
     t.notMatch(await run('printenv'), API_KEY)

@@ -8,16 +8,19 @@ const CONNECT_PATIENCE_MS = 10_000
 export interface PostgresOptions {
   readonly url: string
   readonly connectionsMax?: number
+  /** How long a query may wait for a connection, the queue for those of the pool included. */
+  readonly connectPatienceMs?: number
   /** Hears of a connection that broke while nobody used it; the next query gets a new one. */
   readonly onIdleError?: (error: Error) => void
 }
 
 /** A pool of connections to a PostgreSQL server. Bigints travel as text, so that none is rounded on the way. */
-export function openPostgres({ url, connectionsMax, onIdleError }: PostgresOptions): Db {
+export function openPostgres(options: PostgresOptions): Db {
+  const { url, connectionsMax, connectPatienceMs, onIdleError } = options
   const pool = new pg.Pool({
     connectionString: url,
     max: connectionsMax ?? CONNECTIONS_MAX,
-    connectionTimeoutMillis: CONNECT_PATIENCE_MS,
+    connectionTimeoutMillis: connectPatienceMs ?? CONNECT_PATIENCE_MS,
     application_name: 'kilowatt'
   })
   // Without a listener a server that restarts would end this process.

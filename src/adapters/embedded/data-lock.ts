@@ -1,12 +1,15 @@
-import { randomUUID } from 'node:crypto'
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { readFileSync, statSync } from 'node:fs'
+import { rm, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { clearStaleLock, takeLockFile } from '#kernel/lock-file.ts'
 import { birthOf } from '#kernel/process-birth.ts'
 
 /** On another machine (or in another container) a process cannot be looked at; a live owner touches its lock. */
 const TOUCH_EVERY_MS = 5000
 const STALE_AFTER_MS = 4 * TOUCH_EVERY_MS
+const POLL_MS = 10
 
 /**
  * One process owns a data folder: a second PGlite on the same files would lose rows without an error.
@@ -16,16 +19,17 @@ export async function lockDataDir(dataDir: string): Promise<AsyncDisposable> {
   const path = join(dataDir, 'lock')
   const owner = `${process.pid} ${birthOf(process.pid) ?? '-'} ${hostname()}`
 
-  while (!(await take(path, owner))) {
-    const holder = await readFile(path, 'utf8').catch(() => undefined)
-    if (holder === undefined) continue
-    if (await isAlive(path, holder)) {
+  while (!takeLockFile(path, owner)) {
+    const holder = holderOf(path)
+    if (holder !== undefined && !isStale(path)) {
       throw new Error(`DATA_DIR ${dataDir} is in use by process ${holder.split(' ')[0]}`)
     }
-    await clear(path, holder)
+    clearStaleLock(path, isStale)
+    await sleep(POLL_MS)
   }
 
-  const touching = setInterval(() => void utimes(path, new Date(), new Date()), TOUCH_EVERY_MS)
+  const touch = () => void utimes(path, new Date(), new Date()).catch(() => {})
+  const touching = setInterval(touch, TOUCH_EVERY_MS)
   touching.unref()
   return {
     async [Symbol.asyncDispose]() {
@@ -35,36 +39,19 @@ export async function lockDataDir(dataDir: string): Promise<AsyncDisposable> {
   }
 }
 
-/** The lock appears with its owner's name in it, or not at all. */
-async function take(path: string, owner: string): Promise<boolean> {
-  const draft = `${path}.${randomUUID()}`
-  await writeFile(draft, owner, { mode: 0o600 })
+function isStale(path: string): boolean {
+  const [pid, birth, host] = holderOf(path)?.split(' ') ?? []
+  if (host === hostname()) return birthOf(Number(pid)) !== birth
+  const touchedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  return Date.now() - touchedMs >= STALE_AFTER_MS
+}
+
+/** What its owner wrote there; undefined when it is gone. */
+function holderOf(path: string): string | undefined {
   try {
-    await link(draft, path)
-    return true
+    return readFileSync(path, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
-  } finally {
-    await rm(draft, { force: true })
   }
-}
-
-async function isAlive(path: string, holder: string): Promise<boolean> {
-  const [pid, birth, host] = holder.split(' ')
-  if (host === hostname()) return birthOf(Number(pid)) === birth
-  const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: 0 }))
-  return Date.now() - mtimeMs < STALE_AFTER_MS
-}
-
-/** Takes a dead holder's lock away. Of two that find it, only one can rename it; a lock made meanwhile goes back. */
-async function clear(path: string, holder: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`
-  try {
-    await rename(path, aside)
-  } catch {
-    return
-  }
-  if ((await readFile(aside, 'utf8')) !== holder) await link(aside, path).catch(() => {})
-  await rm(aside, { force: true })
 }

@@ -82,13 +82,16 @@ t.test('the readable page is there', async (t) => {
   t.ok(body.paths['/wallet'])
 })
 
+/** Never by `String`: an object that came out with a `toString` of its own has none that can be called. */
+const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
+
 /** A path segment as it goes over the wire; what cannot be said in UTF-8 goes as it is. */
 function encode(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  const text = textOf(value)
   return text.isWellFormed() ? encodeURIComponent(text) : '%ED%A0%80'
 }
 
-const headerSafe = (value: unknown) => String(value).replaceAll(/[^\x20-\x7e]/g, '?')
+const headerSafe = (value: unknown) => textOf(value).replaceAll(/[^\x20-\x7e]/g, '?')
 
 interface Shot {
   readonly url: string

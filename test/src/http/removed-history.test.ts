@@ -42,7 +42,8 @@ const BIG = 'x'.repeat(10_000)
 
 t.test('a socket whose history goes while it catches up is told once, and goes on', async (t) => {
   // It takes nothing while the sweep runs, and that may be longer than anybody's patience.
-  const { ada, id, url, write, sweep } = await givenHistory(t, 0, { timings: { stallMs: 60_000 } })
+  const timings = { stallMs: 60_000, heartbeatMs: 600_000, silenceMs: 1_200_000 }
+  const { ada, id, url, write, sweep } = await givenHistory(t, 0, { timings })
   await write(3000, BIG)
   const socket = await openSocket(t, url, bearer(ada))
   socket.say({ type: 'subscribe', projectId: id, after: 0 })

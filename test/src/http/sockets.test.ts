@@ -246,7 +246,7 @@ t.test('whoever answers no ping is gone; whoever does stays', async (t) => {
 })
 
 t.test('one slow reader is closed with 1013, and the others notice nothing', async (t) => {
-  const timings = { stallMs: 150 }
+  const timings = { stallMs: 1000 }
   const { doors, ada, url, id } = await givenHistory(t, 0, { timings })
   const slow = await openSocket(t, url, bearer(ada))
   const quick = await openSocket(t, url, bearer(ada))
@@ -260,7 +260,7 @@ t.test('one slow reader is closed with 1013, and the others notice nothing', asy
   t.equal((await until(quick, count)).length, count)
 
   // It reads on, much later, and finds the close behind what had been sent.
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  await new Promise((resolve) => setTimeout(resolve, 3000))
   slow.ws.resume()
   t.match(await slow.closed(), { code: 1013 })
   const came = seqs(slow)
@@ -277,7 +277,7 @@ t.test('one slow reader is closed with 1013, and the others notice nothing', asy
 })
 
 t.test('a server that was busy for long does not blame its readers', async (t) => {
-  const timings = { stallMs: 300, heartbeatMs: 100, silenceMs: 600 }
+  const timings = { stallMs: 800, heartbeatMs: 100, silenceMs: 900 }
   const { doors, ada, url, id } = await givenHistory(t, 0, { timings })
   const reader = readElsewhere(t, { url: url.replace('http', 'ws'), key: ada.key, projectId: id })
   await reader.began
@@ -312,7 +312,7 @@ t.test('a long history comes whole to a reader who takes it', async (t) => {
   t.equal((await until(socket, 40)).length, 40)
 })
 
-t.test('nobody keeps the server from stopping', { timeout: 20_000 }, async (t) => {
+t.test('nobody keeps the server from stopping', { timeout: 120_000 }, async (t) => {
   const { doors, ada, url, id } = await givenHistory(t, 0, { timings: { stallMs: 100 } })
   await writeFrames(doors, id, 40, 'x'.repeat(200_000))
   const stalled = await openSocket(t, url, bearer(ada))

@@ -136,7 +136,7 @@ t.test('a malformed upgrade is refused before it opens, and the server lives on'
     ['half a percent', '/%ZZ', {}, 400],
     ['another protocol', '/wallet', { Upgrade: 'h2c' }, 200]
   ] as const) {
-    const answer = await raw(url, upgrade(path, { ...key, ...lines }), 300)
+    const answer = await raw(url, upgrade(path, { ...key, ...lines }), 2000)
     t.match(answer, new RegExp(`^HTTP/1.1 ${status} `), `${says} is answered as it stands`)
   }
   const good = await raw(
