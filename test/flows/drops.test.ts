@@ -108,8 +108,7 @@ t.test('readers that are dropped at random moments, and a server that is restart
     t.equal(log.at(-1)?.type, 'job:success')
     t.ok(log.length >= FRAMES_MIN, `${log.length} frames`)
     t.comment(`${dropped()} drops of ${given.length} readers`, drops)
-    // How many fit into its time is up to the machine.
-    t.ok(dropped() > DROPS_MIN / 10, 'many of them while it ran')
+    t.ok(dropped() > DROPS_MIN / 4, 'many of them while it ran')
 
     await t.test('and after it, while the server is restarted, asked and unasked', async (t) => {
       for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

@@ -80,7 +80,7 @@ t.test('jobs that do not end well', async (t) => {
     const cancelledAt = Date.now()
     t.match(await client.call('POST', `/jobs/${jobId}/cancel`), { status: 202 })
     const story = await project.story(jobId)
-    t.ok(Date.now() - cancelledAt < 60_000, 'long before the two minutes of its answer')
+    t.ok(Date.now() - cancelledAt < 10_000, 'as is promised, whatever Kilo does')
     t.match(story.only('job:error'), { code: 'cancelled', credits: { reserved: 10 } })
     t.equal((await walletOf(client)).reserved, 0)
 

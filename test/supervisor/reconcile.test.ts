@@ -36,7 +36,8 @@ t.test('a turn is over when it is idle twice, a second apart', async (t) => {
   await reconciler.reconcile()
   t.same(said, ['idle'])
   await until(() => said.includes('over'))
-  t.ok(performance.now() - since > 900)
+  // A timer of Node may be up to a millisecond early.
+  t.ok(performance.now() - since >= 999)
   t.same(said, ['idle', 'idle', 'over'])
 })
 

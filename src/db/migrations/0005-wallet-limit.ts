@@ -9,24 +9,19 @@ const WALLET_MAX = sql.lit(8_000_000_000_000_000)
  */
 export async function up(db: Kysely<never>): Promise<void> {
   await sql`
-    CREATE OR REPLACE FUNCTION ledger_grant(k text, w text, n bigint, m jsonb)
+    ALTER FUNCTION ledger_grant(text, text, bigint, jsonb) RENAME TO ledger_grant_unlimited
+  `.execute(db)
+  // What was granted before is asked for again without being too much.
+  await sql`
+    CREATE FUNCTION ledger_grant(k text, w text, n bigint, m jsonb)
       RETURNS TABLE (answer text, balance bigint) LANGUAGE plpgsql AS $$
     BEGIN
       PERFORM ledger_lock(w);
       IF n > ${WALLET_MAX} - (SELECT sum(a.balance) FROM ledger_accounts a WHERE a.wallet = w)
         AND NOT EXISTS (SELECT FROM ledger_transfers t WHERE t.id = k) THEN
-        answer := 'full';
+        RETURN QUERY SELECT 'full', ledger_available(w);
       ELSE
-        INSERT INTO ledger_transfers (id, from_id, to_id, amount, kind, memo) VALUES
-          (k, ledger_account('world:funding'), ledger_account(w || ':available'), n, 'grant', m)
-          ON CONFLICT (id) DO NOTHING;
-        answer := CASE
-          WHEN FOUND THEN 'granted'
-          WHEN EXISTS (SELECT FROM ledger_transfers t
-            WHERE t.id = k AND t.kind = 'grant' AND t.wallet = w AND t.amount = n) THEN 'replayed'
-          ELSE 'reused' END;
+        RETURN QUERY SELECT * FROM ledger_grant_unlimited(k, w, n, m);
       END IF;
-      balance := ledger_available(w);
-      RETURN NEXT;
     END $$`.execute(db)
 }
