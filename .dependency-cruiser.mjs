@@ -37,6 +37,20 @@ export const LAYERS = {
   fixtures: []
 }
 
+/**
+ * What the folders inside `supervisor` may import of each other. The files beside them (options, failures, redaction)
+ * are a vocabulary that all of them share; `supervisor.ts` and `index.ts` stand above them all.
+ */
+export const SUPERVISOR_LAYERS = {
+  kilo: [],
+  process: [],
+  stream: ['kilo'],
+  turn: ['stream', 'kilo'],
+  room: ['process'],
+  agent: ['turn', 'stream', 'kilo', 'room', 'process'],
+  pool: ['agent']
+}
+
 /** Folders whose every file is a door: shared words, and what we need from the ground. */
 const OPEN = ['src/kernel', 'src/ports', 'src/adapters']
 
@@ -46,23 +60,23 @@ const STRANGERS = {
     packages: ['kysely'],
     places: ['-store\\.ts$', '^src/db/', '^src/adapters/']
   },
-  'git-in-workspaces': { packages: ['simple-git'], places: ['^src/workspaces/'] },
+  'git-in-workspaces': { packages: ['simple-git'], places: ['^src/workspaces/git/'] },
   'redis-and-queues-in-adapters': {
     packages: ['ioredis', 'bullmq', 'redlock', 'p-queue', 'pg', '@electric-sql/pglite'],
     places: ['^src/adapters/']
   },
   'kilo-in-the-supervisor': {
     packages: ['@kilocode/sdk'],
-    places: ['^supervisor/', '^fixtures/']
+    places: ['^supervisor/kilo/', '^fixtures/']
   },
   'event-streams-where-they-are-read': {
     packages: ['eventsource-parser'],
-    places: ['^supervisor/', '^fixtures/', '^src/gateway/']
+    places: ['^supervisor/stream/', '^fixtures/', '^src/gateway/protocols/']
   }
 }
 
 /** What wires the product, and the demo that shows it: they may import everything. */
-const TOP = '^src/([^/]+\\.ts$|demo/)'
+const TOP = '^src/([^/]+\\.ts$|compose/|demo/)'
 const OURS = '^(src|supervisor|billing|fixtures)/'
 const any = (paths) => `^(${paths.join('|')})/`
 
@@ -74,24 +88,53 @@ const layers = Object.entries(LAYERS).map(([folder, below]) => ({
   to: { path: OURS, pathNot: any([folder, ...below]) }
 }))
 
+const SUPERVISOR_SHARED = ['options', 'agent-failure', 'redact']
+const supervisorLayers = Object.entries(SUPERVISOR_LAYERS).map(([folder, below]) => ({
+  name: `layer-of-supervisor-${folder}`,
+  comment: `supervisor/${folder} may import ${below.join(', ') || 'no other folder of supervisor'}.`,
+  severity: 'error',
+  from: { path: `^supervisor/${folder}/` },
+  to: {
+    path: '^supervisor/',
+    pathNot: [
+      any([folder, ...below].map((name) => `supervisor/${name}`)),
+      `^supervisor/(${SUPERVISOR_SHARED.join('|')})\\.ts$`
+    ]
+  }
+}))
+
 const strangers = Object.entries(STRANGERS).map(([name, { packages, places }]) => ({
   name: `only-here-${name}`,
   comment: `${packages.join(', ')}: one border per stranger.`,
   severity: 'error',
-  from: { path: OURS, pathNot: [...places, '^src/compose\\.ts$'] },
+  from: { path: OURS, pathNot: [...places, '^src/compose/'] },
   to: { path: `(^|node_modules/)(${packages.join('|')})(/|$)` }
 }))
 
 export default {
   forbidden: [
     ...layers,
+    ...supervisorLayers,
     ...strangers,
     {
       name: 'only-here-processes-in-supervisor-and-workspaces',
       comment: 'Only these start other programs; the fixtures kit does too, for its recordings.',
       severity: 'error',
-      from: { path: OURS, pathNot: ['^supervisor/', '^src/workspaces/', '^fixtures/'] },
+      from: {
+        path: OURS,
+        pathNot: ['^supervisor/(process|room)/', '^src/workspaces/git/', '^fixtures/']
+      },
       to: { path: '^(node:)?child_process$', dependencyTypes: ['core'] }
+    },
+    {
+      name: 'every-supervisor-folder-has-a-layer',
+      comment: 'A new folder of supervisor says in SUPERVISOR_LAYERS what it may import.',
+      severity: 'error',
+      from: {
+        path: '^supervisor/[^/]+/',
+        pathNot: any(Object.keys(SUPERVISOR_LAYERS).map((name) => `supervisor/${name}`))
+      },
+      to: {}
     },
     {
       name: 'every-folder-has-a-layer',
@@ -139,10 +182,10 @@ export default {
     },
     {
       name: 'no-cycles',
-      comment: 'Of what runs: types are gone by then.',
+      comment: 'Type imports included: a cycle of types is a cycle for its reader.',
       severity: 'error',
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } }
+      to: { circular: true }
     },
     {
       name: 'no-unresolvable',

@@ -1,28 +1,26 @@
-export { createLedger } from './ledger.ts'
+export { createLedger, type Ledger } from './ledger.ts'
 export type {
   ExtendResult,
   GrantResult,
   HoldResult,
-  Ledger,
+  Memo,
   Resolution,
   ResolveResult,
   Wallet
-} from './ledger.ts'
-export type { Memo } from './ledger-store.ts'
+} from './ledger-answers.ts'
 export { createMeter, type Meter } from './meter.ts'
-export { priceMemo } from './price-memo.ts'
-export { readPriceList, type PriceList } from './price-list.ts'
-export { ceilingOf, costUsd, priceOf, type Price } from './pricing.ts'
-export { createPurse, type Purse } from './purse.ts'
-export { reconcile, type Disagreement, type Step } from './reconcile.ts'
-export { createRequestMeter } from './request-meter.ts'
 export type {
   ModelRequest,
   NewRequest,
   OpenResult,
   RequestEnd,
-  RequestMeter,
   RequestOutcome,
   Spent
-} from './request-meter.ts'
-export type { StatementLine, StatementPage } from './statement-store.ts'
+} from './model-request.ts'
+export { priceMemo } from './prices/price-memo.ts'
+export { readPriceList, type PriceList } from './prices/price-list.ts'
+export { ceilingOf, costUsd, priceOf, type Price } from './prices/pricing.ts'
+export { createPurse, type Purse } from './purse.ts'
+export { reconcile, type Disagreement, type Step } from './reconcile.ts'
+export { createRequestMeter, type RequestMeter } from './request-meter.ts'
+export type { StatementLine, StatementPage } from './statements/statement-store.ts'

@@ -2,10 +2,7 @@ import { sql } from 'kysely'
 import type { Db } from '#db'
 import type { UserId } from '#kernel/ids.ts'
 import { microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
-import type { GrantResult, Resolution, ResolveResult, Wallet } from './ledger.ts'
-
-/** What a movement was for: facts that help a person who reads the statement. */
-export type Memo = Readonly<Record<string, string | number | boolean | null>>
+import type { GrantResult, Memo, Resolution, ResolveResult, Wallet } from './ledger-answers.ts'
 
 /** One member a kind, so that a caller may rule one of them out. */
 type Answer<Kind extends string> =

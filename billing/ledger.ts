@@ -11,47 +11,18 @@ import {
   readAudit,
   readHold,
   readPlatformLoss,
-  readWallet,
-  type Memo
+  readWallet
 } from './ledger-store.ts'
-import { readStatement, type StatementPage } from './statement-store.ts'
-
-export type GrantResult =
-  | { readonly kind: 'granted' | 'replayed'; readonly balance: Microcredits }
-  | { readonly kind: 'reused' }
-  | { readonly kind: 'full' }
-
-export type HoldResult =
-  | { readonly kind: 'held' }
-  | { readonly kind: 'replayed' }
-  | { readonly kind: 'short'; readonly missing: Microcredits }
-
-export type ExtendResult =
-  | { readonly kind: 'held' }
-  | { readonly kind: 'short'; readonly missing: Microcredits }
-  | { readonly kind: 'resolved' }
-
-/** `charged + released = held`, and `charged + lost` is what it cost. */
-export interface Resolution {
-  readonly held: Microcredits
-  readonly charged: Microcredits
-  readonly released: Microcredits
-  /** How far the cost went above the hold: no request should ever get there, so it rings an alarm. */
-  readonly overrun: Microcredits
-  /** What the platform bears of the cost. */
-  readonly lost: Microcredits
-  readonly reason: string
-}
-
-/** `already` carries what the one who came first decided. */
-export type ResolveResult = { readonly kind: 'resolved' | 'already' } & Resolution
-
-export interface Wallet {
-  /** What can be spent or held now. */
-  readonly balance: Microcredits
-  readonly reserved: Microcredits
-  readonly spent: Microcredits
-}
+import type {
+  ExtendResult,
+  GrantResult,
+  HoldResult,
+  Memo,
+  Resolution,
+  ResolveResult,
+  Wallet
+} from './ledger-answers.ts'
+import { readStatement, type StatementPage } from './statements/statement-store.ts'
 
 /**
  * Credits, moved by double entry in the database. Every method takes a database or the caller's transaction first;

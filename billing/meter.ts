@@ -2,8 +2,8 @@ import { addUsage, NO_USAGE, type Usage } from '#kernel/agent-events.ts'
 import type { UsageTotals } from '#kernel/frames.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
-import type { PriceList } from './price-list.ts'
-import { picoUsdOf, picoUsdToUsd, priceOf } from './pricing.ts'
+import type { PriceList } from './prices/price-list.ts'
+import { picoUsdOf, picoUsdToUsd, priceOf } from './prices/pricing.ts'
 
 /** Counts one job. */
 export interface Meter {

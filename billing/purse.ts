@@ -3,14 +3,9 @@ import { addUsage, NO_USAGE, type Usage } from '#kernel/agent-events.ts'
 import type { UsageTotals } from '#kernel/frames.ts'
 import { greatest, least, microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import type { Ledger } from './ledger.ts'
-import { picoUsdOf, picoUsdToUsd, priceOf, type Price } from './pricing.ts'
-import type {
-  CloseResult,
-  NewRequest,
-  OpenResult,
-  RequestEnd,
-  RequestMeter
-} from './request-meter.ts'
+import { picoUsdOf, picoUsdToUsd, priceOf, type Price } from './prices/pricing.ts'
+import type { CloseResult, NewRequest, OpenResult, RequestEnd } from './model-request.ts'
+import type { RequestMeter } from './request-meter.ts'
 
 /** What one running job may spend on its model requests. */
 export interface Purse {

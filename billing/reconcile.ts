@@ -1,5 +1,5 @@
 import type { Usage } from '#kernel/agent-events.ts'
-import type { ModelRequest } from './request-meter.ts'
+import type { ModelRequest } from './model-request.ts'
 
 /** A finished step as session metadata tells it. */
 export interface Step {

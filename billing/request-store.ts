@@ -7,7 +7,7 @@ import type {
   NewRequest,
   OpenResult,
   RequestEnd
-} from './request-meter.ts'
+} from './model-request.ts'
 
 const money = (text: string) => microcredits(BigInt(text))
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { HELP, readConfig, type Config } from '#config'
-import { compose } from './compose.ts'
-import { createLogger } from './logger.ts'
+import { compose } from './compose/compose.ts'
+import { createLogger } from './compose/logger.ts'
 
 /** The whole life of the product: read, compose, listen, wait for a signal, leave. */
 async function main(): Promise<void> {

@@ -1,6 +1,11 @@
 export { openSupervisor } from './supervisor.ts'
-export type { Agent, AgentTurn, SessionUsage } from './agent.ts'
+export type { Agent, AgentTurn, SessionUsage } from './agent/agent.ts'
 export type { BorrowedAgent, Supervisor, RunningAgent } from './supervisor.ts'
-export type { AgentTimes, SupervisorMetric, SupervisorOptions } from './options.ts'
-export type { ModelTimeouts, ProviderAccess } from './kilo-config.ts'
-export { KNOWN_MODES } from './kilo-modes.ts'
+export type {
+  AgentTimes,
+  ModelTimeouts,
+  ProviderAccess,
+  SupervisorMetric,
+  SupervisorOptions
+} from './options.ts'
+export { KNOWN_MODES } from './room/kilo-config.ts'

@@ -2,7 +2,32 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
-import type { ModelTimeouts, ProviderAccess } from './kilo-config.ts'
+
+/** A model provider that an agent may use: in the end one of ours, with a token instead of the real key. */
+export interface ProviderAccess {
+  readonly id: 'anthropic' | 'openai-compatible'
+  readonly baseUrl?: string | undefined
+  readonly apiKey?: string | undefined
+  /** Where the provider itself is, when `baseUrl` is a gateway's. */
+  readonly upstreamUrl?: string | undefined
+  readonly models: readonly {
+    readonly id: string
+    readonly contextTokens: number
+    readonly outputTokens: number
+  }[]
+}
+
+/** A silent provider would hang a turn for ever: how long it may keep quiet before its headers, and within its answer. */
+export interface ModelTimeouts {
+  readonly headerMs: number
+  /**
+   * For a provider without our gateway before it. Kilo's watch runs on while a tool does, and ends commands, sub-agents
+   * and questions that take longer than this.
+   */
+  readonly chunkMs?: number
+}
+
+export const MODEL_TIMEOUTS: ModelTimeouts = { headerMs: 60_000 }
 
 /** How long an agent may take for each thing. The promises are in `LIMITS`; a test may be less patient. */
 export interface AgentTimes {

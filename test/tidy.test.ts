@@ -9,6 +9,7 @@ import t from 'tap'
 const ROOT = join(import.meta.dirname, '..')
 const PRODUCT = ['src', 'supervisor', 'billing', 'fixtures']
 const LINES_MAX = 250
+const FILES_MAX = 15
 const DOOR_LINES_MAX = 30
 /** Files that were longer when this check came. The list only gets shorter. */
 const LONGER: ReadonlySet<string> = new Set()
@@ -42,6 +43,16 @@ t.test('a file holds one idea, on a few pages at most', async (t) => {
     const { length } = await linesOf(path)
     if (LONGER.has(path)) t.ok(length > LINES_MAX, `${path} is short now: off the list`)
     else t.ok(length <= LINES_MAX, `${path} has ${length} lines`)
+  }
+})
+
+t.test('a folder fits in a glance', async (t) => {
+  // Generated schemas, recordings, and letters that are only ever added to.
+  const lists = /^(docs\/schemas|docs\/decisions|fixtures\/sse)\b/
+  const files = find('{src,supervisor,billing,fixtures,test,docs}/**/*.*')
+  for (const [folder, inside] of Object.entries(Object.groupBy(files, (path) => dirname(path)))) {
+    if (lists.test(folder)) continue
+    t.ok(inside!.length <= FILES_MAX, `${folder} has ${inside!.length} files`)
   }
 })
 
@@ -132,6 +143,14 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['fixtures/planted.ts', '../src/kernel/ids.ts', 'layer-of-fixtures'],
   ['fixtures/planted-undeclared.ts', 'pino', 'no-undeclared-packages'],
   ['src/jobs/planted-type.ts', 'type #http', 'layer-of-jobs'],
+  ['supervisor/kilo/planted.ts', '../stream/read-sse.ts', 'layer-of-supervisor-kilo'],
+  ['supervisor/process/planted.ts', '../room/runtime.ts', 'layer-of-supervisor-process'],
+  ['supervisor/stream/planted.ts', '../turn/mailbox.ts', 'layer-of-supervisor-stream'],
+  ['supervisor/turn/planted.ts', 'type ../agent/agent.ts', 'layer-of-supervisor-turn'],
+  ['supervisor/room/planted.ts', '../agent/agent.ts', 'layer-of-supervisor-room'],
+  ['supervisor/agent/planted.ts', '../pool/slots.ts', 'layer-of-supervisor-agent'],
+  ['supervisor/pool/planted.ts', '../supervisor.ts', 'layer-of-supervisor-pool'],
+  ['supervisor/attic/planted.ts', '../options.ts', 'every-supervisor-folder-has-a-layer'],
   ['src/http/planted-sql.ts', 'kysely', 'only-here-sql-in-stores'],
   ['src/jobs/planted-git.ts', 'simple-git', 'only-here-git-in-workspaces'],
   ['src/jobs/planted-queue.ts', 'p-queue', 'only-here-redis-and-queues-in-adapters'],
@@ -159,6 +178,8 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['src/kernel/planted-ring.ts', './planted-ring.ts', 'no-cycles'],
   ['src/kernel/planted-ring-b.ts', './planted-ring-c.ts', 'no-cycles'],
   ['src/kernel/planted-ring-c.ts', './planted-ring-b.ts', ''],
+  ['src/kernel/planted-types-b.ts', 'type ./planted-types-c.ts', 'no-cycles'],
+  ['src/kernel/planted-types-c.ts', 'type ./planted-types-b.ts', ''],
   ['src/kernel/planted-nowhere.ts', './is-not-there.ts', 'no-unresolvable'],
   ['src/kernel/planted-dev.ts', 'fast-check', 'no-dev-dependencies-in-the-product'],
   ['src/kernel/planted-undeclared.ts', 'ajv', 'no-undeclared-packages']

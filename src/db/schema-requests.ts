@@ -1,6 +1,6 @@
 import type { Generated } from 'kysely'
 import type { ProjectId } from '#kernel/ids.ts'
-import type { Big, Time } from './schema.ts'
+import type { Big, Time } from './columns.ts'
 
 /** How much of a hold its model requests may cost, or have cost. */
 export interface HoldMetersTable {

@@ -1,15 +1,13 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
 import type { MergeState } from '#kernel/frames.ts'
+import type { Big, Time } from './columns.ts'
 import type {
   HoldMetersTable,
   ModelRequestAuditView,
   ModelRequestsTable
 } from './schema-requests.ts'
 
-/** bigint columns travel as decimal text, in both databases. */
-export type Big = ColumnType<string, string | bigint, string | bigint>
-export type Time = ColumnType<Date, Date | string, Date | string>
 type Json<T> = ColumnType<T, string, string>
 
 export interface UsersTable {

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import { styleText } from 'node:util'
 import { readConfig } from '#config'
 import { startScriptedModel } from '#fixtures'
-import { compose } from '../compose.ts'
-import { createLogger } from '../logger.ts'
+import { compose } from '../compose/compose.ts'
+import { createLogger } from '../compose/logger.ts'
 import { tellStory } from './story.ts'
 
 /** Somebody has seen enough: what was opened closes all the same. */

@@ -3,9 +3,9 @@ import type { ServerResponse } from 'node:http'
 import { request as send, type Dispatcher } from 'undici'
 import type { Usage } from '#kernel/agent-events.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import { createAnswerReader } from './answer-reader.ts'
+import { createAnswerReader } from './protocols/answer-reader.ts'
 import { headersForAgent } from './headers.ts'
-import type { AnswerCount } from './protocol.ts'
+import type { AnswerCount } from './protocols/protocol.ts'
 
 export interface Forwarding {
   readonly url: string

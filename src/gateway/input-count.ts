@@ -1,5 +1,5 @@
 import type { Usage } from '#kernel/agent-events.ts'
-import type { Body } from './protocol.ts'
+import type { Body } from './protocols/protocol.ts'
 
 const BYTES_PER_TOKEN_MIN = 2
 /** What a provider adds that is not in the body: its own words about tools, and around each message. */

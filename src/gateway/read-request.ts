@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { LIMITS } from '#kernel/limits.ts'
-import type { Body } from './protocol.ts'
+import type { Body } from './protocols/protocol.ts'
 import { GatewayRefusal } from './refusal.ts'
 
 /** What would cost more than its tokens, or ask another model than the one that is named. */

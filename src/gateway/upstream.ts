@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { modelAddress } from '#kernel/model-address.ts'
-import { anthropic } from './anthropic.ts'
-import { openai } from './openai.ts'
-import type { ModelProtocol } from './protocol.ts'
+import { anthropic } from './protocols/anthropic.ts'
+import { openai } from './protocols/openai.ts'
+import type { ModelProtocol } from './protocols/protocol.ts'
 
 /** A model provider as it really is: this is the only place that knows its key. */
 export interface Provider {

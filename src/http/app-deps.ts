@@ -2,14 +2,15 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
+import { Type, type Static } from 'typebox'
 import type { Accounts } from '#accounts'
 import type { Ledger, PriceList } from '#billing'
 import type { Db, IdempotencyStore } from '#db'
 import type { EventLog, Feed } from '#events'
 import type { Jobs } from '#jobs'
 import type { Clock } from '#kernel/clock.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import type { Workspaces } from '#workspaces'
-import type { Health } from './routes/health.ts'
 
 /** Everything that the doors of the product need from what stands behind them. */
 export interface AppDeps {
@@ -50,6 +51,20 @@ export interface Timings {
   readonly stallMs: number
 }
 
+/** What `/health` answers. */
+export const Health = Type.Object(
+  {
+    status: Type.String(),
+    version: Type.String(),
+    kilo: Type.Object({ version: Type.String() }),
+    database: Type.String({ description: '`pglite` or `postgres`' }),
+    coordination: Type.String({ description: '`in-process` or `redis`' }),
+    isolation: Type.String({ description: 'what an agent is kept in: `bubblewrap` or `process`' })
+  },
+  { description: 'What runs here' }
+)
+export type Health = Static<typeof Health>
+
 /** An app whose routes take their types from their schemas. */
 export type App = FastifyInstance<
   RawServerDefault,
@@ -58,3 +73,12 @@ export type App = FastifyInstance<
   FastifyBaseLogger,
   TypeBoxTypeProvider
 >
+
+/** What we promise, unless somebody is in a hurry. */
+export const timingsOf = (given: Partial<Timings> = {}): Timings => ({
+  heartbeatMs: LIMITS.socketHeartbeatMs,
+  silenceMs: LIMITS.socketSilenceMs,
+  handshakeMs: LIMITS.socketHandshakeMs,
+  stallMs: LIMITS.socketStallMs,
+  ...given
+})

@@ -1,6 +1,6 @@
-export { createJobs } from './create-jobs.ts'
+export { createJobs } from './jobs.ts'
 export type { JobDeps, JobSettings } from './job-deps.ts'
-export { noMetrics, type JobMetrics } from './job-metrics.ts'
+export { noMetrics, type JobMetrics } from './job-deps.ts'
 export {
   AiCommand,
   Estimate,

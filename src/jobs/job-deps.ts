@@ -10,7 +10,6 @@ import type { ProjectLock } from '#ports/lock.ts'
 import type { Queue } from '#ports/queue.ts'
 import type { Supervisor } from '#supervisor'
 import type { Workspaces } from '#workspaces'
-import type { JobMetrics } from './job-metrics.ts'
 
 /** Everything that jobs may touch: this is where supervisor, billing, workspaces and events meet. */
 export interface JobDeps {
@@ -53,4 +52,17 @@ export interface JobSettings {
   readonly promptAnswerMs: number
   /** Providers that have a key: a model of any other is unknown here. */
   readonly providers: readonly string[]
+}
+
+/** What jobs count, in the field's words; `/metrics` shows them. */
+export interface JobMetrics {
+  jobEnded(facts: { status: string; code: string; seconds: number }): void
+  usageMismatch(): void
+  unrecognisedEvent(name: string): void
+}
+
+export const noMetrics: JobMetrics = {
+  jobEnded: () => {},
+  usageMismatch: () => {},
+  unrecognisedEvent: () => {}
 }

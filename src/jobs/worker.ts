@@ -3,11 +3,11 @@ import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Lease } from '#ports/lock.ts'
 import type { JobDeps } from './job-deps.ts'
-import { readActiveJobs, readWaitingProjects } from './job-read-store.ts'
-import { claimNextJob } from './job-store.ts'
-import { recoverProject } from './recover-jobs.ts'
-import { finishRemovals } from './remove-project.ts'
-import { runJob } from './run-job.ts'
+import { readActiveJobs, readWaitingProjects } from './stores/job-read-store.ts'
+import { claimNextJob } from './stores/job-store.ts'
+import { recoverProject } from './run/recover-jobs.ts'
+import { finishRemovals } from './manage/remove-project.ts'
+import { runJob } from './run/run-job.ts'
 
 export interface Worker extends AsyncDisposable {
   /** From now on rings are answered. */

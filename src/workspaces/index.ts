@@ -1,10 +1,10 @@
-export type { CloneRules, GitSource } from './cloning.ts'
-export { KILO, KILOWATT, type Author, type CommitOptions } from './commits.ts'
-export type { Diff, DiffFile } from './diffs.ts'
-export type { Change, FileEntry, Listing } from './listing.ts'
-export type { MergeOptions, MergeResult } from './merges.ts'
-export type { RemoveOptions, Saved, SaveOptions } from './saves.ts'
-export type { NewFile } from './templates.ts'
+export type { CloneRules, GitSource } from './create/cloning.ts'
+export { KILO, KILOWATT, type Author, type CommitOptions } from './history/commits.ts'
+export type { Diff, DiffFile } from './history/diffs.ts'
+export type { Change, FileEntry, Listing } from './history/listing.ts'
+export type { MergeOptions, MergeResult } from './history/merges.ts'
+export type { RemoveOptions, Saved, SaveOptions } from './history/saves.ts'
+export type { NewFile } from './create/templates.ts'
 export type { FileContent, Workspace } from './workspace.ts'
 export {
   createWorkspaces,

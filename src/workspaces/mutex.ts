@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { clearStaleLock, takeLockFile } from '#kernel/lock-file.ts'
 import { birthOf } from '#kernel/process-birth.ts'
 import { createInTurn, type InTurn } from '#kernel/waiting.ts'
-import { codeOf } from './descent.ts'
+import { codeOf } from './files/safe-open.ts'
 
 const POLL_MS = 4
 const PATIENCE_MS = 5 * 60_000

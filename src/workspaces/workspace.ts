@@ -7,10 +7,10 @@ import {
   returnToMain,
   startJob,
   type StartOptions
-} from './branches.ts'
-import { parentOf, type CommitOptions } from './commits.ts'
-import { diffOf, rawDiffOf, type Diff } from './diffs.ts'
-import { readFile } from './files.ts'
+} from './history/job-branches.ts'
+import { parentOf, type CommitOptions } from './history/commits.ts'
+import { diffOf, rawDiffOf, type Diff } from './history/diffs.ts'
+import { readFile } from './files/files.ts'
 import {
   changesOf,
   listCommit,
@@ -18,11 +18,17 @@ import {
   resolve,
   type Change,
   type Listing
-} from './listing.ts'
-import { mergeJob, revert, type MergeOptions, type MergeResult } from './merges.ts'
-import { finishMove } from './moves.ts'
-import { mainOf, type Place } from './place.ts'
-import { removeFile, saveFile, type RemoveOptions, type Saved, type SaveOptions } from './saves.ts'
+} from './history/listing.ts'
+import { mergeJob, revert, type MergeOptions, type MergeResult } from './history/merges.ts'
+import { finishMove } from './history/checkout.ts'
+import { mainOf, type Place } from './history/context.ts'
+import {
+  removeFile,
+  saveFile,
+  type RemoveOptions,
+  type Saved,
+  type SaveOptions
+} from './history/saves.ts'
 import { createMutex } from './mutex.ts'
 
 export interface FileContent {

@@ -2,10 +2,10 @@ import { availableParallelism, totalmem } from 'node:os'
 import { benchGateway } from './gateway.ts'
 import { benchJobs } from './jobs.ts'
 import { benchLedger } from './ledger.ts'
-import { benchStreamLatency } from './stream-latency.ts'
-import { benchStreamMemory } from './stream-memory.ts'
-import { benchStreamReplay } from './stream-replay.ts'
-import { benchStreamThroughput } from './stream-throughput.ts'
+import { benchStreamLatency } from './stream/latency.ts'
+import { benchStreamMemory } from './stream/memory.ts'
+import { benchStreamReplay } from './stream/replay.ts'
+import { benchStreamThroughput } from './stream/throughput.ts'
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
 

@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { createKiloClient } from '@kilocode/sdk/v2/client'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
-import { folderOf, makeFolder } from '../../supervisor/agent-folder.ts'
-import { findGround } from '../../supervisor/ground.ts'
-import { launch } from '../../supervisor/launch.ts'
-import { kiloConfig, MODEL_TIMEOUTS, type ProviderAccess } from '../../supervisor/kilo-config.ts'
-import { kiloEnvironment } from '../../supervisor/kilo-environment.ts'
-import { AGENT_TIMES } from '../../supervisor/options.ts'
+import { folderOf, makeFolder } from '../../supervisor/process/agent-folder.ts'
+import { findGround } from '../../supervisor/room/runtime.ts'
+import { launch } from '../../supervisor/agent/launch.ts'
+import { kiloConfig } from '../../supervisor/room/kilo-config.ts'
+import { kiloEnvironment } from '../../supervisor/room/kilo-environment.ts'
+import { AGENT_TIMES, MODEL_TIMEOUTS, type ProviderAccess } from '../../supervisor/options.ts'
 
 const MODEL = { providerID: 'openai-compatible', modelID: 'scripted' }
 const DEFAULT_MODEL = `${MODEL.providerID}/${MODEL.modelID}`

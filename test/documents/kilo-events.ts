@@ -5,9 +5,9 @@ import {
   PART_DECISIONS,
   STATUS_DECISIONS,
   type Decision
-} from '../../supervisor/kilo-decisions.ts'
+} from '../../supervisor/kilo/decisions.ts'
 
-/** What each of our own events becomes: `src/jobs/hear-event.ts` in a table. */
+/** What each of our own events becomes: `src/jobs/run/handle-event.ts` in a table. */
 export const EVENT_FRAMES: Record<AgentEvent['type'], readonly FrameType[]> = {
   'turn.opened': [],
   'text.appended': ['job:log'],
@@ -24,7 +24,7 @@ export const EVENT_FRAMES: Record<AgentEvent['type'], readonly FrameType[]> = {
 
 const INTRODUCTION = `# What becomes of Kilo’s events
 
-Generated from \`supervisor/kilo-decisions.ts\` by \`npm run documents\`; a test asks the running Kilo for its own list
+Generated from \`supervisor/kilo/decisions.ts\` by \`npm run documents\`; a test asks the running Kilo for its own list
 and fails when a type has no line here. “Tells” names our own events (\`src/kernel/agent-events.ts\`), “remembers”
 means that something later depends on it. \`x.*\` stands for every type that begins so, unless it has a line of its own.
 

@@ -254,7 +254,7 @@ async function tokens(): Promise<{ token: string; address: string }[]> {
 }
 
 t.test('a conversation that became too long is summed up, and that is paid for too', async (t) => {
-  const list = JSON.parse(await readFile('billing/price-list.json', 'utf8')) as {
+  const list = JSON.parse(await readFile('billing/prices/price-list.json', 'utf8')) as {
     models: Record<string, object>
   }
   const scripted = { ...list.models[OPENAI], contextTokens: 24_000 }

@@ -7,7 +7,7 @@ import pino from 'pino'
 import { readConfig } from '#config'
 import { startScriptedModel, type ScriptedModel } from '#fixtures'
 import { isTerminalFrame, type Frame, type FrameData, type FrameType } from '#kernel/frames.ts'
-import { compose, type Product, type Tuning } from '../../src/compose.ts'
+import { compose, type Product, type Tuning } from '../../src/compose/compose.ts'
 import { checkMessage } from './wire-checks.ts'
 
 export interface Answer<T = Record<string, unknown>> {

@@ -1,10 +1,10 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { messagesOf, STABLE, type Recording } from '#fixtures'
-import { createTurnTranslator } from '../../supervisor/kilo-events.ts'
-import { createRelativePath } from '../../supervisor/kilo-paths.ts'
-import { isFrame } from '../../supervisor/kilo-schemas.ts'
+import { createTurnTranslator } from '../../supervisor/kilo/translator.ts'
+import { createRelativePath } from '../../supervisor/kilo/paths.ts'
+import { isFrame } from '../../supervisor/kilo/schemas.ts'
 import { createRedact } from '../../supervisor/redact.ts'
-import { readSse } from '../../supervisor/sse-stream.ts'
+import { readSse } from '../../supervisor/stream/read-sse.ts'
 
 /** What the turns of a recording's root session hear of it: each turn from where the one before it ended. */
 export async function eventsOf(

@@ -5,9 +5,9 @@ import pino from 'pino'
 import { readConfig } from '#config'
 import { REPLAY_KILO, replay, startScriptedModel, type Directive, type Recording } from '#fixtures'
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
-import { compose } from '../../src/compose.ts'
+import { compose } from '../../src/compose/compose.ts'
 import { createClient, givenProject, type Client, type GivenProject } from '../helpers/product.ts'
-import { refuseSecrets } from '../../fixtures/record/secrets.ts'
+import { refuseSecrets } from '../../fixtures/record/redact/secrets.ts'
 import { stableFrames, type StableFrame } from './stable-frames.ts'
 
 /** The product on the replay: it writes frames without a Kilo and without a model. */

@@ -14,8 +14,8 @@ import {
   type Scene
 } from '#fixtures'
 import { runProgram, WrongArgument } from '../../fixtures/command-line.ts'
-import { refuseShortKey } from '../../fixtures/record/redact.ts'
-import { refuseSecrets } from '../../fixtures/record/secrets.ts'
+import { refuseShortKey } from '../../fixtures/record/redact/redact.ts'
+import { refuseSecrets } from '../../fixtures/record/redact/secrets.ts'
 import { differences } from './compare.ts'
 import { eventsOf } from './events-of.ts'
 import { writeFrames } from './frames-of.ts'

@@ -1,5 +1,5 @@
 import { messagesOf, type Recording } from '#fixtures'
-import type { CatchUpFacts } from '../../supervisor/catch-up.ts'
+import type { CatchUpFacts } from '../../supervisor/turn/catch-up.ts'
 
 type Client = Pick<
   CatchUpFacts['client'],

@@ -1,20 +1,7 @@
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 import { AppError } from '#kernel/errors.ts'
-import type { App, AppDeps } from '../app-deps.ts'
+import { Health, type App, type AppDeps } from '../app-deps.ts'
 import { refusals } from '../schemas.ts'
-
-export const Health = Type.Object(
-  {
-    status: Type.String(),
-    version: Type.String(),
-    kilo: Type.Object({ version: Type.String() }),
-    database: Type.String({ description: '`pglite` or `postgres`' }),
-    coordination: Type.String({ description: '`in-process` or `redis`' }),
-    isolation: Type.String({ description: 'what an agent is kept in: `bubblewrap` or `process`' })
-  },
-  { description: 'What runs here' }
-)
-export type Health = Static<typeof Health>
 
 const Ok = Type.Object({ status: Type.Literal('ok') }, { description: 'Yes' })
 const Numbers = {

@@ -8,7 +8,7 @@ import type { App, AppDeps } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 import { serveConnection } from '../stream/connection.ts'
 import { shakeHands, SOCKET_PATH } from '../stream/handshake.ts'
-import { timingsOf } from '../stream/timings.ts'
+import { timingsOf } from '../app-deps.ts'
 import { refusals } from '../schemas.ts'
 
 /** Makes the server able to speak WebSocket. Before any route, for it looks at them all. */

@@ -5,9 +5,9 @@ import type { Feed } from '#events'
 import { isTerminalFrame, TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
 import type { JobId, ProjectId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
-import { startAfterGap, startOf, type Resync, type Start } from './cursor.ts'
+import { startAfterGap, startOf, type Resync, type Start } from './resume.ts'
 import { notice } from './notices.ts'
-import { timingsOf } from './timings.ts'
+import { timingsOf } from '../app-deps.ts'
 
 interface Wanted {
   readonly projectId: ProjectId

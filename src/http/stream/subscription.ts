@@ -1,7 +1,7 @@
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 import type { InTurn } from '#kernel/waiting.ts'
 import type { AppDeps } from '../app-deps.ts'
-import { startAfterGap, startOf, type Start } from './cursor.ts'
+import { startAfterGap, startOf, type Start } from './resume.ts'
 import { notice } from './notices.ts'
 import type { Outbox } from './outbox.ts'
 import { takeSnapshot, type SnapshotDeps } from './snapshot.ts'

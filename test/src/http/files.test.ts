@@ -3,7 +3,7 @@ import { json } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import type { ProjectId } from '#kernel/ids.ts'
 import { givenDoors } from './given-doors.ts'
-import { listen } from './given-socket.ts'
+import { listen } from './stream/given-socket.ts'
 
 async function given(t: Test, files: Record<string, string> = {}) {
   const doors = await givenDoors(t)

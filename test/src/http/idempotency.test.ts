@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { createIdempotencyStore, type IdempotencyStore } from '#db'
 import { transactionId } from '#kernel/ids.ts'
 import { ADMIN_KEY, ask, buy, givenDoors } from './given-doors.ts'
-import { listen } from './given-socket.ts'
+import { listen } from './stream/given-socket.ts'
 
 const under = (key: string) => ({ 'idempotency-key': key })
 const replayed = 'idempotent-replayed'

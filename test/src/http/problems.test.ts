@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { REFUSALS, AppError } from '#kernel/errors.ts'
-import { isDatabaseAway } from '../../../src/http/plugins/database-away.ts'
+import { isDatabaseAway } from '../../../src/http/plugins/problems.ts'
 import { ADMIN_KEY, ask, givenDoors, type Answer } from './given-doors.ts'
 
 const isProblem = (t: Test, answer: Answer, code: keyof typeof REFUSALS, says: string) => {

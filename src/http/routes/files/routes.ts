@@ -1,0 +1,117 @@
+import { Type } from 'typebox'
+import type { ProjectId } from '#kernel/ids.ts'
+import { ownProject } from '#projects'
+import type { App, AppDeps } from '../../app-deps.ts'
+import { authorOf } from '../../author.ts'
+import { etagOf } from './etags.ts'
+import { decode, encode } from './file-content.ts'
+import { userOf } from '../../plugins/auth.ts'
+import { expectedSha, isKnown, onlyIfNew } from './preconditions.ts'
+import { IdParams, refusals } from '../../schemas.ts'
+import * as shapes from './schemas.ts'
+
+/** The files of a project, as its editor sees and saves them. Each save is a commit, and is announced. */
+export function fileRoutes(app: App, deps: AppDeps): void {
+  const { db, workspaces, events } = deps
+
+  const announce = (
+    projectId: ProjectId,
+    data: { path: string; sha: string | null; commit: string; by: string }
+  ) => events.record({ projectId, jobId: null }, [{ type: 'file:changed', data }])
+
+  app.get(
+    '/projects/:id/files',
+    {
+      schema: {
+        tags: ['files'],
+        summary: 'Every file of a project, sorted by path',
+        params: IdParams,
+        querystring: Type.Object({
+          at: Type.Optional(Type.String({ minLength: 1, maxLength: 200 }))
+        }),
+        response: { 200: shapes.FileList, ...refusals }
+      }
+    },
+    async (request) => {
+      const { id } = await ownProject(db, userOf(request), request.params.id)
+      const { head, files } = await workspaces.open(id).list(request.query.at)
+      return { head, files: [...files] }
+    }
+  )
+
+  app.get(
+    '/projects/:id/files/*',
+    {
+      schema: {
+        tags: ['files'],
+        summary: 'A file',
+        params: shapes.FileParams,
+        headers: shapes.IfNoneMatch,
+        response: { 200: shapes.FileView, 304: shapes.Unchanged, ...refusals }
+      }
+    },
+    async (request, reply) => {
+      const { id } = await ownProject(db, userOf(request), request.params.id)
+      const { path, content, sha, size } = await workspaces.open(id).read(request.params['*'])
+      void reply.header('etag', etagOf(sha)).header('cache-control', 'private, no-cache')
+      if (isKnown(request.headers, sha)) return reply.code(304).send(undefined as never)
+      return { path, ...encode(content), sha, size }
+    }
+  )
+
+  app.put(
+    '/projects/:id/files/*',
+    {
+      schema: {
+        tags: ['files'],
+        summary: 'Save a file, and commit it',
+        params: shapes.FileParams,
+        headers: shapes.Preconditions,
+        body: shapes.FileToSave,
+        response: { 200: shapes.Saved, 201: shapes.Saved, ...refusals }
+      }
+    },
+    async (request, reply) => {
+      const userId = userOf(request)
+      const { id } = await ownProject(db, userId, request.params.id)
+      const { content, encoding, message } = request.body
+      const workspace = workspaces.open(id)
+      const saved = await workspace.save(request.params['*'], decode(content, encoding), {
+        author: authorOf(userId),
+        message,
+        ifMatch: await expectedSha(request.headers, workspace, request.params['*']),
+        ifNoneMatch: onlyIfNew(request.headers)
+      })
+      const { path, sha, commit, created } = saved
+      await announce(id, { path, sha, commit, by: userId })
+      return reply
+        .code(created ? 201 : 200)
+        .header('etag', etagOf(sha))
+        .send({ path, sha, commit })
+    }
+  )
+
+  app.delete(
+    '/projects/:id/files/*',
+    {
+      schema: {
+        tags: ['files'],
+        summary: 'Delete a file, and commit that',
+        params: shapes.FileParams,
+        headers: shapes.IfMatch,
+        response: { 200: shapes.Deleted, ...refusals }
+      }
+    },
+    async (request) => {
+      const userId = userOf(request)
+      const { id } = await ownProject(db, userId, request.params.id)
+      const workspace = workspaces.open(id)
+      const { path, commit } = await workspace.remove(request.params['*'], {
+        author: authorOf(userId),
+        ifMatch: await expectedSha(request.headers, workspace, request.params['*'])
+      })
+      await announce(id, { path, sha: null, commit, by: userId })
+      return { path, commit }
+    }
+  )
+}

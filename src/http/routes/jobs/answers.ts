@@ -1,0 +1,47 @@
+import { Type } from 'typebox'
+import { PermissionAnswer, QuestionAnswer, type Jobs } from '#jobs'
+import type { App } from '../../app-deps.ts'
+import { userOf } from '../../plugins/auth.ts'
+import { empty, refusals } from '../../schemas.ts'
+
+const Id = Type.String({ minLength: 1, maxLength: 200 })
+const answered = { 204: empty('The agent goes on'), ...refusals } as const
+
+/** What a person answers to an agent that waits. */
+export function answerRoutes(app: App, jobs: Jobs): void {
+  app.post(
+    '/jobs/:id/permissions/:permissionId',
+    {
+      schema: {
+        tags: ['jobs'],
+        summary: 'Allow or refuse what the agent asks to do',
+        params: Type.Object({ id: Id, permissionId: Id }),
+        body: PermissionAnswer,
+        response: answered
+      }
+    },
+    async (request, reply) => {
+      const { id, permissionId } = request.params
+      await jobs.answerPermission(userOf(request), id, permissionId, request.body)
+      return reply.code(204).send(null)
+    }
+  )
+
+  app.post(
+    '/jobs/:id/questions/:questionId',
+    {
+      schema: {
+        tags: ['jobs'],
+        summary: 'Answer what the agent asks, or refuse to',
+        params: Type.Object({ id: Id, questionId: Id }),
+        body: QuestionAnswer,
+        response: answered
+      }
+    },
+    async (request, reply) => {
+      const { id, questionId } = request.params
+      await jobs.answerQuestion(userOf(request), id, questionId, request.body)
+      return reply.code(204).send(null)
+    }
+  )
+}

@@ -1,0 +1,70 @@
+import { Type } from 'typebox'
+import { AiCommand, Estimate, Submitted, type Jobs } from '#jobs'
+import type { App } from '../../app-deps.ts'
+import { userOf } from '../../plugins/auth.ts'
+import { reservedUlidOf } from '../../plugins/idempotency/idempotency.ts'
+import { Idempotent, IdParams, NoBody, refusals } from '../../schemas.ts'
+
+const accepted = { 202: { ...Submitted, description: 'The job is queued' }, ...refusals } as const
+
+const DryRun = Type.Object({
+  dryRun: Type.Optional(
+    Type.Boolean({ description: 'only say what it would reserve and likely cost' })
+  )
+})
+
+/** What starts work: a prompt, or a job that is to be tried again. */
+export function commandRoutes(app: App, jobs: Jobs): void {
+  app.post(
+    '/projects/:id/ai-command',
+    {
+      config: { idempotent: 'plain' },
+      schema: {
+        tags: ['jobs'],
+        summary: 'Ask the agent to do something in the project',
+        params: IdParams,
+        querystring: DryRun,
+        headers: Idempotent,
+        body: AiCommand,
+        response: {
+          200: {
+            ...Estimate,
+            description: 'With `dryRun`: what it would take. Nothing is started'
+          },
+          ...accepted
+        }
+      }
+    },
+    async (request, reply) => {
+      if (request.query.dryRun) {
+        return jobs.estimate(userOf(request), request.params.id, request.body)
+      }
+      const { params, body } = request
+      const submitted = await jobs.submit(userOf(request), params.id, body, reservedUlidOf(request))
+      return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
+    }
+  )
+
+  app.post(
+    '/jobs/:id/retry',
+    {
+      config: { idempotent: 'plain' },
+      schema: {
+        tags: ['jobs'],
+        summary: 'A failed, cancelled or conflicted job again, as a new job',
+        params: IdParams,
+        headers: Idempotent,
+        body: NoBody,
+        response: accepted
+      }
+    },
+    async (request, reply) => {
+      const submitted = await jobs.retry(
+        userOf(request),
+        request.params.id,
+        reservedUlidOf(request)
+      )
+      return reply.code(202).header('location', `/jobs/${submitted.jobId}`).send(submitted)
+    }
+  )
+}

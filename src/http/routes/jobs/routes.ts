@@ -1,0 +1,72 @@
+import { JobDiff, JobView, type Jobs } from '#jobs'
+import type { App } from '../../app-deps.ts'
+import { accepts, varyByAccept } from '../../accept.ts'
+import { userOf } from '../../plugins/auth.ts'
+import { IdParams, Listed, NoBody, PageQuery, pageOf, refusals } from '../../schemas.ts'
+
+/** What became of a job. */
+export function jobRoutes(app: App, jobs: Jobs): void {
+  app.get(
+    '/projects/:id/jobs',
+    {
+      schema: {
+        tags: ['jobs'],
+        summary: 'Jobs of a project, newest first',
+        params: IdParams,
+        querystring: PageQuery,
+        response: { 200: Listed(JobView, 'A page of jobs'), ...refusals }
+      }
+    },
+    async (request) => jobs.list(userOf(request), request.params.id, pageOf(request.query))
+  )
+
+  app.get(
+    '/jobs/:id',
+    {
+      schema: {
+        tags: ['jobs'],
+        summary: 'A job',
+        params: IdParams,
+        response: { 200: { ...JobView, description: 'The job' }, ...refusals }
+      }
+    },
+    async (request) => jobs.find(userOf(request), request.params.id)
+  )
+
+  app.post(
+    '/jobs/:id/cancel',
+    {
+      schema: {
+        tags: ['jobs'],
+        summary: 'Stop a job, whatever it is doing',
+        params: IdParams,
+        body: NoBody,
+        response: { 202: { ...JobView, description: 'The job; it ends soon' }, ...refusals }
+      }
+    },
+    async (request, reply) =>
+      reply.code(202).send(await jobs.cancel(userOf(request), request.params.id))
+  )
+
+  app.get(
+    '/jobs/:id/diff',
+    {
+      schema: {
+        tags: ['review'],
+        summary: 'What a job changed; `Accept: text/x-diff` for the raw patch',
+        params: IdParams,
+        response: { 200: { ...JobDiff, description: 'The changes, file by file' }, ...refusals }
+      }
+    },
+    async (request, reply) => {
+      varyByAccept(reply)
+      if (!accepts(request, 'text/x-diff')) return jobs.diff(userOf(request), request.params.id)
+
+      const patch = await jobs.rawDiff(userOf(request), request.params.id)
+      return reply
+        .type('text/x-diff; charset=utf-8')
+        .serializer((text: string) => text)
+        .send(patch as never)
+    }
+  )
+}

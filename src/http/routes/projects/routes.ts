@@ -1,0 +1,139 @@
+import { AppError } from '#kernel/errors.ts'
+import { projectId, type ReservedUlid, type UserId } from '#kernel/ids.ts'
+import {
+  insertProject,
+  ownProject,
+  readProject,
+  readProjects,
+  updateProject,
+  type Project
+} from '#projects'
+import type { App, AppDeps } from '../../app-deps.ts'
+import { authorOf } from '../../author.ts'
+import { userOf } from '../../plugins/auth.ts'
+import { reservedUlidOf } from '../../plugins/idempotency/idempotency.ts'
+import { empty, Idempotent, IdParams, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
+import { NewProject, ProjectChanges, ProjectView } from './schemas.ts'
+
+/** A user's projects. Somebody else's do not exist here. */
+export function projectRoutes(app: App, deps: AppDeps): void {
+  const { db, jobs, workspaces } = deps
+  const view = async (project: Project) => toView(project, await workspaces.open(project.id).head())
+
+  app.post(
+    '/projects',
+    {
+      config: { idempotent: 'plain' },
+      schema: {
+        tags: ['projects'],
+        summary: 'Make a project',
+        headers: Idempotent,
+        body: NewProject,
+        response: { 201: ProjectView, ...refusals }
+      }
+    },
+    async (request, reply) => {
+      const made = await createProject(deps, userOf(request), request.body, reservedUlidOf(request))
+      return reply.code(201).header('location', `/projects/${made.id}`).send(made)
+    }
+  )
+
+  app.get(
+    '/projects',
+    {
+      schema: {
+        tags: ['projects'],
+        summary: 'Your projects, newest first',
+        querystring: PageQuery,
+        response: { 200: Listed(ProjectView, 'A page of projects'), ...refusals }
+      }
+    },
+    async (request) => {
+      const { cursor, limit } = pageOf(request.query)
+      if (cursor !== undefined && !projectId.is(cursor)) {
+        throw new AppError('invalid_request', 'cursor is not one that a list has given')
+      }
+      const found = await readProjects(db, userOf(request), { before: cursor, limit: limit + 1 })
+      const items = await Promise.all(found.slice(0, limit).map(view))
+      return { items, nextCursor: found.length > limit ? items.at(-1)!.id : null }
+    }
+  )
+
+  app.get(
+    '/projects/:id',
+    {
+      schema: {
+        tags: ['projects'],
+        summary: 'A project',
+        params: IdParams,
+        response: { 200: ProjectView, ...refusals }
+      }
+    },
+    async (request) => view(await ownProject(db, userOf(request), request.params.id))
+  )
+
+  app.patch(
+    '/projects/:id',
+    {
+      schema: {
+        tags: ['projects'],
+        summary: 'Rename a project, or change how its work is reviewed',
+        params: IdParams,
+        body: ProjectChanges,
+        response: { 200: ProjectView, ...refusals }
+      }
+    },
+    async (request) => {
+      const { id } = await ownProject(db, userOf(request), request.params.id)
+      const { name, review } = request.body
+      return view(await updateProject(db, id, { name: name?.trim(), review }))
+    }
+  )
+
+  app.delete(
+    '/projects/:id',
+    {
+      schema: {
+        tags: ['projects'],
+        summary: 'Stop what a project is doing, and remove it',
+        params: IdParams,
+        response: { 204: empty('It is gone'), ...refusals }
+      }
+    },
+    async (request, reply) => {
+      await jobs.removeProject(userOf(request), request.params.id)
+      return reply.code(204).send(null)
+    }
+  )
+}
+
+/** The files first: a project that somebody finds has them. When its row cannot be written, nothing stays. */
+async function createProject(
+  { db, workspaces }: AppDeps,
+  userId: UserId,
+  asked: NewProject,
+  reservedId: ReservedUlid
+) {
+  const { name, review = 'merge', template, files, git } = asked
+  const id = projectId.from(reservedId)
+  if (reservedId.mayExist) {
+    const made = await readProject(db, userId, id)
+    if (made) return toView(made, await workspaces.open(id).head())
+    await workspaces.remove(id)
+  }
+  const { head } = await workspaces.create(id, { template, files, git }, authorOf(userId))
+  try {
+    return toView(await insertProject(db, { id, userId, name: name.trim(), review }), head)
+  } catch (err) {
+    await workspaces.remove(id)
+    throw err
+  }
+}
+
+const toView = ({ id, name, review, createdAt }: Project, head: string): ProjectView => ({
+  id,
+  name,
+  head,
+  review,
+  createdAt: createdAt.toISOString()
+})

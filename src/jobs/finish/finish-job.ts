@@ -1,0 +1,96 @@
+import { priceMemo } from '#billing'
+import { inTransaction } from '#db'
+import type { Draft, JobCredits, MergeState } from '#kernel/frames.ts'
+import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failures.ts'
+import { toCredits } from '#kernel/money.ts'
+import { storable } from '#kernel/text.ts'
+import type { JobDeps } from '../job-deps.ts'
+import { settleBill, type Told } from './settle-bill.ts'
+import { updateJobEnd, type JobRow } from '../stores/job-store.ts'
+import { closePrompts } from '../stores/prompt-store.ts'
+
+/** What a job came to, before it is paid for. */
+export interface JobResult {
+  readonly branch: string | null
+  /** Where the job's own work begins: its diff is from here to its commit. */
+  readonly base: string | null
+  readonly commit: string | null
+  readonly merge: MergeState
+  /** What the agent told of its steps; the gateway's own count comes first. */
+  readonly told: Told | null
+  readonly failure: { readonly code: JobFailureCode; readonly message: string } | null
+}
+
+const statusOf = (failure: JobResult['failure']) =>
+  failure === null ? 'succeeded' : failure.code === 'cancelled' ? 'cancelled' : 'failed'
+
+function lastFrame(result: JobResult, credits: JobCredits): Draft {
+  const { branch, commit, merge, failure } = result
+  if (failure === null) {
+    return { type: 'job:success', data: { commit, branch: branch ?? '', merge, credits } }
+  }
+  const { retryable } = JOB_FAILURES[failure.code]
+  return { type: 'job:error', data: { ...failure, retryable, credits, branch } }
+}
+
+/**
+ * Ends a job in one transaction: the hold is resolved, the row becomes terminal, and the last two frames are
+ * written, all or none. Throws `lease_lost` when somebody else has ended it or taken it over.
+ * `token` is null for a job that was never claimed.
+ */
+export async function finishJob(
+  deps: Pick<
+    JobDeps,
+    'db' | 'events' | 'ledger' | 'prices' | 'requests' | 'log' | 'metrics' | 'clock'
+  >,
+  job: JobRow,
+  token: bigint | null,
+  result: JobResult
+): Promise<void> {
+  const status = statusOf(result.failure)
+  // The words of a provider or an agent may hold what a database cannot.
+  const failure = result.failure && { ...result.failure, message: storable(result.failure.message) }
+
+  const { mismatch } = await inTransaction(deps.db, async (tx) => {
+    const bill = await settleBill(deps.requests, tx, job.id, result.told)
+    const paid = await deps.ledger.resolve(tx, {
+      holdId: job.id,
+      cost: bill.cost,
+      userPays: result.failure === null ? 'used' : JOB_FAILURES[result.failure.code].userPays,
+      reason: result.failure?.code ?? 'succeeded',
+      memo: { jobId: job.id, model: job.model, ...bill.usage, ...priceMemo(deps.prices, job.model) }
+    })
+    const { charged, released: refunded } = paid
+    const ended = await updateJobEnd(tx, job.id, token, {
+      ...result,
+      ...{ status, charged, refunded, usage: bill.usage, mismatch: bill.mismatch },
+      error: failure
+    })
+    if (!ended) throw new JobFailure('lease_lost', 'the job was ended by somebody else')
+    await closePrompts(tx, job.id)
+
+    const credits = {
+      reserved: toCredits(paid.held),
+      charged: toCredits(charged),
+      refunded: toCredits(refunded)
+    }
+    const place = { projectId: job.project_id, jobId: job.id, ...(token === null ? {} : { token }) }
+    await deps.events.append(tx, place, [
+      {
+        type: 'job:credits-used',
+        data: { credits: credits.charged, usage: bill.usage, final: true }
+      },
+      lastFrame(result, credits)
+    ])
+    return bill
+  })
+
+  deps.events.announce(job.project_id)
+  if (mismatch.length > 0) {
+    deps.metrics.usageMismatch()
+    deps.log.warn({ jobId: job.id, mismatch }, 'agent and gateway did not agree on a step')
+  }
+  const seconds = (deps.clock.now().getTime() - job.created_at.getTime()) / 1000
+  deps.metrics.jobEnded({ status, code: result.failure?.code ?? 'none', seconds })
+  deps.log.info({ jobId: job.id, status, code: result.failure?.code, seconds }, 'job ended')
+}

@@ -1,0 +1,82 @@
+import type { Db } from '#db'
+import type { Feed } from '#events'
+import { AppError } from '#kernel/errors.ts'
+import { sessionId, type UserId } from '#kernel/ids.ts'
+import { ownProject } from '#projects'
+import type { MessageView, Page, PageOf, SessionView } from '../job-schemas.ts'
+import { readJobsOfSession } from '../stores/job-read-store.ts'
+import type { JobRow } from '../stores/job-store.ts'
+import { pageOf } from './pages.ts'
+import { readSession, readSessions, type SessionRow } from '../stores/session-store.ts'
+
+const viewOf = (row: SessionRow): SessionView => ({
+  id: row.id,
+  projectId: row.project_id,
+  title: row.title,
+  createdAt: row.created_at.toISOString(),
+  lastUsedAt: row.last_used_at.toISOString()
+})
+
+/** The conversations of a project, newest first. */
+export async function listSessions(
+  db: Db,
+  userId: UserId,
+  projectId: string,
+  { cursor, limit }: Page
+): Promise<PageOf<SessionView>> {
+  const project = await ownProject(db, userId, projectId)
+  const rows = await readSessions(db, project.id, { before: cursor, limit: limit + 1 })
+  return pageOf(rows, limit, (row) => row.id, viewOf)
+}
+
+/** What was said in a conversation, oldest first: of each job the prompt and the agent's answer. */
+export async function listMessages(
+  deps: { readonly db: Db; readonly feed: Feed },
+  userId: UserId,
+  id: string,
+  { cursor, limit }: Page
+): Promise<PageOf<MessageView>> {
+  const known = sessionId.parse(id)
+  const session = known && (await readSession(deps.db, known))
+  if (!session) throw new AppError('not_found', `There is no session ${id}`)
+  await ownProject(deps.db, userId, session.project_id)
+
+  const jobs = await readJobsOfSession(deps.db, session.id, { after: cursor, limit: limit + 1 })
+  const page = pageOf(
+    jobs,
+    limit,
+    (job) => job.position,
+    (job) => job
+  )
+  const said = await Promise.all(page.items.map((job) => messagesOf(deps.feed, job)))
+  return { items: said.flat(), nextCursor: page.nextCursor }
+}
+
+async function messagesOf(feed: Feed, job: JobRow): Promise<MessageView[]> {
+  const asked = { jobId: job.id, role: 'user', text: job.text } as const
+  const answer = { jobId: job.id, role: 'assistant', text: await answerOf(feed, job) } as const
+  return [
+    { ...asked, createdAt: job.created_at.toISOString() },
+    { ...answer, createdAt: (job.finished_at ?? job.started_at ?? job.created_at).toISOString() }
+  ]
+}
+
+/** The assistant's text parts, each joined from its pieces, a blank line between them. */
+async function answerOf(feed: Feed, job: JobRow): Promise<string> {
+  const parts = new Map<string, string>()
+  const signal = AbortSignal.timeout(10_000)
+  const { lastSeq } = await feed.reach(job.project_id)
+  let after = 0
+  while (after < lastSeq) {
+    signal.throwIfAborted()
+    const page = { after, limit: 1000, types: ['job:log'], jobId: job.id }
+    const frames = await feed.page(job.project_id, page)
+    for (const { data } of frames) {
+      const { source, partId, text } = data as { source: string; partId: string; text: string }
+      if (source === 'assistant') parts.set(partId, (parts.get(partId) ?? '') + text)
+    }
+    if (frames.length < page.limit) break
+    after = frames.at(-1)!.seq
+  }
+  return [...parts.values()].join('\n\n')
+}

@@ -1,0 +1,114 @@
+import { createMeter, createPurse, type Meter, type Purse, type Step } from '#billing'
+import type { Workspace } from '#workspaces'
+import { JobFailure } from '#kernel/job-failures.ts'
+import { microcredits, toCredits, type Microcredits } from '#kernel/money.ts'
+import type { Lease } from '#ports/lock.ts'
+import type { Place } from '#events'
+import type { JobDeps } from '../job-deps.ts'
+import { createFrameWriter, type FrameWriter } from './frame-writer.ts'
+import { updateReserved, type JobRow } from '../stores/job-store.ts'
+
+/** One job while it is at work: what its parts share. */
+export interface JobRun extends Disposable {
+  readonly deps: JobDeps
+  readonly job: JobRow
+  readonly lease: Lease
+  readonly place: Place
+  readonly branch: string
+  readonly workspace: Workspace
+  readonly writer: FrameWriter
+  /** Pays for its model requests, and counts them. */
+  readonly purse: Purse
+  /** The same as session metadata tells it, and the steps that it told of. */
+  readonly meter: Meter
+  readonly heard: Step[]
+  /** Aborts with a JobFailure as its reason, whoever wants the job to stop. */
+  readonly signal: AbortSignal
+  /** Stops the job for this reason; the first one counts. */
+  stop(failure: JobFailure): void
+  /** Where its branch stood when it began; undefined until the worktree is on that branch. */
+  base: string | undefined
+  /** Its commit, as soon as there is one: from then on the work cannot be lost. */
+  commit: string | null
+  /** Model steps so far. */
+  steps: number
+  /** What is held for it by now. */
+  reserved: Microcredits
+  /** What ends the job although the turn went well: an unanswered permission. */
+  verdict: JobFailure | undefined
+}
+
+/** `ai/session-<ulid>`: one branch a conversation. */
+export const branchOf = (job: Pick<JobRow, 'session_id'>) =>
+  `ai/session-${job.session_id.slice('ses_'.length)}`
+
+/** Joins every reason to stop: the lease, the log, the clock, the server and the person. */
+export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: AbortSignal): JobRun {
+  const place = { projectId: job.project_id, jobId: job.id, token: lease.token }
+  const writer = createFrameWriter(deps.events, place, deps.clock)
+  const stopper = new AbortController()
+  const stop = (failure: JobFailure) => stopper.abort(failure)
+
+  // These signals outlive the job: it stops listening when it is over.
+  const over = new AbortController()
+  const stopFor = (signal: AbortSignal, failure: () => JobFailure) => {
+    if (signal.aborted) stop(failure())
+    else signal.addEventListener('abort', () => stop(failure()), { signal: over.signal })
+  }
+  stopFor(lease.signal, () => new JobFailure('lease_lost', 'the lease of the project is lost'))
+  stopFor(stopping, () => new JobFailure('interrupted', 'the server is stopping'))
+  stopFor(writer.failed, () =>
+    writer.failed.reason instanceof JobFailure
+      ? writer.failed.reason
+      : new JobFailure('interrupted', 'the history could not be written')
+  )
+  stopFor(AbortSignal.timeout(deps.settings.jobTimeoutMs), () => {
+    const seconds = deps.settings.jobTimeoutMs / 1000
+    return new JobFailure('job_timeout', `the job took longer than ${seconds} s`)
+  })
+
+  const run: JobRun = {
+    deps,
+    job,
+    lease,
+    place,
+    branch: branchOf(job),
+    workspace: deps.workspaces.open(job.project_id),
+    writer,
+    purse: openPurse(deps, job, writer, (held) => (run.reserved = held)),
+    meter: createMeter(deps.prices),
+    heard: [],
+    signal: stopper.signal,
+    stop,
+    base: undefined,
+    commit: null,
+    steps: 0,
+    reserved: microcredits(BigInt(job.reserved)),
+    verdict: undefined,
+    [Symbol.dispose]: () => over.abort()
+  }
+  return run
+}
+
+/** Each finished request is a frame, and a hold that grows is told on the job. */
+function openPurse(
+  { db, ledger, requests, settings }: JobDeps,
+  job: JobRow,
+  writer: FrameWriter,
+  onHeld: (held: Microcredits) => void
+): Purse {
+  const purse = createPurse({
+    ...{ db, ledger, requests, holdId: job.id, stepCredits: settings.reserveCredits },
+    maxCredits: job.max_credits === null ? null : microcredits(BigInt(job.max_credits)),
+    onSpent() {
+      const { cost, usage } = purse.total()
+      const data = { credits: toCredits(cost), usage: { ...usage, metered: true }, final: false }
+      writer.write({ type: 'job:credits-used', data })
+    },
+    async onHeld(held) {
+      onHeld(held)
+      await updateReserved(db, job.id, held)
+    }
+  })
+  return purse
+}

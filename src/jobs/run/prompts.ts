@@ -1,0 +1,117 @@
+import type { AgentEvent } from '#kernel/agent-events.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+import type { Agent } from '#supervisor'
+import type { JobRun } from './job-run.ts'
+import { isGranted } from './permission-policy.ts'
+import {
+  insertPrompt,
+  POLICY,
+  readPrompt,
+  readStandingPermissions,
+  updatePromptAnswer,
+  updatePromptResolved,
+  type PermissionBody,
+  type Prompt
+} from '../stores/prompt-store.ts'
+
+type Asked<T extends AgentEvent['type']> = Extract<AgentEvent, { type: T }>
+
+const deadline = (run: JobRun) =>
+  new Date(run.deps.clock.now().getTime() + run.deps.settings.promptAnswerMs)
+
+/** Lets through what this conversation was granted already; asks a person about the rest. */
+export async function askPermission(
+  run: JobRun,
+  agent: Agent,
+  { permissionId, kind, patterns, title }: Asked<'permission.asked'>
+): Promise<void> {
+  const { db } = run.deps
+  if (isGranted(await readStandingPermissions(db, run.job.session_id), { kind, patterns })) {
+    return agent.answerPermission(permissionId, 'once')
+  }
+
+  const expiresAt = deadline(run)
+  const body = { kind, patterns, title }
+  const prompt = { id: permissionId, expiresAt, kind: 'permission', body } as const
+  if (!(await insertPrompt(db, run.job.id, prompt))) return
+  run.writer.write({
+    type: 'job:permission',
+    data: { permissionId, kind, patterns: [...patterns], title, expiresAt: expiresAt.toISOString() }
+  })
+}
+
+export async function askQuestion(
+  run: JobRun,
+  { questionId, questions }: Asked<'question.asked'>
+): Promise<void> {
+  const expiresAt = deadline(run)
+  const prompt = { id: questionId, expiresAt, kind: 'question', body: { questions } } as const
+  if (!(await insertPrompt(run.deps.db, run.job.id, prompt))) return
+  const plain = questions.map((question) => ({
+    ...question,
+    options: question.options.map((option) => ({ ...option }))
+  }))
+  run.writer.write({
+    type: 'job:question',
+    data: { questionId, questions: plain, expiresAt: expiresAt.toISOString() }
+  })
+}
+
+/** Passes a person's answer on to the agent, and tells everybody who watches. */
+export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
+  const by = prompt.answered_by ?? POLICY
+  if (prompt.kind === 'permission') {
+    const reply = prompt.answer?.reply ?? 'reject'
+    // `always` is our own memory: the agent would write it into its configuration for good.
+    await agent.answerPermission(
+      prompt.id,
+      reply === 'reject' ? 'reject' : 'once',
+      prompt.answer?.message
+    )
+    run.writer.write({
+      type: 'job:permission-resolved',
+      data: { permissionId: prompt.id, reply, by }
+    })
+    if (by === POLICY) run.verdict ??= unanswered(prompt.body)
+  } else {
+    const answers = prompt.answer && 'answers' in prompt.answer ? prompt.answer.answers : null
+    await agent.answerQuestion(prompt.id, answers)
+    run.writer.write({
+      type: 'job:question-resolved',
+      data: { questionId: prompt.id, answers, by }
+    })
+  }
+  await updatePromptResolved(run.deps.db, prompt.id)
+}
+
+/** Nobody answered in time: policy says no, and an unanswered permission fails the job. */
+export async function refuseForSilence(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
+  const { db, clock } = run.deps
+  const answer = prompt.kind === 'permission' ? REJECT_PERMISSION : REJECT_QUESTION
+  // Somebody may have answered in the last moment: then that counts, and the next look passes it on.
+  if (!(await updatePromptAnswer(db, prompt.id, { answer, by: POLICY }, clock.now()))) return
+
+  await passAnswer(run, agent, { ...prompt, answer, answered_by: POLICY } as Prompt)
+}
+
+/** Kilo does not wait any more: its own no to one permission is a no to all that it had asked beside it. */
+export async function closePrompt(run: JobRun, id: string): Promise<void> {
+  const prompt = await readPrompt(run.deps.db, run.job.id, id)
+  if (!prompt || prompt.answer !== null || prompt.resolved_at !== null) return
+
+  await updatePromptResolved(run.deps.db, id)
+  run.writer.write(
+    prompt.kind === 'permission'
+      ? {
+          type: 'job:permission-resolved',
+          data: { permissionId: id, reply: 'reject', by: POLICY }
+        }
+      : { type: 'job:question-resolved', data: { questionId: id, answers: null, by: POLICY } }
+  )
+}
+
+const unanswered = ({ kind, title }: PermissionBody) =>
+  new JobFailure('permission_timeout', `nobody answered the permission for ${kind}: ${title}`)
+
+const REJECT_PERMISSION = { reply: 'reject' } as const
+const REJECT_QUESTION = { reject: true } as const

@@ -1,0 +1,163 @@
+import type { Db, Tx } from '#db'
+import { AppError } from '#kernel/errors.ts'
+import { jobId, type JobId, type ProjectId, type SessionId, type UserId } from '#kernel/ids.ts'
+import { microcredits, type Microcredits } from '#kernel/money.ts'
+import { ACTIVE, UNFINISHED } from '../job-states.ts'
+import type { JobRow, NewJob } from './job-store.ts'
+
+export function readJob(db: Db, id: JobId): Promise<JobRow | undefined> {
+  return db.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+/** Newest first, those that came before `before`. */
+export function readJobsOfProject(
+  db: Db,
+  projectId: ProjectId,
+  page: { readonly before?: string | undefined; readonly limit: number }
+): Promise<JobRow[]> {
+  let query = db
+    .selectFrom('jobs')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .orderBy('position', 'desc')
+    .limit(page.limit)
+  if (page.before !== undefined) query = query.where('position', '<', page.before)
+  return query.execute()
+}
+
+/** Oldest first. */
+export function readJobsOfSession(
+  db: Db,
+  sessionId: SessionId,
+  page: { readonly after?: string | undefined; readonly limit: number }
+): Promise<JobRow[]> {
+  let query = db
+    .selectFrom('jobs')
+    .selectAll()
+    .where('session_id', '=', sessionId)
+    .orderBy('position')
+    .limit(page.limit)
+  if (page.after !== undefined) query = query.where('position', '>', page.after)
+  return query.execute()
+}
+
+/** Oldest first. */
+export function readUnfinishedJobs(db: Db, projectId: ProjectId): Promise<JobRow[]> {
+  return db
+    .selectFrom('jobs')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .where('status', 'in', UNFINISHED)
+    .orderBy('position')
+    .execute()
+}
+
+/** The job that a project is working on, if any: there is never more than one. */
+export function readActiveJob(db: Db, projectId: ProjectId): Promise<JobRow | undefined> {
+  return db
+    .selectFrom('jobs')
+    .selectAll()
+    .where('project_id', '=', projectId)
+    .where('status', 'in', ACTIVE)
+    .executeTakeFirst()
+}
+
+/** The conversation's last work that waits for review, other than this job's own. */
+export async function readHeldCommit(db: Db, job: JobRow): Promise<string | null> {
+  const last = await db
+    .selectFrom('jobs')
+    .select('commit')
+    .where('session_id', '=', job.session_id)
+    .where('id', '<>', job.id)
+    .where('merge', '=', 'held')
+    .orderBy('position', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return last?.commit ?? null
+}
+
+/** The job's row, which nobody else changes until the caller's transaction ends. */
+export function lockJob(tx: Tx, id: JobId): Promise<JobRow> {
+  return tx
+    .selectFrom('jobs')
+    .selectAll()
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirstOrThrow()
+}
+
+/** What the project's last jobs of this mode and model cost. */
+export async function readRecentCosts(
+  db: Db,
+  job: Pick<NewJob, 'projectId' | 'mode' | 'model'>,
+  limit: number
+): Promise<Microcredits[]> {
+  const rows = await db
+    .selectFrom('jobs')
+    .select('charged')
+    .where('project_id', '=', job.projectId)
+    .where('mode', '=', job.mode)
+    .where('model', '=', job.model)
+    .where('status', '=', 'succeeded')
+    .orderBy('position', 'desc')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => microcredits(BigInt(row.charged ?? 0)))
+}
+
+/** How many jobs of the project come before this one. */
+export async function countJobsAhead(db: Db, job: JobRow): Promise<number> {
+  const { ahead } = await db
+    .selectFrom('jobs')
+    .select((of) => of.fn.countAll<string>().as('ahead'))
+    .where('project_id', '=', job.project_id)
+    .where('status', 'in', UNFINISHED)
+    .where('position', '<', job.position)
+    .executeTakeFirstOrThrow()
+  return Number(ahead)
+}
+
+export async function countQueuedJobs(db: Db, projectId: ProjectId): Promise<number> {
+  const { queued } = await db
+    .selectFrom('jobs')
+    .select((of) => of.fn.countAll<string>().as('queued'))
+    .where('project_id', '=', projectId)
+    .where('status', '=', 'queued')
+    .executeTakeFirstOrThrow()
+  return Number(queued)
+}
+
+/** Projects with queued work and nobody at it: somebody should ring. */
+export async function readWaitingProjects(db: Db): Promise<ProjectId[]> {
+  const rows = await db
+    .selectFrom('jobs')
+    .select('project_id')
+    .distinct()
+    .where('status', '=', 'queued')
+    .where((of) =>
+      of.not(
+        of.exists(
+          of
+            .selectFrom('jobs as active')
+            .select('active.id')
+            .whereRef('active.project_id', '=', 'jobs.project_id')
+            .where('active.status', 'in', ACTIVE)
+        )
+      )
+    )
+    .execute()
+  return rows.map((row) => row.project_id)
+}
+
+/** Jobs that are at work by their row, whoever holds the lease. */
+export function readActiveJobs(db: Db): Promise<JobRow[]> {
+  return db.selectFrom('jobs').selectAll().where('status', 'in', ACTIVE).execute()
+}
+
+/** The job of that id if it is this user's own; anything else is refused as `not_found`. */
+export async function ownJob(db: Db, userId: UserId, id: string): Promise<JobRow> {
+  const known = jobId.parse(id)
+  const job = known && (await readJob(db, known))
+  if (job?.user_id !== userId) throw new AppError('not_found', `There is no job ${id}`)
+  return job
+}

@@ -1,0 +1,131 @@
+import type { Selectable } from 'kysely'
+import type { Db, Schema } from '#db'
+import type { Question } from '#kernel/agent-events.ts'
+import type { JobId, SessionId } from '#kernel/ids.ts'
+import type { PermissionAnswer, QuestionAnswer } from '../job-schemas.ts'
+
+export interface PermissionBody {
+  readonly kind: string
+  readonly patterns: readonly string[]
+  readonly title: string
+}
+export interface QuestionBody {
+  readonly questions: readonly Question[]
+}
+
+type Row = Selectable<Schema['job_prompts']>
+
+/** Something that the agent asks of a person. */
+export type Prompt = Pick<Row, 'id' | 'job_id' | 'expires_at' | 'answered_by' | 'resolved_at'> &
+  (
+    | { kind: 'permission'; body: PermissionBody; answer: PermissionAnswer | null }
+    | { kind: 'question'; body: QuestionBody; answer: QuestionAnswer | null }
+  )
+
+const promptsOf = (rows: Row[]) => rows as unknown as Prompt[]
+
+/** False when it was asked before: the agent may say the same again after a reconnect. */
+export async function insertPrompt(
+  db: Db,
+  jobId: JobId,
+  prompt: { id: string; expiresAt: Date } & (
+    { kind: 'permission'; body: PermissionBody } | { kind: 'question'; body: QuestionBody }
+  )
+): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto('job_prompts')
+    .values({
+      id: prompt.id,
+      job_id: jobId,
+      kind: prompt.kind,
+      body: JSON.stringify(prompt.body),
+      expires_at: prompt.expiresAt
+    })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .executeTakeFirst()
+  return numInsertedOrUpdatedRows === 1n
+}
+
+/** What the agent still waits for, oldest first. */
+export async function readOpenPrompts(db: Db, jobIds: readonly JobId[]): Promise<Prompt[]> {
+  if (jobIds.length === 0) return []
+  const rows = await db
+    .selectFrom('job_prompts')
+    .selectAll()
+    .where('job_id', 'in', jobIds)
+    .where('resolved_at', 'is', null)
+    .orderBy('expires_at')
+    .execute()
+  return promptsOf(rows)
+}
+
+export async function readPrompt(db: Db, jobId: JobId, id: string): Promise<Prompt | undefined> {
+  const row = await db
+    .selectFrom('job_prompts')
+    .selectAll()
+    .where('job_id', '=', jobId)
+    .where('id', '=', id)
+    .executeTakeFirst()
+  return row && promptsOf([row])[0]
+}
+
+/**
+ * The first answer counts: false when there was one already, or the agent does not wait any more. A person's
+ * must come before the deadline `at`; policy's comes after it.
+ */
+export async function updatePromptAnswer(
+  db: Db,
+  id: string,
+  given: { readonly answer: PermissionAnswer | QuestionAnswer; readonly by: string },
+  at: Date
+): Promise<boolean> {
+  const open = db
+    .updateTable('job_prompts')
+    .set({ answer: JSON.stringify(given.answer), answered_by: given.by, answered_at: at })
+    .where('id', '=', id)
+    .where('answer', 'is', null)
+    .where('resolved_at', 'is', null)
+  const done = await open
+    .where('expires_at', given.by === POLICY ? '<=' : '>', at)
+    .executeTakeFirst()
+  return done.numUpdatedRows === 1n
+}
+
+/** Who answers when nobody has. */
+export const POLICY = 'policy'
+
+export async function updatePromptResolved(db: Db, id: string): Promise<void> {
+  await db
+    .updateTable('job_prompts')
+    .set({ resolved_at: new Date() })
+    .where('id', '=', id)
+    .execute()
+}
+
+/** The job has ended, so nobody waits for an answer any more. */
+export async function closePrompts(db: Db, jobId: JobId): Promise<void> {
+  await db
+    .updateTable('job_prompts')
+    .set({ resolved_at: new Date() })
+    .where('job_id', '=', jobId)
+    .where('resolved_at', 'is', null)
+    .execute()
+}
+
+/** Permissions that a person has granted for the rest of this conversation. */
+export async function readStandingPermissions(
+  db: Db,
+  sessionId: SessionId
+): Promise<PermissionBody[]> {
+  const rows = await db
+    .selectFrom('job_prompts')
+    .innerJoin('jobs', 'jobs.id', 'job_prompts.job_id')
+    .selectAll('job_prompts')
+    .where('jobs.session_id', '=', sessionId)
+    .where('job_prompts.kind', '=', 'permission')
+    .where('job_prompts.answer', 'is not', null)
+    .execute()
+  return promptsOf(rows).flatMap((prompt) =>
+    prompt.kind === 'permission' && prompt.answer?.reply === 'always' ? [prompt.body] : []
+  )
+}

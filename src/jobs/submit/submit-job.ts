@@ -1,0 +1,102 @@
+import { priceMemo } from '#billing'
+import { inTransaction, type Tx } from '#db'
+import { jobId, type JobId, type ReservedUlid, type UserId } from '#kernel/ids.ts'
+import { microcredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
+import { firstLine } from '#kernel/text.ts'
+import type { JobDeps } from '../job-deps.ts'
+import type { AiCommand, Submitted } from '../job-schemas.ts'
+import { countJobsAhead, readJob } from '../stores/job-read-store.ts'
+import { insertJob, type JobRow } from '../stores/job-store.ts'
+import { noCredits, planReserve, readWish, type Wish, type WishDeps } from './resolve-command.ts'
+import { insertSession } from '../stores/session-store.ts'
+
+const TITLE_CHARS_MAX = 80
+
+export type SubmitDeps = WishDeps & Pick<JobDeps, 'db' | 'events' | 'queue' | 'log'>
+
+/**
+ * Accepts a prompt: credits held, job written `queued`, `job:queued` in the history, all in one transaction;
+ * only then the doorbell. Nothing is spent before that, and a lost ring is rung again by the sweep. A job of this
+ * name that is there already is the answer: its first request died before it could say so.
+ */
+export async function submitJob(
+  deps: SubmitDeps,
+  userId: UserId,
+  projectId: string,
+  command: AiCommand,
+  reservedId: ReservedUlid
+): Promise<Submitted> {
+  const made = await findMade(deps, reservedId)
+  if (made) return made
+  const wish = await readWish(deps, deps.db, userId, projectId, command)
+
+  const { job, position } = await inTransaction(deps.db, async (tx) => {
+    const id = jobId.from(reservedId)
+    // The wallet first, as everybody does: it is what two requests at once wait for.
+    const reserved = await reserve(deps, tx, id, wish)
+    const sessionId = wish.sessionId ?? (await insertSession(tx, wish.projectId, titleOf(wish))).id
+    const job = await insertJob(tx, { ...wish, id, sessionId, reserved })
+    const position = await countJobsAhead(tx, job)
+    const place = { projectId: wish.projectId, jobId: id }
+    await deps.events.append(tx, place, [queuedFrame(job, position)])
+    return { job, position }
+  })
+
+  deps.events.announce(job.project_id)
+  deps.queue.ring(job.project_id)
+  deps.log.info({ projectId: job.project_id, jobId: job.id, position }, 'job queued')
+  return answerOf(job, position)
+}
+
+/** What an earlier try of the same request has made, whatever became of it or of the settings since. */
+export async function findMade(
+  { db }: Pick<JobDeps, 'db'>,
+  reservedId: ReservedUlid
+): Promise<Submitted | undefined> {
+  const job = reservedId.mayExist ? await readJob(db, jobId.from(reservedId)) : undefined
+  return job && answerOf(job, await countJobsAhead(db, job))
+}
+
+const answerOf = (job: JobRow, position: number): Submitted => ({
+  jobId: job.id,
+  status: 'queued',
+  creditsReserved: toCredits(microcredits(BigInt(job.reserved))),
+  sessionId: job.session_id,
+  position
+})
+
+/** Holds what was decided; when the wallet has become smaller meanwhile, what there is. */
+async function reserve(deps: WishDeps, tx: Tx, id: JobId, wish: Wish): Promise<Microcredits> {
+  const { amount } = await planReserve(deps, tx, wish)
+  const memo = {
+    jobId: id,
+    prompt: titleOf(wish),
+    mode: wish.mode,
+    model: wish.model,
+    ...priceMemo(deps.prices, wish.model)
+  }
+  const hold = (amount: Microcredits) =>
+    deps.ledger.hold(tx, { holdId: id, userId: wish.userId, amount, memo })
+
+  const held = await hold(amount)
+  if (held.kind !== 'short') return amount
+  // The first try has locked the wallet, so nobody takes the rest before the second.
+  const rest = microcredits(amount - held.missing)
+  if (rest <= ZERO) throw noCredits()
+  await hold(rest)
+  return rest
+}
+
+const titleOf = ({ text }: Wish) => firstLine(text, TITLE_CHARS_MAX)
+
+const queuedFrame = (job: JobRow, position: number) =>
+  ({
+    type: 'job:queued',
+    data: {
+      text: job.text,
+      mode: job.mode,
+      model: job.model,
+      position,
+      creditsReserved: toCredits(microcredits(BigInt(job.reserved)))
+    }
+  }) as const

@@ -1,0 +1,77 @@
+import { readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { checkCloneUrl, refused } from './clone-url.ts'
+import type { Place } from '../history/context.ts'
+import { MAIN } from '../git/refs.ts'
+
+/** Forges that are reachable besides the public ones: for an operator whose own forge is in a private network. */
+export interface CloneRules {
+  readonly isAllowedAddress?: (address: string) => boolean
+  /** A PEM file with the authority that signed the forge's certificate. */
+  readonly authorities?: string
+}
+
+export interface GitSource {
+  readonly url: string
+  readonly branch?: string | undefined
+}
+
+const CLONE_MS_MAX = 120_000
+const CLONE_BYTES_MAX = 512 * 1024 * 1024
+const BRANCH = /^(?!-)(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)))[\w./@+-]{1,200}(?<![./])$/
+
+/** Fetches the newest commit of somebody's repository to be main: its files, none of its settings or submodules. */
+export async function cloneToMain(place: Place, source: GitSource, rules: CloneRules) {
+  const { branch } = source
+  if (branch !== undefined && !BRANCH.test(branch)) throw refused('This is no name of a branch')
+  const { url, pin } = await checkCloneUrl(source.url, rules.isAllowedAddress)
+
+  const tooBig = new AbortController()
+  const watch = setInterval(() => {
+    if (bytesIn(join(place.repo, 'objects', 'pack')) > CLONE_BYTES_MAX) tooBig.abort()
+  }, 500)
+  try {
+    await place.git(
+      [
+        ...['fetch', '--depth=1', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head'],
+        ...['--no-auto-maintenance', '--', url],
+        `+${branch === undefined ? 'HEAD' : `refs/heads/${branch}`}:${MAIN}`
+      ],
+      {
+        config: [
+          `http.curloptResolve=${pin}`,
+          ...(rules.authorities ? [`http.sslCAInfo=${rules.authorities}`] : [])
+        ],
+        env: { GIT_OPTIONAL_LOCKS: '0' },
+        timeoutMs: CLONE_MS_MAX,
+        signal: tooBig.signal
+      }
+    )
+  } catch (error) {
+    throw refused(
+      tooBig.signal.aborted ? 'The repository is too large' : 'The repository cannot be fetched',
+      error
+    )
+  } finally {
+    clearInterval(watch)
+  }
+}
+
+/** Takes links to submodules out of the index: their files are elsewhere, and we never fetch them. */
+export async function dropSubmodules(place: Place): Promise<string[]> {
+  const { out } = await place.git(['ls-files', '-z', '--stage'])
+  const links = out
+    .split('\0')
+    .filter((line) => line.startsWith('160000 '))
+    .map((line) => line.slice(line.indexOf('\t') + 1))
+  if (links.length > 0) await place.git(['update-index', '--force-remove', '--', ...links])
+  return links
+}
+
+function bytesIn(folder: string): number {
+  try {
+    return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+  } catch {
+    return 0
+  }
+}

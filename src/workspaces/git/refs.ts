@@ -1,0 +1,49 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { codeOf } from '../files/safe-open.ts'
+
+export const MAIN = 'refs/heads/main'
+export const NO_COMMIT = '0'.repeat(40)
+
+const JOB_BRANCH = /^ai\/session-[0-9A-Za-z]{26}$/
+
+/** The ref of a job's branch: `ai/session-` and the 26 characters of the session's id. */
+export function jobRef(branch: string): string {
+  if (!JOB_BRANCH.test(branch)) throw new Error(`${branch} is no job's branch`)
+  return `refs/heads/${branch}`
+}
+
+export const isJobRef = (ref: string) =>
+  ref.startsWith('refs/heads/') && JOB_BRANCH.test(ref.slice('refs/heads/'.length))
+
+/** The commit that a ref names, read from git's files without asking git. Undefined when there is no such ref. */
+export function readRef(repo: string, ref: string): string | undefined {
+  const loose = readText(join(repo, ref))?.trim()
+  if (loose !== undefined && /^[0-9a-f]{40}$/.test(loose)) return loose
+
+  const packed = readText(join(repo, 'packed-refs'))?.split('\n')
+  return packed?.find((line) => line.slice(41) === ref)?.slice(0, 40)
+}
+
+/** The ref that HEAD stands on, whether or not it has a commit yet. */
+export function readHead(repo: string): string {
+  const [, ref] = /^ref: (\S+)$/m.exec(readText(join(repo, 'HEAD')) ?? '') ?? []
+  if (ref === undefined) throw new Error('HEAD stands on no branch')
+  return ref
+}
+
+/** Puts HEAD on another ref. Commits and worktree stay as they are. */
+export function writeHead(repo: string, ref: string): void {
+  const temporary = join(repo, 'HEAD.new')
+  writeFileSync(temporary, `ref: ${ref}\n`)
+  renameSync(temporary, join(repo, 'HEAD'))
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (['ENOENT', 'EISDIR', 'ENOTDIR'].includes(codeOf(error) ?? '')) return undefined
+    throw error
+  }
+}

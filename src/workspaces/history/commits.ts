@@ -1,0 +1,123 @@
+import { writeObject } from '../git/objects.ts'
+import { remember, type Place } from './context.ts'
+import { NO_COMMIT } from '../git/refs.ts'
+
+export interface Author {
+  readonly name: string
+  readonly email: string
+}
+
+/** Who writes every commit down, and who is the author where nobody else is. */
+export const KILOWATT: Author = { name: 'Kilowatt', email: 'kilowatt@kilowatt.invalid' }
+/** The author of an AI job's work. */
+export const KILO: Author = { name: 'Kilo', email: 'kilo@kilowatt.invalid' }
+
+export interface CommitDraft {
+  readonly tree: string
+  readonly parents: readonly string[]
+  readonly author: Author
+  readonly message: string
+}
+
+const MESSAGE_CHARS_MAX = 16_000
+
+/** Writes a commit that no branch names yet. */
+export async function writeCommit(place: Place, draft: CommitDraft): Promise<string> {
+  const at = `${Math.floor(place.clock.now().getTime() / 1000)} +0000`
+  const lines = [
+    `tree ${draft.tree}`,
+    ...draft.parents.map((parent) => `parent ${parent}`),
+    `author ${signature(draft.author)} ${at}`,
+    `committer ${signature(KILOWATT)} ${at}`,
+    '',
+    tidy(draft.message),
+    ''
+  ]
+  const commit = await writeObject(place.repo, 'commit', Buffer.from(lines.join('\n')))
+  remember(place.memory.trees, commit, draft.tree)
+  const [parent] = draft.parents
+  if (parent !== undefined) remember(place.memory.parents, commit, parent)
+  return commit
+}
+
+/** What a header could be broken with is left out, so that nobody signs as somebody else. */
+function signature({ name, email }: Author): string {
+  const plain = (text: string) => oneLine(text.replace(/[<>]/g, ''))
+  return `${plain(name) || 'Somebody'} <${plain(email).replaceAll(' ', '')}>`
+}
+
+export interface CommitOptions {
+  readonly subject: string
+  readonly trailers: Readonly<Record<string, string>>
+  readonly author: Author
+}
+
+/** The index as a commit after `parent`; undefined when it holds the same files. */
+export async function commitIndex(
+  place: Place,
+  parent: string,
+  { subject, trailers, author }: CommitOptions
+): Promise<string | undefined> {
+  const { out } = await place.git(['write-tree'])
+  const tree = out.trim()
+  if (tree === (await treeOf(place, parent))) return undefined
+  const message = messageOf(subject, trailers)
+  return writeCommit(place, { tree, parents: [parent], author, message })
+}
+
+/** Moves a ref, but only from where the caller saw it; undefined means that it must not exist yet. */
+export async function moveRef(place: Place, ref: string, to: string, from: string | undefined) {
+  await place.git(['update-ref', ref, to, from ?? NO_COMMIT])
+}
+
+export async function treeOf(place: Place, commit: string): Promise<string> {
+  const known = place.memory.trees.get(commit)
+  if (known !== undefined) return known
+  const { out } = await place.git(['rev-parse', '--verify', `${commit}^{tree}`])
+  remember(place.memory.trees, commit, out.trim())
+  return out.trim()
+}
+
+/** The commit that this one was made on top of. */
+export async function parentOf(place: Place, commit: string): Promise<string> {
+  const known = place.memory.parents.get(commit)
+  if (known !== undefined) return known
+  const { out } = await place.git(['rev-parse', '--verify', `${commit}^`])
+  return out.trim()
+}
+
+export async function isAncestor(place: Place, older: string, newer: string): Promise<boolean> {
+  if (older === newer || place.memory.parents.get(newer) === older) return true
+  const { code } = await place.git(['merge-base', '--is-ancestor', older, newer], { codes: [0, 1] })
+  return code === 0
+}
+
+/** A subject, and facts below it that `git log` can read back. */
+function messageOf(subject: string, trailers: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(trailers).map(([key, value]) => `${key}: ${oneLine(value)}`)
+  return [oneLine(subject) || 'Work by Kilo', ...(lines.length ? ['', ...lines] : [])].join('\n')
+}
+
+/** The job that made this commit, or that last touched this path before it. Only Kilo's commits can say so. */
+export async function jobOf(
+  place: Place,
+  commit: string,
+  path?: string
+): Promise<string | undefined> {
+  const { out } = await place.git([
+    'log',
+    '-1',
+    '--format=%ae%x00%(trailers:key=Job-Id,valueonly,separator=%x2C)',
+    '--end-of-options',
+    commit,
+    ...(path === undefined ? [] : ['--', path])
+  ])
+  const [author, job] = out.trim().split('\0')
+  return author === KILO.email && job ? job : undefined
+}
+
+const tidy = (message: string) =>
+  message.replaceAll('\0', '').trim().slice(0, MESSAGE_CHARS_MAX) || 'Save'
+
+// oxlint-disable-next-line no-control-regex -- what must not get into a commit's header is just these
+const oneLine = (text: string) => text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim()

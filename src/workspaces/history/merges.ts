@@ -1,0 +1,110 @@
+import { isAncestor, moveRef, treeOf, writeCommit, type Author } from './commits.ts'
+import { commitLeftovers } from './leftovers.ts'
+import { resolve } from './listing.ts'
+import { finishMove, moveTo } from './checkout.ts'
+import { mainOf, standing, type Place } from './context.ts'
+import { jobRef, MAIN, readRef } from '../git/refs.ts'
+
+export interface MergeOptions {
+  readonly author: Author
+  readonly message: string
+  /** Answers what would happen, and changes nothing: a merge's `commit` is then main as it is. */
+  readonly dryRun?: boolean | undefined
+}
+
+export type MergeResult =
+  | { readonly kind: 'merged'; readonly commit: string }
+  | { readonly kind: 'conflict'; readonly paths: readonly string[] }
+  | { readonly kind: 'nothing' }
+
+/** Takes a job's branch, or one commit of it, into main: forward, or by a merge commit. A conflict changes nothing. */
+export async function mergeJob(
+  place: Place,
+  work: string,
+  options: MergeOptions
+): Promise<MergeResult> {
+  await prepare(place, options)
+  const main = mainOf(place)
+  const isCommit = /^[0-9a-f]{40}$/.test(work)
+  const tip = isCommit ? await resolve(place, work) : readRef(place.repo, jobRef(work))
+  if (tip === undefined || tip === main) return { kind: 'nothing' }
+  if (await isAncestor(place, main, tip)) {
+    return options.dryRun ? { kind: 'merged', commit: main } : advance(place, main, tip)
+  }
+  if (await isAncestor(place, tip, main)) return { kind: 'nothing' }
+
+  const merged = await mergeTrees(place, main, tip)
+  return conclude(place, main, merged, [main, tip], options)
+}
+
+/** Takes the changes of `base..commit` back out of main, as one new commit; what came later stays. */
+export async function revert(
+  place: Place,
+  base: string,
+  commit: string,
+  options: MergeOptions
+): Promise<MergeResult> {
+  const [from, to] = [await resolve(place, base), await resolve(place, commit)]
+  await prepare(place, options)
+  const main = mainOf(place)
+  if (from === to || !(await isAncestor(place, to, main))) return { kind: 'nothing' }
+
+  // A commit after `commit` that has the old files again: merged into main, it brings back just those.
+  const undone = await writeCommit(place, {
+    tree: await treeOf(place, from),
+    parents: [to],
+    ...options
+  })
+  const merged = await mergeTrees(place, main, undone)
+  if (merged.kind === 'merged' && merged.tree === (await treeOf(place, main))) {
+    return { kind: 'nothing' }
+  }
+  return conclude(place, main, merged, [main], options)
+}
+
+export type TreeMerge =
+  | { readonly kind: 'merged'; readonly tree: string }
+  | { readonly kind: 'conflict'; readonly paths: readonly string[] }
+
+/** Merges two commits' files without an index or a worktree. */
+export async function mergeTrees(place: Place, ours: string, theirs: string): Promise<TreeMerge> {
+  const { code, out } = await place.git(
+    ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', ours, theirs],
+    { codes: [0, 1] }
+  )
+  const [tree = '', ...paths] = out.split('\0').filter((line) => line !== '')
+  return code === 0 ? { kind: 'merged', tree: tree.trim() } : { kind: 'conflict', paths }
+}
+
+async function prepare(place: Place, { dryRun }: MergeOptions): Promise<void> {
+  if (dryRun) return
+  await finishMove(place)
+  if (standing(place).ref === MAIN) await commitLeftovers(place)
+}
+
+async function conclude(
+  place: Place,
+  main: string,
+  merged: TreeMerge,
+  parents: readonly string[],
+  { author, message, dryRun }: MergeOptions
+): Promise<MergeResult> {
+  if (merged.kind === 'conflict') return merged
+  if (dryRun) return { kind: 'merged', commit: main }
+  const commit = await writeCommit(place, { tree: merged.tree, parents, author, message })
+  return advance(place, main, commit)
+}
+
+/** Moves main, and the worktree with it if it stands there. */
+async function advance(place: Place, from: string, to: string): Promise<MergeResult> {
+  const { ref, tip } = standing(place)
+  const move = () => moveRef(place, MAIN, to, from)
+  if (ref === MAIN) {
+    await moveTo(place, MAIN, { clean: false, prepare: move })
+  } else {
+    // A branch without a commit of its own is where main was; it must not be carried along by others' work.
+    if (tip === undefined) await moveRef(place, ref, from, undefined)
+    await move()
+  }
+  return { kind: 'merged', commit: to }
+}

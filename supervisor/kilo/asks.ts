@@ -1,0 +1,67 @@
+import type { AgentEvent } from '#kernel/agent-events.ts'
+import { LIMITS } from '#kernel/limits.ts'
+import { cutText } from './truncate.ts'
+import type { RelativePath } from './paths.ts'
+import type { PermissionAsked, QuestionAsked } from './schemas.ts'
+
+/** What an agent waits for a person to say, each asked once and remembered until it is answered. */
+export interface Asks {
+  permission(asked: PermissionAsked): AgentEvent | undefined
+  question(asked: QuestionAsked): AgentEvent | undefined
+  answered(id: string): void
+  /** What nobody has answered yet. */
+  open(): readonly { readonly id: string; readonly kind: 'permission' | 'question' }[]
+}
+
+export function createAsks(relative: RelativePath): Asks {
+  const seen = new Set<string>()
+  const open = new Map<string, 'permission' | 'question'>()
+
+  const isNew = (id: string, kind: 'permission' | 'question') => {
+    if (seen.has(id)) return false
+    seen.add(id)
+    open.set(id, kind)
+    return true
+  }
+
+  return {
+    permission(asked) {
+      if (!isNew(asked.id, 'permission')) return undefined
+      return {
+        type: 'permission.asked',
+        permissionId: asked.id,
+        kind: asked.permission,
+        patterns: asked.patterns.map(relative),
+        title: titleOf(asked, relative)
+      }
+    },
+    question(asked) {
+      if (!isNew(asked.id, 'question')) return undefined
+      const questions = asked.questions.map((question) => ({
+        question: question.question,
+        header: question.header ?? '',
+        options: (question.options ?? []).map(({ label, description }) => ({
+          label,
+          description: description ?? ''
+        })),
+        multiple: question.multiple ?? false
+      }))
+      return { type: 'question.asked', questionId: asked.id, questions }
+    },
+    answered(id) {
+      // A list of what is open may have been read before, and come after.
+      seen.add(id)
+      open.delete(id)
+    },
+    open: () => [...open].map(([id, kind]) => ({ id, kind }))
+  }
+}
+
+function titleOf(asked: PermissionAsked, relative: RelativePath): string {
+  const { command, filepath, description } = asked.metadata ?? {}
+  const title = [command, filepath, description].find(
+    (text): text is string => typeof text === 'string' && text !== ''
+  )
+  const shown = title === filepath && title !== undefined ? relative(title) : title
+  return cutText(shown ?? asked.patterns.join(', '), LIMITS.toolTextBytesMax)
+}

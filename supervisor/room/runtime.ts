@@ -1,0 +1,34 @@
+import { mkdir } from 'node:fs/promises'
+import type { Log } from '#kernel/log.ts'
+import { jailProblem } from './bubblewrap.ts'
+import { findBubblewrap, findKilo, findRipgrep, type KiloBinary } from './kilo-binary.ts'
+import type { SupervisorOptions } from '../options.ts'
+
+/** What agents stand on here. */
+export interface Ground {
+  readonly kilo: KiloBinary
+  readonly ripgrep: string | undefined
+  /** Undefined: agents are plain processes. */
+  readonly jail: { readonly bubblewrap: string } | undefined
+}
+
+/** Finds Kilo and what isolates it. What was asked for and cannot be is one clear Error. */
+export async function findGround(
+  options: Pick<SupervisorOptions, 'kiloBin' | 'isolation' | 'agentsDir'>,
+  log: Log
+): Promise<Ground> {
+  const kilo = await findKilo(options.kiloBin)
+  const ripgrep = await findRipgrep()
+  if (!ripgrep) log.warn({}, 'no ripgrep: the agents cannot search files')
+  if (options.isolation === 'process') return { kilo, ripgrep, jail: undefined }
+
+  await mkdir(options.agentsDir, { recursive: true, mode: 0o700 })
+  const bubblewrap = await findBubblewrap(kilo)
+  const problem = await jailProblem(bubblewrap, options.agentsDir, kilo)
+  if (problem === undefined && bubblewrap) return { kilo, ripgrep, jail: { bubblewrap } }
+  if (options.isolation === 'bubblewrap') {
+    throw new Error(`Agents cannot be isolated with bubblewrap here: ${problem}`)
+  }
+  log.warn({ problem }, 'agents run without isolation')
+  return { kilo, ripgrep, jail: undefined }
+}

@@ -1,0 +1,171 @@
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import getPort from 'get-port'
+import { WebSocket } from 'ws'
+import { REPLAY_KILO } from '#fixtures'
+import { SUBPROTOCOL } from '#kernel/frames.ts'
+import { createApiClient, type ApiClient } from '../../../src/demo/api-client.ts'
+import { burstPrompt, type Burst } from './burst.ts'
+import { start, startProgram, type Running } from '../processes.ts'
+
+/** A way from a Kilo to a WebSocket. */
+export interface Way {
+  /** Has Kilo play the burst, and resolves after the last of its messages. Each message is handed on as it came. */
+  play(burst: Burst, onText: (text: string) => void): Promise<void>
+}
+
+export interface Kilowatt extends AsyncDisposable {
+  readonly server: Running
+  readonly client: ApiClient
+  /** A new project, and its id. */
+  project(): Promise<string>
+  /** A socket that has said nothing yet. */
+  open(): Promise<WebSocket>
+  /** A socket that follows a project, once its snapshot has come. */
+  watch(projectId: string, after?: number): Promise<WebSocket>
+  /** A project of its own with an agent of its own, and one watcher. */
+  way(): Promise<Way>
+}
+
+const PROBE = ['--expose-gc', '--import', join(import.meta.dirname, 'memory-probe.ts')]
+
+/** The whole product as a process of its own, on a Kilo that plays bursts. */
+export async function startKilowatt(): Promise<Kilowatt> {
+  await using opening = new AsyncDisposableStack()
+  const dataDir = await mkdtemp(join(tmpdir(), 'kilowatt-stream-'))
+  opening.defer(() => rm(dataDir, { recursive: true, force: true }))
+  const env = {
+    DATA_DIR: dataDir,
+    PORT: '0',
+    KILO_BIN: REPLAY_KILO,
+    ISOLATION: 'process',
+    AGENTS_MAX: '16',
+    MODEL: 'openai-compatible/scripted',
+    // Nobody is asked: the agent plays.
+    OPENAI_COMPATIBLE_BASE_URL: 'http://127.0.0.1:9/v1'
+  }
+  const server = opening.use(await start('src/main.ts', [], env, PROBE))
+  const adminKey = (await readFile(join(dataDir, 'admin-key'), 'utf8')).trim()
+  const { apiKey: key } = await createApiClient(server.url, adminKey).post<{ apiKey: string }>(
+    '/users'
+  )
+  const client = createApiClient(server.url, key)
+  const onlyOnce = { 'idempotency-key': randomUUID() }
+  await client.post('/wallet/purchase', { credits: 100_000 }, onlyOnce)
+
+  const project = async () => (await client.post<{ id: string }>('/projects', { name: 'bench' })).id
+  const open = async () => {
+    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/ws`, SUBPROTOCOL, {
+      headers: { authorization: `Bearer ${key}` }
+    })
+    await once(socket, 'open')
+    return socket
+  }
+  const watch = async (projectId: string, after?: number) => {
+    const socket = await open()
+    const snapshot = untilText(socket, (text) => text.includes('"type":"snapshot"'))
+    socket.send(JSON.stringify({ type: 'subscribe', projectId, after }))
+    await snapshot
+    return socket
+  }
+  const way = async (): Promise<Way> => {
+    const projectId = await project()
+    const socket = await watch(projectId)
+    return {
+      async play(burst, onText) {
+        const over = untilText(socket, isJobOver, onText)
+        await client.post(`/projects/${projectId}/ai-command`, { text: burstPrompt(burst) })
+        await over
+      }
+    }
+  }
+
+  const opened = opening.move()
+  return {
+    server,
+    client,
+    project,
+    open,
+    watch,
+    way,
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
+
+/** The same Kilo with nothing between its event stream and a socket but a relay, in a process of its own too. */
+export async function startFloor(textsFile = ''): Promise<Floor> {
+  await using opening = new AsyncDisposableStack()
+  const relay = opening.use(await start('test/bench/stream/bare-relay.ts', [textsFile], {}, PROBE))
+  const socketTo = async (path: string) => {
+    const socket = new WebSocket(`${relay.url.replace('http', 'ws')}${path}`)
+    await once(socket, 'open')
+    return socket
+  }
+  const opened = opening.move()
+
+  return {
+    relay,
+    socketTo,
+    async way() {
+      const port = await getPort({ host: '127.0.0.1' })
+      const args = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
+      const { url } = opened.use(await startProgram(REPLAY_KILO, args, {}))
+      const socket = await socketTo(`/relay?from=${encodeURIComponent(`${url}/global/event`)}`)
+      await untilText(socket, (text) => text.includes('"type":"server.connected"'))
+      const ask = (path: string, body: object) =>
+        fetch(url + path, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body)
+        })
+      return {
+        async play(burst, onText) {
+          const session = (await (await ask('/session', {})).json()) as { id: string }
+          const over = untilText(socket, isTurnOver, onText)
+          const parts = [{ type: 'text', text: burstPrompt(burst) }]
+          await ask(`/session/${session.id}/prompt_async`, { parts })
+          await over
+        }
+      }
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync()
+  }
+}
+
+export interface Floor extends AsyncDisposable {
+  readonly relay: Running
+  socketTo(path: string): Promise<WebSocket>
+  /** A Kilo of its own, and a socket that gets its whole event stream. */
+  way(): Promise<Way>
+}
+
+/** Hands on each message, until the one that is waited for has come. */
+export function untilText(
+  socket: WebSocket,
+  isLast: (text: string) => boolean,
+  onText: (text: string) => void = () => {}
+): Promise<void> {
+  const last = Promise.withResolvers<void>()
+  const hear = (data: Buffer) => {
+    const text = data.toString()
+    try {
+      onText(text)
+      if (isLast(text)) last.resolve()
+    } catch (error) {
+      last.reject(error)
+    }
+  }
+  const close = (code: number) => last.reject(new Error(`the socket was closed with ${code}`))
+  socket.on('message', hear).on('close', close)
+  return last.promise.finally(() => socket.off('message', hear).off('close', close))
+}
+
+const isTurnOver = (text: string) => text.includes('"type":"session.turn.close"')
+
+function isJobOver(text: string): boolean {
+  if (text.includes('"type":"job:error"')) throw new Error(`the job failed: ${text}`)
+  return text.includes('"type":"job:success"')
+}

@@ -1,0 +1,273 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:https'
+import { createServer as createPlainServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import t from 'tap'
+import { projectId } from '#kernel/ids.ts'
+import { checkCloneUrl, isPublicAddress } from '../../../../src/workspaces/create/clone-url.ts'
+import { ANN, folder, newWorkspaces, refusal } from '../kit.ts'
+
+t.test('which addresses are public', async (t) => {
+  for (const address of [
+    '1.1.1.1',
+    '140.82.121.3',
+    '100.63.255.255',
+    '172.32.0.1',
+    '2606:4700::1',
+    '2a00::1'
+  ]) {
+    t.ok(isPublicAddress(address), address)
+  }
+  for (const address of [
+    ...['0.0.0.0', '127.0.0.1', '127.255.0.1', '10.0.0.1', '172.16.0.1', '172.31.255.255'],
+    ...[
+      '192.168.1.1',
+      '169.254.169.254',
+      '100.64.0.1',
+      '198.18.0.1',
+      '224.0.0.1',
+      '255.255.255.255'
+    ],
+    ...[
+      '::',
+      '::1',
+      'fe80::1',
+      'fc00::1',
+      'fd12::1',
+      'ff02::1',
+      '::ffff:127.0.0.1',
+      '::ffff:1.1.1.1'
+    ],
+    ...['64:ff9b::7f00:1', '2002:7f00:1::', '2001:0:1::', '2001:db8::1', '::127.0.0.1']
+  ]) {
+    t.notOk(isPublicAddress(address), address)
+  }
+})
+
+t.test('which URLs are refused', async (t) => {
+  for (const url of [
+    '',
+    'x',
+    '/etc',
+    './x',
+    'file:///etc',
+    'http://1.1.1.1/x',
+    'git://1.1.1.1/x',
+    'ssh://git@github.com/x/y',
+    'git@github.com:x/y.git',
+    'ext::sh -c touch% /tmp/x',
+    '--upload-pack=touch /tmp/x',
+    'https://user@1.1.1.1/x',
+    'https://user:secret@1.1.1.1/x',
+    'https://1.1.1.1/x?a=b',
+    'https://1.1.1.1/x#y',
+    'https://127.0.0.1/x',
+    'https://localhost/x',
+    'https://[::1]/x',
+    'https://[::ffff:127.0.0.1]/x',
+    'https://[::ffff:7f00:1]/x',
+    'https://2130706433/x',
+    'https://0x7f000001/x',
+    'https://0177.0.0.1/x',
+    'https://127.1/x',
+    'https://0/x',
+    'https://10.1.2.3/x',
+    'https://169.254.169.254/latest/meta-data',
+    'https://192.168.0.1:8443/x',
+    'https://no-such-host.invalid/x'
+  ]) {
+    t.equal((await refusal(checkCloneUrl(url))).code, 'invalid_request', url)
+  }
+  t.same(await checkCloneUrl('https://1.1.1.1:8443/a/b.git'), {
+    url: 'https://1.1.1.1:8443/a/b.git',
+    pin: '1.1.1.1:8443:1.1.1.1'
+  })
+})
+
+t.test('nothing connects to a private address', async (t) => {
+  let connections = 0
+  const canary = createPlainServer((socket) => {
+    connections++
+    socket.destroy()
+  }).listen(0, '127.0.0.1')
+  await once(canary, 'listening')
+  t.teardown(() => canary.close())
+  const { port } = canary.address() as AddressInfo
+  const dir = folder(t)
+  for (const host of ['127.0.0.1', 'localhost', '2130706433', '[::ffff:127.0.0.1]']) {
+    const git = { url: `https://${host}:${port}/x` }
+    const made = newWorkspaces(dir).create(projectId.create(), { git }, ANN)
+    t.equal((await refusal(made)).code, 'invalid_request')
+  }
+  t.equal(connections, 0)
+})
+
+/** A forge: git's own server program behind https, with a certificate of its own. */
+async function forge(t: { teardown(work: () => unknown): void }) {
+  const dir = folder(t)
+  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')]
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  execFileSync(
+    process.env['OPENSSL'] ?? 'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:prime256v1',
+      '-nodes',
+      '-days',
+      '1',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      ...subject
+    ],
+    { stdio: 'ignore' }
+  )
+  const asked: string[] = []
+  const server: Server = createServer({ key: readFileSync(key), cert: readFileSync(cert) })
+  server.on('request', (request, response) => {
+    const [path = '', query = ''] = (request.url ?? '').split('?')
+    asked.push(path)
+    if (path.startsWith('/moved/')) {
+      response.writeHead(302, { location: `/repo.git${path.slice(6)}?${query}` }).end()
+      return
+    }
+    const backend = spawn('git', ['http-backend'], {
+      env: {
+        PATH: process.env['PATH'],
+        GIT_PROJECT_ROOT: dir,
+        GIT_HTTP_EXPORT_ALL: '1',
+        PATH_INFO: path,
+        QUERY_STRING: query,
+        REQUEST_METHOD: request.method,
+        CONTENT_TYPE: request.headers['content-type'] ?? '',
+        GIT_PROTOCOL: String(request.headers['git-protocol'] ?? ''),
+        HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? ''
+      }
+    })
+    request.pipe(backend.stdin)
+    const pieces: Buffer[] = []
+    backend.stdout.on('data', (piece: Buffer) => pieces.push(piece))
+    backend.on('close', () => {
+      const whole = Buffer.concat(pieces)
+      const end = whole.indexOf('\r\n\r\n')
+      const headers = String(whole.subarray(0, end)).split('\r\n')
+      for (const line of headers) {
+        const [name = '', value = ''] = line.split(': ')
+        if (name === 'Status') response.statusCode = Number.parseInt(value)
+        else response.setHeader(name, value)
+      }
+      response.end(whole.subarray(end + 4))
+    })
+  })
+  server.listen(0, 'localhost')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { dir, cert, asked, base: `https://localhost:${(server.address() as AddressInfo).port}` }
+}
+
+t.test('cloning from a forge that the operator allows', async (t) => {
+  const { dir, cert, asked, base } = await forge(t)
+  const source = join(dir, 'source')
+  mkdirSync(join(source, 'sub'), { recursive: true })
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=Up', '-c', 'user.email=up@x', ...args], {
+      cwd: source,
+      encoding: 'utf8',
+      stdio: 'pipe'
+    }).trim()
+  git('init', '-q', '-b', 'trunk', '.')
+  writeFileSync(join(source, 'a.txt'), 'one\n')
+  git('add', '-A')
+  git('commit', '-qm', 'first')
+  writeFileSync(join(source, 'a.txt'), 'two\r\n')
+  writeFileSync(join(source, '.gitattributes'), '* filter=evil text eol=lf\n')
+  symlinkSync('/etc/passwd', join(source, 'link'))
+  git('add', '-A')
+  git('commit', '-qm', 'second')
+  const tip = git('rev-parse', 'HEAD')
+  git('checkout', '-q', '-b', 'feature/x')
+  git('update-index', '--add', '--cacheinfo', `160000,${tip},module`)
+  writeFileSync(join(source, '.gitmodules'), '[submodule "m"]\n path = module\n url = ../other\n')
+  git('add', '.gitmodules')
+  git('commit', '-qm', 'with a submodule')
+  git('checkout', '-q', 'trunk')
+  execFileSync('git', ['clone', '-q', '--bare', source, join(dir, 'repo.git')])
+
+  const projects = folder(t)
+  const rules = { isAllowedAddress: () => true, authorities: cert }
+  const workspaces = newWorkspaces(projects, rules)
+
+  t.test('takes its newest commit as it is, and its files byte for byte', async (t) => {
+    const id = projectId.create()
+    const { head } = await workspaces.create(id, { git: { url: `${base}/repo.git` } }, ANN)
+    t.ok(asked.length > 0)
+    const ws = workspaces.open(id)
+    const repo = join(projects, id, 'repo')
+    t.same(
+      (await ws.list()).files.map(({ path }) => path),
+      ['.gitattributes', 'a.txt', 'link']
+    )
+    t.same(
+      (await ws.read('a.txt')).content,
+      execFileSync('git', ['--git-dir', repo, 'show', 'main:a.txt'])
+    )
+    t.equal((await refusal(ws.read('link'))).code, 'path_not_allowed')
+    t.equal(head, tip)
+    t.equal(
+      execFileSync('git', ['--git-dir', repo, 'rev-list', '--count', 'main'], {
+        encoding: 'utf8'
+      }).trim(),
+      '1'
+    )
+    const config = readFileSync(join(repo, 'config'), 'utf8')
+    t.notMatch(config, 'localhost', 'it keeps no way back')
+    t.notOk(existsSync(join(repo, 'FETCH_HEAD')))
+    await ws.save('a.txt', Buffer.from('three\n'), { author: ANN })
+    t.same(await ws.changes(), [])
+  })
+
+  t.test('a branch with a submodule: the files without it', async (t) => {
+    const id = projectId.create()
+    const from = { url: `${base}/repo.git`, branch: 'feature/x' }
+    await workspaces.create(id, { git: from, files: [{ path: 'more', content: 'm' }] }, ANN)
+    const ws = workspaces.open(id)
+    t.same(
+      (await ws.list('main')).files.map(({ path }) => path),
+      ['.gitattributes', '.gitmodules', 'a.txt', 'link', 'more']
+    )
+    t.same(await ws.changes(), [])
+  })
+
+  t.test('what does not work is a refusal, and leaves nothing', async (t) => {
+    for (const from of [
+      { url: `${base}/none.git` },
+      { url: `${base}/moved/` },
+      { url: `${base}/repo.git`, branch: 'no such branch' },
+      { url: `${base}/repo.git`, branch: 'nope' },
+      { url: `${base}/repo.git`, branch: '--upload-pack=x' },
+      { url: `${base}/repo.git`, branch: '../../heads/main' },
+      { url: `${base}/repo.git`, branch: 'a:b' }
+    ]) {
+      const id = projectId.create()
+      t.equal((await refusal(workspaces.create(id, { git: from }, ANN))).code, 'invalid_request')
+      t.notOk(existsSync(join(projects, id)), JSON.stringify(from))
+    }
+    const strict = newWorkspaces(projects, { isAllowedAddress: () => true })
+    const unknown = strict.create(projectId.create(), { git: { url: `${base}/repo.git` } }, ANN)
+    t.equal(
+      (await refusal(unknown)).code,
+      'invalid_request',
+      'an authority that nobody vouched for'
+    )
+  })
+})

@@ -1,0 +1,107 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { KILO } from '#workspaces'
+import { ANN, branch, folder, MERGE, newProject } from '../kit.ts'
+
+/** Puts a git before git that writes down how it was called. Times differ between machines; this does not. */
+function witness(t: { teardown(work: () => void): void }) {
+  const dir = folder(t)
+  const told = join(dir, 'told')
+  const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
+  writeFileSync(
+    join(dir, 'git'),
+    `#!/bin/sh\nprintf '%s\\036' "$@" "$(env)" >> '${told}'\nprintf '\\037' >> '${told}'\nexec '${real}' "$@"\n`
+  )
+  chmodSync(join(dir, 'git'), 0o755)
+  const before = process.env['PATH']
+  process.env['PATH'] = `${dir}:${before}`
+  t.teardown(() => (process.env['PATH'] = before))
+
+  /** The commands that were run since the last time. */
+  return () => {
+    const calls = existsSync(told) ? readFileSync(told, 'utf8').split('\x1f').slice(0, -1) : []
+    rmSync(told, { force: true })
+    return calls.map((call) => call.split('\x1e').slice(0, -1))
+  }
+}
+
+/** Ours, what a shell adds, and what the test runner puts into every child of a test. */
+const HANDED_ON = /^(GIT_\w+|PATH|HOME|LC_ALL|PWD|OLDPWD|SHLVL|_|_TAPJS_\w+|NODE_OPTIONS)$/
+
+const commandOf = (call: readonly string[]) =>
+  call.find((word, n) => n > 0 && !word.startsWith('-') && call[n - 1] !== '-c') ?? ''
+
+t.test('how many git processes the steps of a job take', async (t) => {
+  const calls = witness(t)
+  const { ws, write } = await newProject(t, { a: 'a\n', b: 'b\n' })
+  const ran = () => calls().map(commandOf)
+  ran()
+
+  await ws.startJob(branch(1))
+  t.same(ran(), ['status'])
+  t.same(await ws.changes(), [])
+  t.same(ran(), ['ls-files'])
+  await ws.returnToMain()
+  t.same(ran(), [], 'a job that changed nothing takes two')
+
+  await ws.startJob(branch(2))
+  write('a', 'changed\n')
+  write('new', 'n\n')
+  await ws.changes()
+  ran()
+  await ws.commitJob({ subject: 'x', trailers: {}, author: KILO })
+  const commit = ran()
+  t.same([commit[0], commit[1], commit.at(-1)], ['add', 'write-tree', 'update-ref'])
+  t.ok(commit.length <= 4)
+  await ws.mergeJob(branch(2), MERGE)
+  t.same(ran(), ['update-ref'])
+  await ws.returnToMain()
+  t.same(ran(), [])
+  await ws.save('b', Buffer.from('x'), { author: ANN })
+  t.same(ran(), ['check-ignore', 'update-index', 'write-tree', 'update-ref'])
+})
+
+t.test('every git command is hardened', async (t) => {
+  const calls = witness(t)
+  process.env['SECRET_OF_OURS'] = 'secret'
+  t.teardown(() => delete process.env['SECRET_OF_OURS'])
+  const project = await newProject(t, { a: 'a\n' })
+  const { ws, write } = project
+  const { base } = await ws.startJob(branch(1))
+  write('a', 'changed\n')
+  const commit = (await ws.commitJob({ subject: 'x', trailers: {}, author: KILO })) ?? ''
+  await ws.diff(base, commit)
+  await ws.returnToMain()
+  await ws.save('b', Buffer.from('b'), { author: ANN })
+  await ws.mergeJob(branch(1), MERGE)
+  await ws.revert(base, commit, MERGE)
+  await ws.list()
+
+  const all = calls()
+  t.ok(all.length > 20)
+  for (const call of all) {
+    const command = commandOf(call)
+    const environment = call.at(-1) ?? ''
+    for (const setting of [
+      'core.hooksPath=/dev/null',
+      'core.fsmonitor=false',
+      'protocol.allow=never',
+      'credential.helper=',
+      'gc.auto=0'
+    ]) {
+      t.ok(call.includes(setting), `${command} ${setting}`)
+    }
+    t.ok(
+      command === 'init' || call.some((word) => word.startsWith('--git-dir=')),
+      `${command} in our repository`
+    )
+    t.match(environment, /^GIT_CONFIG_GLOBAL=\/dev\/null$/m)
+    t.match(environment, /^HOME=\/dev\/null$/m)
+    t.notMatch(environment, 'secret')
+    const names = environment.split('\n').flatMap((line) => /^(\w+)=/.exec(line)?.[1] ?? [])
+    const others = names.filter((name) => !HANDED_ON.test(name))
+    t.same(others, [], 'and nothing else is handed on')
+  }
+})

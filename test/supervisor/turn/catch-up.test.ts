@@ -1,0 +1,93 @@
+import t, { type Test } from 'tap'
+import type { AgentEvent } from '#kernel/agent-events.ts'
+import { replay, startReplay } from '#fixtures'
+import { catchUp } from '../../../supervisor/turn/catch-up.ts'
+import { createHearing } from '../../../supervisor/stream/sequence.ts'
+import { createClient } from '../../../supervisor/kilo/client.ts'
+import { createTurnTranslator } from '../../../supervisor/kilo/translator.ts'
+import { createRelativePath } from '../../../supervisor/kilo/paths.ts'
+import { createRedact } from '../../../supervisor/redact.ts'
+import { until } from '../../helpers/patience.ts'
+
+/** A Kilo to which nobody listens, and somebody who reads afterwards what a turn was. */
+async function givenDeafness(t: Test) {
+  const directory = t.testdir()
+  const kilo = await startReplay({ directory, password: 'password' })
+  t.teardown(() => kilo[Symbol.asyncDispose]())
+  const client = createClient(kilo.url, 'password', 10_000)
+  const rootSessionId = await client.createSession('a test')
+
+  return {
+    directory,
+    rootSessionId,
+    async prompt(text: string) {
+      const turn = { mode: 'code', providerId: 'p', modelId: 'm', activeFile: undefined }
+      await client.prompt({ ...turn, sessionId: rootSessionId, text })
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      await until('the end of the turn', async () => !(await client.statuses()).has(rootSessionId))
+    },
+    reader(promptedAtMs = 0) {
+      const events: AgentEvent[] = []
+      const translator = createTurnTranslator({
+        rootSessionId,
+        relative: createRelativePath([directory]),
+        redact: createRedact([]),
+        now: () => new Date(),
+        onInexact: () => t.fail('a text is not exact'),
+        onNetworkAsked: () => {}
+      })
+      const hearing = createHearing()
+      const give = (event: AgentEvent) => void events.push(event)
+      const facts = { client, hearing, translator, rootSessionId, promptedAtMs, give }
+      return { events, read: () => catchUp(facts) }
+    }
+  }
+}
+
+const count = (events: readonly AgentEvent[], type: string) =>
+  events.filter((event) => event.type === type).length
+
+t.test('what could not be read whole is read again, and nothing of it is lost', async (t) => {
+  for (const route of ['permission', 'question', 'network', 'session/*/todo', 'sync/history']) {
+    await t.test(route, async (t) => {
+      const deaf = await givenDeafness(t)
+      const method = route === 'sync/history' ? 'POST' : 'GET'
+      const refuse = {
+        kind: 'refuse',
+        route: `${method} /${route}`,
+        status: 503,
+        times: 1
+      } as const
+      await deaf.prompt(replay('write-new-file', { faults: [refuse] }))
+
+      const { events, read } = deaf.reader()
+      await t.rejects(read())
+      t.same(await read(), { idle: true })
+      t.equal(count(events, 'turn.opened'), 1)
+      t.ok(count(events, 'usage.reported') > 0)
+      t.ok(count(events, 'text.appended') > 0)
+      const told = events.length
+      await read()
+      t.equal(events.length, told, 'and it is told once')
+    })
+  }
+})
+
+t.test('of a conversation only this turn is told, of its sub-agents too', async (t) => {
+  const deaf = await givenDeafness(t)
+  await deaf.prompt(replay('subagent'))
+  const first = deaf.reader()
+  await first.read()
+  const children = first.events.flatMap((event) =>
+    event.type === 'usage.reported' && event.agentSessionId !== deaf.rootSessionId ? [event] : []
+  )
+  t.ok(children.length > 0, 'the sub-agent of the first turn has used something')
+
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  const promptedAtMs = Date.now()
+  await deaf.prompt(replay('text'))
+  const second = deaf.reader(promptedAtMs)
+  await second.read()
+  t.equal(count(second.events, 'usage.reported'), 1)
+  t.equal(count(second.events, 'tool.updated'), 0)
+})

@@ -1,0 +1,257 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { script } from '#fixtures'
+import t from 'tap'
+import { openStage, play, processesWith, toolsOf } from '../helpers.ts'
+
+t.test('turns of a real Kilo, isolated as well as this machine allows', async (t) => {
+  const { supervisor, project, metrics, model, folder } = await openStage(t)
+  const { id, worktree, agent } = await project()
+
+  t.equal(supervisor.kiloVersion, '7.7.7')
+  t.same(supervisor.modes(), ['code', 'plan', 'ask', 'debug', 'orchestrator'])
+  t.equal(supervisor.peek(id), agent)
+
+  await t.test('a text is told as it comes, exactly, and the turn ends once', async (t) => {
+    const text = 'Zwölf Boxkämpfer jagen Viktor \u{1f44b} quer über den Deich. \n\n'
+    const { events, outcome, said, thought } = await play(agent, {
+      text: script({ think: 'Let me see. ', say: text, chunks: 9, chunkMs: 5 })
+    })
+    t.equal(said, text)
+    t.equal(thought.trim(), 'Let me see.')
+    t.same(outcome, { kind: 'completed' })
+    t.equal(events[0]?.type, 'turn.opened')
+    t.equal(events.at(-1)?.type, 'turn.finished')
+    t.equal(events.filter(({ type }) => type === 'turn.finished').length, 1)
+    t.ok(events.filter(({ type }) => type === 'text.appended').length > 3, 'in pieces')
+    t.same(
+      events.filter(({ type }) => type === 'unrecognised'),
+      []
+    )
+  })
+
+  await t.test('what was used is told by step, and again by session', async (t) => {
+    model.reset()
+    const agentSessionId = await agent.openSession('a conversation')
+    const usage = { input: 1000, output: 50, reasoning: 5, cacheRead: 300, cacheWrite: 0 }
+    const { events } = await play(agent, { agentSessionId, text: script({ say: 'a', usage }) })
+
+    const [step, ...more] = events.filter((e) => e.type === 'usage.reported')
+    t.same(more, [])
+    t.match(step, { agentSessionId, model: 'openai-compatible/scripted', usage })
+    t.same((await agent.sessionUsage(agentSessionId)).usage, usage)
+    t.equal((await agent.sessionUsage(agentSessionId)).steps, 1)
+    t.equal(model.requests[0]?.sessionId, agentSessionId)
+
+    await play(agent, { agentSessionId, text: script({ say: 'b', usage }) })
+    t.equal((await agent.sessionUsage(agentSessionId)).steps, 2, 'a session goes on')
+    t.equal(await agent.hasSession(agentSessionId), true)
+    t.equal(await agent.hasSession('ses_e025000000ffeAAAAAAAAAAAAAA'), false)
+  })
+
+  await t.test('a file is written, and named relative to the worktree', async (t) => {
+    const { events, outcome } = await play(agent, {
+      text: script(
+        { tool: 'write', input: { filePath: 'src/new.ts', content: 'one\n' } },
+        { say: 'done' }
+      )
+    })
+    t.same(outcome, { kind: 'completed' })
+    t.equal(await readFile(join(worktree, 'src/new.ts'), 'utf8'), 'one\n')
+    t.match(toolsOf(events), [
+      { tool: 'write', status: 'running', title: 'src/new.ts', mayWrite: false },
+      { tool: 'write', status: 'completed', title: 'src/new.ts', mayWrite: true }
+    ])
+    t.equal(toolsOf(events).length, 2)
+  })
+
+  await t.test(
+    'a long input is cut where it is shown, and whole where it is written',
+    async (t) => {
+      const content = 'ä'.repeat(60_000)
+      const { events } = await play(agent, {
+        text: script({ tool: 'write', input: { filePath: 'long.txt', content } }, { say: 'done' })
+      })
+      const shown = toolsOf(events)
+      t.ok(shown.every((event) => JSON.stringify(event).length < 20_000))
+      t.ok(shown.every(({ truncated }) => truncated))
+      t.equal(await readFile(join(worktree, 'long.txt'), 'utf8'), content)
+    }
+  )
+
+  await t.test('searching works, and changes nothing', async (t) => {
+    const { events } = await play(agent, {
+      text: script({ tool: 'grep', input: { pattern: 'one', path: '.' } }, { say: 'done' })
+    })
+    t.match(toolsOf(events).at(-1), { status: 'completed', title: 'one', mayWrite: false })
+    t.match(toolsOf(events).at(-1)?.output, /new\.ts/)
+  })
+
+  await t.test('a question waits for its answer, or is turned away', async (t) => {
+    const questions = [
+      {
+        question: 'Which database?',
+        header: 'DB',
+        options: [
+          { label: 'Postgres', description: 'pg' },
+          { label: 'SQLite', description: 'small' }
+        ]
+      }
+    ]
+    const text = script({ tool: 'question', input: { questions } }, { say: 'fine' })
+
+    const answered = await play(agent, { text }, (event) => {
+      if (event.type !== 'question.asked') return
+      t.match(event.questions, questions)
+      return agent.answerQuestion(event.questionId, [['Postgres']])
+    })
+    t.equal(answered.said, 'fine')
+    t.match(toolsOf(answered.events).at(-1)?.output, /Postgres/)
+
+    const turnedAway = await play(agent, { text }, (event) =>
+      event.type === 'question.asked' ? agent.answerQuestion(event.questionId, null) : undefined
+    )
+    t.same(turnedAway.outcome, { kind: 'completed' })
+  })
+
+  await t.test('sub-agents do and use, and their words come with the tool', async (t) => {
+    const prompt = script(
+      { tool: 'write', input: { filePath: 'child.txt', content: 'c' } },
+      { say: 'the child says' }
+    )
+    const { events, said, outcome } = await play(agent, {
+      text: script(
+        { tool: 'task', input: { description: 'help', prompt, subagent_type: 'general' } },
+        { say: 'the root says' }
+      )
+    })
+    t.same(outcome, { kind: 'completed' })
+    t.equal(said, 'the root says')
+    t.match(
+      toolsOf(events).find(({ tool }) => tool === 'write'),
+      { title: 'child.txt' }
+    )
+    t.match(toolsOf(events).at(-1)?.output, /the child says/)
+    const sessions = events.flatMap((e) => (e.type === 'usage.reported' ? [e.agentSessionId] : []))
+    t.equal(sessions.length, 4)
+    t.equal(new Set(sessions).size, 2)
+  })
+
+  await t.test('todo lists are told', async (t) => {
+    const todos = [{ content: 'first', status: 'in_progress', priority: 'high' }]
+    const { events } = await play(agent, {
+      text: script({ tool: 'todowrite', input: { todos } }, { say: 'done' })
+    })
+    t.match(
+      events.find(({ type }) => type === 'todo.updated'),
+      { items: todos }
+    )
+  })
+
+  await t.test('a model that fails says so in the provider’s own words', async (t) => {
+    const fails = (status: number, message: string) =>
+      play(agent, { text: script({ fail: status, message }) }).then(({ outcome }) => outcome)
+
+    t.same(await fails(401, 'bad key sk-abcdefghijkl'), {
+      kind: 'failed',
+      reason: 'model_error',
+      message: 'bad key [redacted]',
+      status: 401
+    })
+    t.match(await fails(402, 'no money'), { reason: 'model_error', status: 402 })
+    t.match(await fails(404, 'no such model'), { reason: 'model_error', status: 404 })
+  })
+
+  await t.test('a model that fails for a moment is asked again, and that is told', async (t) => {
+    const { outcome, events, said } = await play(agent, {
+      text: script({ fail: 500, message: 'boom', times: 1 }, { say: 'at last' })
+    })
+    t.same(outcome, { kind: 'completed' })
+    t.equal(said, 'at last')
+    const notices = events.flatMap((e) => (e.type === 'notice' ? [e.text] : []))
+    t.match(notices, [/The model answered “.*”; trying again in \d+ s\./])
+    t.equal(notices.length, 1)
+  })
+
+  await t.test('too many requests is a reason of its own', async (t) => {
+    const { outcome } = await play(agent, { text: script({ fail: 429, retryAfter: 1 }) })
+    t.match(outcome, { kind: 'failed', reason: 'model_rate_limited', status: 429 })
+  })
+
+  await t.test('a reset connection is tried again a few times, then given up', async (t) => {
+    const once = await play(agent, {
+      text: script({ reset: 'before', times: 1 }, { say: 'there you are' })
+    })
+    t.equal(once.said, 'there you are')
+    const always = await play(agent, { text: script({ reset: 'before' }) })
+    t.match(always.outcome, { kind: 'failed', reason: 'model_unreachable' })
+  })
+
+  await t.test('a cancelled turn ends within its grace, and the agent lives on', async (t) => {
+    const cancel = new AbortController()
+    const slow = script({ say: 'word '.repeat(400), chunks: 400, chunkMs: 20 })
+    const { outcome, said } = await play(
+      agent,
+      { text: slow },
+      (event) => event.type === 'text.appended' && cancel.abort(),
+      cancel.signal
+    )
+    t.same(outcome, { kind: 'interrupted' })
+    t.ok(said.length < 1000)
+    t.equal((await play(agent, { text: script({ say: 'still here' }) })).said, 'still here')
+  })
+
+  await t.test('a turn whose reader leaves is stopped as well', async (t) => {
+    const agentSessionId = await agent.openSession('left')
+    const text = script({ say: 'word '.repeat(400), chunks: 400, chunkMs: 20 })
+    const turn = { agentSessionId, mode: 'code', model: 'openai-compatible/scripted', text }
+    for await (const event of agent.runTurn(turn, new AbortController().signal)) {
+      if (event.type === 'text.appended') break
+    }
+    t.match(supervisor.running(), [{ projectId: id, inTurn: false }])
+    const next = await play(agent, { agentSessionId, text: script({ say: 'and on' }) })
+    t.equal(next.said, 'and on')
+  })
+
+  await t.test('a turn that is cancelled before it begins does not begin', async (t) => {
+    model.reset()
+    const { events } = await play(
+      agent,
+      { text: script({ say: 'x' }) },
+      undefined,
+      AbortSignal.abort()
+    )
+    t.same(events, [{ type: 'turn.finished', outcome: { kind: 'interrupted' } }])
+    t.equal(model.requests.length, 0)
+  })
+
+  await t.test('an unknown mode and an unknown model are refused', async (t) => {
+    await t.rejects(play(agent, { text: 'hello', mode: 'nope' }), {
+      code: 'agent_unavailable',
+      message: /no mode “nope”, only code, plan/
+    })
+    const { outcome } = await play(agent, { text: 'hello', model: 'openai-compatible/nope' })
+    t.match(outcome, { reason: 'model_error', message: /Model not found/ })
+  })
+
+  await t.test('after a stop no process is left', async (t) => {
+    t.ok((await processesWith(folder)).length > 0)
+    await supervisor.stop(id)
+    t.same(await processesWith(folder), [])
+    t.equal(supervisor.peek(id), undefined)
+    t.same(supervisor.running(), [])
+    t.same(
+      metrics.filter(({ kind }) => kind !== 'started' && kind !== 'stopped'),
+      []
+    )
+  })
+})
+
+t.test('a silent model is unreachable, before its answer and within it', async (t) => {
+  const { project } = await openStage(t, { modelTimeouts: { headerMs: 2000, chunkMs: 2000 } })
+  const { agent } = await project()
+  const before = await play(agent, { text: script({ hang: 'headers' }) })
+  t.match(before.outcome, { kind: 'failed', reason: 'model_unreachable' })
+  const within = await play(agent, { text: script({ say: 'some words', hang: 'mid' }) })
+  t.match(within.outcome, { kind: 'failed', reason: 'model_unreachable' })
+})
