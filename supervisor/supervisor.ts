@@ -6,7 +6,7 @@ import { unlessAborted } from '#kernel/waiting.ts'
 import { clearLeftovers } from './process/agent-folder.ts'
 import { createAgentSlots, idleFactsOf, type Slot } from './pool/slots.ts'
 import { startAgent, type Agent, type RunningKilo } from './agent/agent.ts'
-import { findGround } from './room/runtime.ts'
+import { findRuntime } from './room/runtime.ts'
 import { decideIdle } from './pool/idle-policy.ts'
 import { KNOWN_MODES } from './room/kilo-config.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type SupervisorOptions } from './options.ts'
@@ -19,7 +19,7 @@ export interface RunningAgent {
   readonly startedAt: Date
   readonly lastUsedAt: Date
   /** A turn is running right now. */
-  readonly inTurn: boolean
+  readonly serialQueue: boolean
 }
 
 /** Disposed, it is given back. */
@@ -51,7 +51,7 @@ const MODEL_RETRIES_MAX = 2
 export async function openSupervisor(options: SupervisorOptions): Promise<Supervisor> {
   const { log, clock } = options
   const onMetric = options.onMetric ?? (() => {})
-  const ground = await findGround(options, log)
+  const runtime = await findRuntime(options, log)
   await mkdir(options.agentsDir, { recursive: true, mode: 0o700 })
   const agentsDir = await realpath(options.agentsDir)
   const cleared = await clearLeftovers(agentsDir)
@@ -64,7 +64,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
     onStartFailed: () => onMetric({ kind: 'start-failed' })
   })
   let modes = KNOWN_MODES
-  let version = ground.kilo.version
+  let version = runtime.kilo.version
   let closing = false
 
   const start = async (
@@ -78,7 +78,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
     const plan = {
       projectId,
       worktree,
-      ground,
+      runtime,
       agentsDir,
       providers,
       defaultModel: options.defaultModel,
@@ -132,7 +132,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
   idleTimer.unref()
 
   return {
-    isolation: ground.jail ? 'bubblewrap' : 'process',
+    isolation: runtime.jail ? 'bubblewrap' : 'process',
     get kiloVersion() {
       return version
     },
@@ -160,7 +160,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
       slots.all().flatMap(({ projectId, kilo, lastUsedAt }) => {
         if (!kilo) return []
         const { pid, state, startedAt, turnsRunning } = kilo
-        return [{ projectId, pid, state, startedAt, lastUsedAt, inTurn: turnsRunning > 0 }]
+        return [{ projectId, pid, state, startedAt, lastUsedAt, serialQueue: turnsRunning > 0 }]
       }),
 
     async [Symbol.asyncDispose]() {

@@ -3,34 +3,34 @@ import type { Draft } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { historyOf, type Bus } from '#ports/bus.ts'
-import { insertFrames, type Place } from './event-store.ts'
+import { insertFrames, type FrameScope } from './event-store.ts'
 
 export interface EventLog {
   /**
    * Writes the drafts into the project's history, in the caller's transaction if `db` is one; then the caller
-   * announces after its commit. Throws `lease_lost` when the place's token has been overtaken.
+   * announces after its commit. Throws `lease_lost` when the scope's token has been overtaken.
    */
-  append(db: Db, place: Place, drafts: readonly Draft[]): Promise<void>
+  append(db: Db, scope: FrameScope, drafts: readonly Draft[]): Promise<void>
   /** Rings the bell: "the history has grown, look again". */
   announce(projectId: ProjectId): void
   /** Appends and announces. */
-  record(place: Place, drafts: readonly Draft[]): Promise<void>
+  record(scope: FrameScope, drafts: readonly Draft[]): Promise<void>
 }
 
 /** Writes first, announces second: a frame on the wire is always a row in the log. */
 export function createEventLog(db: Db, bus: Bus): EventLog {
   const log: EventLog = {
-    async append(within, place, drafts) {
+    async append(within, scope, drafts) {
       if (drafts.length === 0) return
-      if (await insertFrames(within, place, drafts)) return
+      if (await insertFrames(within, scope, drafts)) return
       throw new JobFailure('lease_lost', 'another worker has taken over this project')
     },
 
     announce: (projectId) => bus.ring(historyOf(projectId)),
 
-    async record(place, drafts) {
-      await log.append(db, place, drafts)
-      log.announce(place.projectId)
+    async record(scope, drafts) {
+      await log.append(db, scope, drafts)
+      log.announce(scope.projectId)
     }
   }
   return log

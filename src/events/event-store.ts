@@ -4,7 +4,7 @@ import type { Db, Schema } from '#db'
 import { PROTOCOL_VERSION, type Draft, type Frame } from '#kernel/frames.ts'
 import { eventId, type JobId, type ProjectId } from '#kernel/ids.ts'
 
-export interface Place {
+export interface FrameScope {
   readonly projectId: ProjectId
   readonly jobId: JobId | null
   /** The writer's fencing token: nothing is written once a later lease has been given out. */
@@ -21,7 +21,7 @@ const fencedBy = (projectId: ProjectId, token: bigint) => sql<boolean>`EXISTS (
  */
 export async function insertFrames(
   db: Db,
-  { projectId, jobId, token }: Place,
+  { projectId, jobId, token }: FrameScope,
   drafts: readonly Draft[]
 ): Promise<boolean> {
   const ids = drafts.map(() => eventId.create())
@@ -29,14 +29,14 @@ export async function insertFrames(
   const data = drafts.map((draft) => JSON.stringify(draft.data))
 
   const { numAffectedRows } = await sql`
-    WITH place AS (
+    WITH scope AS (
       UPDATE projects SET last_seq = last_seq + ${drafts.length}::int
       WHERE id = ${projectId} AND ${token === undefined ? unfenced : fencedBy(projectId, token)}
       RETURNING last_seq - ${drafts.length}::int AS before
     )
     INSERT INTO project_events (project_id, seq, id, job_id, type, data)
-    SELECT ${projectId}, place.before + draft.n, draft.id, ${jobId}, draft.type, draft.data::json
-    FROM place, unnest(${ids}::text[], ${types}::text[], ${data}::text[])
+    SELECT ${projectId}, scope.before + draft.n, draft.id, ${jobId}, draft.type, draft.data::json
+    FROM scope, unnest(${ids}::text[], ${types}::text[], ${data}::text[])
       WITH ORDINALITY AS draft (id, type, data, n)`.execute(db)
   return numAffectedRows === BigInt(drafts.length)
 }
@@ -63,7 +63,7 @@ const selectAfter = (db: Db, projectId: ProjectId, { after, limit, types, jobId 
   return query
 }
 
-/** The frames after a place, oldest first. */
+/** The frames after a scope, oldest first. */
 export async function readFramesAfter(
   db: Db,
   projectId: ProjectId,
@@ -125,7 +125,7 @@ const frameOf = (projectId: ProjectId, row: Row): Frame => ({
   data: row.data
 })
 
-/** The last place given out, and the oldest that is still there (last + 1 when none is). */
+/** The last scope given out, and the oldest that is still there (last + 1 when none is). */
 export async function readReach(db: Db, projectId: ProjectId) {
   const row = await db
     .selectFrom('projects')

@@ -11,4 +11,4 @@ export interface Bus {
 /** A project's history has grown. */
 export const historyOf = (projectId: string) => `history:${projectId}`
 /** Somebody answered or cancelled: the job's runner should look at its rows. */
-export const deskOf = (jobId: string) => `desk:${jobId}`
+export const inboxOf = (jobId: string) => `inbox:${jobId}`

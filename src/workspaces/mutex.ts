@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { clearStaleLock, takeLockFile } from '#kernel/lock-file.ts'
 import { birthOf } from '#kernel/process-birth.ts'
-import { createInTurn, type InTurn } from '#kernel/waiting.ts'
+import { createSerialQueue, type SerialQueue } from '#kernel/waiting.ts'
 import { codeOf } from './files/safe-open.ts'
 
 const POLL_MS = 4
@@ -15,10 +15,10 @@ const FOREIGN_STALE_MS = 15 * 60_000
  * One at a time, in the order of asking: in this process by a queue, and among processes that share the folder (an
  * `api` and a `worker`) by a lock file that a dead holder does not keep.
  */
-export function createMutex(lockPath: string): InTurn {
-  const inTurn = createInTurn()
+export function createMutex(lockPath: string): SerialQueue {
+  const serialQueue = createSerialQueue()
   return (work) =>
-    inTurn(async () => {
+    serialQueue(async () => {
       using _lock = await takeLock(lockPath)
       return await work()
     })

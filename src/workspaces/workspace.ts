@@ -21,7 +21,7 @@ import {
 } from './history/listing.ts'
 import { mergeJob, revert, type MergeOptions, type MergeResult } from './history/merges.ts'
 import { finishMove } from './history/checkout.ts'
-import { mainOf, type Place } from './history/context.ts'
+import { mainOf, type WorkspaceContext } from './history/context.ts'
 import {
   removeFile,
   saveFile,
@@ -68,38 +68,38 @@ export interface Workspace {
   rescue(branch: string, options: CommitOptions): Promise<string | null>
 }
 
-export function createWorkspace(place: Place, lockPath: string): Workspace {
+export function createWorkspace(context: WorkspaceContext, lockPath: string): Workspace {
   const alone = createMutex(lockPath)
 
   return {
-    worktree: place.worktree,
-    head: async () => mainOf(place),
+    worktree: context.worktree,
+    head: async () => mainOf(context),
     list: (at) =>
       at === undefined
         ? alone(async () => {
-            await finishMove(place)
-            return listWorktree(place)
+            await finishMove(context)
+            return listWorktree(context)
           })
-        : listCommit(place, at),
+        : listCommit(context, at),
     read: async (path) => {
-      const file = await readFile(place.worktree, path)
+      const file = await readFile(context.worktree, path)
       if (!file) throw new AppError('not_found', 'There is no such file', { path })
       return { path, content: file.content, sha: file.sha, size: file.content.length }
     },
-    save: (path, content, options) => alone(() => saveFile(place, path, content, options)),
-    remove: (path, options) => alone(() => removeFile(place, path, options)),
+    save: (path, content, options) => alone(() => saveFile(context, path, content, options)),
+    remove: (path, options) => alone(() => removeFile(context, path, options)),
 
-    startJob: (branch, options) => alone(() => startJob(place, branch, options)),
-    changes: () => alone(() => changesOf(place)),
-    commitJob: (options) => alone(async () => (await commitJob(place, options)) ?? null),
-    baseOf: async (commit) => parentOf(place, await resolve(place, commit)),
-    diff: (base, head) => diffOf(place, base, head),
-    rawDiff: (base, head) => rawDiffOf(place, base, head),
-    mergeJob: (branch, options) => alone(() => mergeJob(place, branch, options)),
-    returnToMain: () => alone(() => returnToMain(place)),
-    discardJob: (branch) => alone(() => discardJob(place, branch)),
-    revert: (base, commit, options) => alone(() => revert(place, base, commit, options)),
-    rescue: (branch, options) => alone(async () => (await rescue(place, branch, options)) ?? null)
+    startJob: (branch, options) => alone(() => startJob(context, branch, options)),
+    changes: () => alone(() => changesOf(context)),
+    commitJob: (options) => alone(async () => (await commitJob(context, options)) ?? null),
+    baseOf: async (commit) => parentOf(context, await resolve(context, commit)),
+    diff: (base, head) => diffOf(context, base, head),
+    rawDiff: (base, head) => rawDiffOf(context, base, head),
+    mergeJob: (branch, options) => alone(() => mergeJob(context, branch, options)),
+    returnToMain: () => alone(() => returnToMain(context)),
+    discardJob: (branch) => alone(() => discardJob(context, branch)),
+    revert: (base, commit, options) => alone(() => revert(context, base, commit, options)),
+    rescue: (branch, options) => alone(async () => (await rescue(context, branch, options)) ?? null)
   }
 }
 

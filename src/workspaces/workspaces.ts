@@ -12,7 +12,7 @@ import { placeFile, prepareFile, tooLarge } from './files/files.ts'
 import { ATTRIBUTES } from './git/safety.ts'
 import { createGitHost, type RunGit } from './git/runner-host.ts'
 import { createGit, initRepository } from './git/git.ts'
-import type { Place } from './history/context.ts'
+import type { WorkspaceContext } from './history/context.ts'
 import { MAIN, readRef } from './git/refs.ts'
 import { stageAll } from './history/staging.ts'
 import { TEMPLATES, type NewFile } from './create/templates.ts'
@@ -91,44 +91,57 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
   }
 }
 
-function placeAt(dir: string, { log, clock }: WorkspacesOptions, run: RunGit): Place {
+function placeAt(dir: string, { log, clock }: WorkspacesOptions, run: RunGit): WorkspaceContext {
   const { repo, worktree, aside, moving } = layout(dir)
   const git = createGit({ repo, worktree }, run)
   const memory = { trees: new Map(), parents: new Map() }
   return { repo, worktree, aside, moving, git, run, log, clock, memory }
 }
 
-async function fill(place: Place, source: WorkspaceSource, author: Author, rules: CloneRules) {
+async function fill(
+  context: WorkspaceContext,
+  source: WorkspaceSource,
+  author: Author,
+  rules: CloneRules
+) {
   const files = filesOf(source)
-  await mkdir(place.worktree)
-  await mkdir(place.aside)
-  await initRepository(place.run, place.repo, place.aside)
-  await mkdir(join(place.repo, 'info'), { recursive: true })
-  await writeFile(join(place.repo, 'info', 'attributes'), ATTRIBUTES)
+  await mkdir(context.worktree)
+  await mkdir(context.aside)
+  await initRepository(context.run, context.repo, context.aside)
+  await mkdir(join(context.repo, 'info'), { recursive: true })
+  await writeFile(join(context.repo, 'info', 'attributes'), ATTRIBUTES)
 
-  if (source.git) await checkOutClone(place, source.git, rules)
-  for (const file of files) await writeNew(place, file)
-  await stageAll(place)
-  return commitFirst(place, source, author)
+  if (source.git) await checkOutClone(context, source.git, rules)
+  for (const file of files) await writeNew(context, file)
+  await stageAll(context)
+  return commitFirst(context, source, author)
 }
 
-async function checkOutClone(place: Place, source: GitSource, rules: CloneRules): Promise<void> {
-  await cloneToMain(place, source, rules)
-  await place.git(['read-tree', '--reset', '-u', MAIN])
-  const left = await dropSubmodules(place)
-  if (left.length > 0) place.log.info({ paths: left }, 'submodules left out of a clone')
+async function checkOutClone(
+  context: WorkspaceContext,
+  source: GitSource,
+  rules: CloneRules
+): Promise<void> {
+  await cloneToMain(context, source, rules)
+  await context.git(['read-tree', '--reset', '-u', MAIN])
+  const left = await dropSubmodules(context)
+  if (left.length > 0) context.log.info({ paths: left }, 'submodules left out of a clone')
 }
 
 /** A clone that came as we want it keeps the commit that it came with. */
-async function commitFirst(place: Place, source: WorkspaceSource, author: Author): Promise<string> {
-  const cloned = readRef(place.repo, MAIN)
-  const tree = (await place.git(['write-tree'])).out.trim()
-  if (cloned !== undefined && (await treeOf(place, cloned)) === tree) return cloned
+async function commitFirst(
+  context: WorkspaceContext,
+  source: WorkspaceSource,
+  author: Author
+): Promise<string> {
+  const cloned = readRef(context.repo, MAIN)
+  const tree = (await context.git(['write-tree'])).out.trim()
+  if (cloned !== undefined && (await treeOf(context, cloned)) === tree) return cloned
 
   const message = source.git ? `Start from ${source.git.url}` : 'Start the project'
   const parents = cloned === undefined ? [] : [cloned]
-  const head = await writeCommit(place, { tree, parents, author, message })
-  await moveRef(place, MAIN, head, cloned)
+  const head = await writeCommit(context, { tree, parents, author, message })
+  await moveRef(context, MAIN, head, cloned)
   return head
 }
 
@@ -145,9 +158,9 @@ function filesOf(source: WorkspaceSource): readonly NewFile[] {
   return files
 }
 
-async function writeNew(place: Place, { path, content }: NewFile): Promise<void> {
+async function writeNew(context: WorkspaceContext, { path, content }: NewFile): Promise<void> {
   const bytes = Buffer.from(content)
   if (bytes.length > LIMITS.fileBytesMax) throw tooLarge(path, bytes.length)
-  using prepared = await prepareFile(place.aside, bytes, { executable: false, sync: false })
-  placeFile(place.worktree, path, prepared)
+  using prepared = await prepareFile(context.aside, bytes, { executable: false, sync: false })
+  placeFile(context.worktree, path, prepared)
 }

@@ -7,7 +7,7 @@ import { watchEnd, type AgentEnd } from './exit.ts'
 import { createAgentListeners } from './listeners.ts'
 import { createAgentRequests, type AgentRequests } from './requests.ts'
 import { listenToKilo } from './stream.ts'
-import { createHearing } from '../stream/sequence.ts'
+import { createSequenceTracker } from '../stream/sequence.ts'
 import { INSIDE } from '../room/bubblewrap.ts'
 import { authorizationOf, createClient } from '../kilo/client.ts'
 import { createRelativePath } from '../kilo/paths.ts'
@@ -17,7 +17,7 @@ import type { ProcessState } from '../process/kilo-process.ts'
 import { awaitReady } from './readiness.ts'
 import { createRedact } from '../redact.ts'
 import { runTurn } from '../turn/turn.ts'
-import { createStrangers } from '../kilo/names.ts'
+import { createUnrecognisedNames } from '../kilo/names.ts'
 import type { AgentTurn, TurnHost } from '../turn/host.ts'
 import { unavailable } from '../agent-failure.ts'
 
@@ -57,9 +57,9 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   const log = plan.log.child({ pid: kilo.pid })
   const authorization = authorizationOf(password)
   const client = createClient(url, password, times.requestMs)
-  const hearing = createHearing()
+  const sequence = createSequenceTracker()
   const listeners = createAgentListeners()
-  const stream = { url, authorization, hearing, kilo, client, listeners, times, log, onMetric }
+  const stream = { url, authorization, sequence, kilo, client, listeners, times, log, onMetric }
   const events = listenToKilo(stream)
 
   const answering = awaitReady(kilo, client, events.opened, times.startMs)
@@ -76,15 +76,17 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
 
   const host: TurnHost = {
     client,
-    hearing,
+    sequence,
     providers,
-    relative: createRelativePath(plan.ground.jail ? [INSIDE.work, plan.worktree] : [plan.worktree]),
+    relative: createRelativePath(
+      plan.runtime.jail ? [INSIDE.work, plan.worktree] : [plan.worktree]
+    ),
     times,
     redact,
     log,
     now: () => clock.now(),
     onMetric,
-    nameStranger: createStrangers(log),
+    nameStranger: createUnrecognisedNames(log),
     listen: listeners.add,
     endedWithin: kilo.endedWithin,
     kill() {

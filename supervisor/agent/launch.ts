@@ -11,7 +11,7 @@ import {
   removeNote,
   writeNote
 } from '../process/agent-folder.ts'
-import type { Ground } from '../room/runtime.ts'
+import type { Runtime } from '../room/runtime.ts'
 import { jailArguments, kiloInside } from '../room/bubblewrap.ts'
 import { kiloConfig } from '../room/kilo-config.ts'
 import { kiloEnvironment } from '../room/kilo-environment.ts'
@@ -23,7 +23,7 @@ import { unavailable } from '../agent-failure.ts'
 export interface LaunchPlan {
   readonly projectId: ProjectId
   readonly worktree: string
-  readonly ground: Ground
+  readonly runtime: Runtime
   readonly agentsDir: string
   readonly providers: readonly ProviderAccess[]
   readonly defaultModel: string
@@ -79,8 +79,8 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
 }
 
 async function spawnAgent(plan: LaunchPlan, own: string, port: number, marker: string) {
-  const { ground, worktree, providers, defaultModel } = plan
-  const jailed = ground.jail !== undefined
+  const { runtime, worktree, providers, defaultModel } = plan
+  const jailed = runtime.jail !== undefined
   const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
   const config = kiloConfig({
     providers,
@@ -93,16 +93,16 @@ async function spawnAgent(plan: LaunchPlan, own: string, port: number, marker: s
     jailed,
     own,
     worktree,
-    ripgrep: ground.ripgrep,
+    ripgrep: runtime.ripgrep,
     marker,
     password: plan.password,
     config,
     modelRetriesMax: plan.modelRetriesMax
   })
-  const { kilo, ripgrep } = ground
-  const command = ground.jail
+  const { kilo, ripgrep } = runtime
+  const command = runtime.jail
     ? {
-        program: ground.jail.bubblewrap,
+        program: runtime.jail.bubblewrap,
         args: [
           ...(await jailArguments({ network: 'shared', worktree, own, kilo, ripgrep })),
           kiloInside(kilo),

@@ -8,7 +8,7 @@ import type { AgentTimes, SupervisorMetric } from '../options.ts'
 
 export interface AgentStreamOptions extends Pick<
   EventStreamOptions,
-  'url' | 'authorization' | 'hearing'
+  'url' | 'authorization' | 'sequence'
 > {
   readonly kilo: KiloProcess
   readonly client: KiloClient
@@ -20,7 +20,7 @@ export interface AgentStreamOptions extends Pick<
 
 /** Passes on to all listeners what one Kilo says. When it says nothing any more, and does not answer either, it is killed. */
 export function listenToKilo(options: AgentStreamOptions): EventStream {
-  const { url, authorization, hearing, kilo, client, listeners, times, log, onMetric } = options
+  const { url, authorization, sequence, kilo, client, listeners, times, log, onMetric } = options
   let losses = 0
 
   const endSilent = async () => {
@@ -35,7 +35,7 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
   return followEvents({
     url,
     authorization,
-    hearing,
+    sequence,
     silenceMs: times.streamSilenceMs,
     renewMs: times.streamRenewMs,
     isHealthy: () =>

@@ -34,7 +34,7 @@ const NAMES_MAX = 100
 const OTHER = 'other'
 
 /** Under which name a word that we don't know is counted: each is logged once, and there are only so many names. */
-export function createStrangers(log: Log): (name: string) => string {
+export function createUnrecognisedNames(log: Log): (name: string) => string {
   const known = new Set<string>()
 
   return (name) => {

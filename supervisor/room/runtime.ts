@@ -5,7 +5,7 @@ import { findBubblewrap, findKilo, findRipgrep, type KiloBinary } from './kilo-b
 import type { SupervisorOptions } from '../options.ts'
 
 /** What agents stand on here. */
-export interface Ground {
+export interface Runtime {
   readonly kilo: KiloBinary
   readonly ripgrep: string | undefined
   /** Undefined: agents are plain processes. */
@@ -13,10 +13,10 @@ export interface Ground {
 }
 
 /** Finds Kilo and what isolates it. What was asked for and cannot be is one clear Error. */
-export async function findGround(
+export async function findRuntime(
   options: Pick<SupervisorOptions, 'kiloBin' | 'isolation' | 'agentsDir'>,
   log: Log
-): Promise<Ground> {
+): Promise<Runtime> {
   const kilo = await findKilo(options.kiloBin)
   const ripgrep = await findRipgrep()
   if (!ripgrep) log.warn({}, 'no ripgrep: the agents cannot search files')

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent, request } from 'undici'
 import { within } from '#kernel/waiting.ts'
-import type { Hearing } from './sequence.ts'
+import type { SequenceTracker } from './sequence.ts'
 import type { KiloPayload } from '../kilo/schemas.ts'
 import { readSse } from './read-sse.ts'
 
 export interface EventStreamOptions {
   readonly url: string
   readonly authorization: string
-  readonly hearing: Hearing
+  readonly sequence: SequenceTracker
   /** Kilo says something every ten seconds; a stream that is silent for this long is dead. */
   readonly silenceMs: number
   /** How long it may stay down while Kilo otherwise answers. */
@@ -47,7 +47,7 @@ type Body = AsyncIterable<Uint8Array> & { destroy(error?: Error): unknown }
  * asked for while the connection is already collecting, and so is what a gap in it, or garbage, may have been.
  */
 export function followEvents(options: EventStreamOptions): EventStream {
-  const { hearing } = options
+  const { sequence } = options
   const gone = new AbortController()
   const opened = Promise.withResolvers<void>()
   const dispatcher = new Agent({ headersTimeout: HEADERS_MS, bodyTimeout: options.silenceMs })
@@ -76,7 +76,7 @@ export function followEvents(options: EventStreamOptions): EventStream {
 
     const take = async (data: string) => {
       if (!isSettled) await settle(body)
-      const heard = hearing.hear(data)
+      const heard = sequence.hear(data)
       if (heard.kind === 'event') {
         if (heard.payload.type !== 'server.connected') failedAttempts = 0
         options.onFrame(heard.payload)
@@ -119,7 +119,7 @@ export function followEvents(options: EventStreamOptions): EventStream {
   }
 
   const catchUpOrDestroy = (body: Body) =>
-    options.onCatchUp().then(hearing.closeGaps, (error: unknown) => {
+    options.onCatchUp().then(sequence.closeGaps, (error: unknown) => {
       body.destroy(new Error('could not catch up', { cause: error }))
       throw error
     })

@@ -1,16 +1,16 @@
 import { isFrame, isSync, type KiloPayload } from '../kilo/schemas.ts'
 
 /** What one message of the stream is, given all that came before it. */
-export type Heard =
+export type SequencedMessage =
   | { readonly kind: 'event'; readonly payload: KiloPayload }
-  /** Heard before, or of no use to anybody but us. */
+  /** SequencedMessage before, or of no use to anybody but us. */
   | { readonly kind: 'nothing' }
   /** Something was said that nobody heard. */
   | { readonly kind: 'loss'; readonly why: 'garbage' | 'gap' }
 
 /** How far each session of one Kilo has been heard. Every durable change of a session has the next number, `seq`. */
-export interface Hearing {
-  hear(data: string): Heard
+export interface SequenceTracker {
+  hear(data: string): SequencedMessage
   /** Undefined: nothing durable of it was ever heard. */
   lastSeq(sessionId: string): number | undefined
   /** It was read up to here by other means. */
@@ -23,7 +23,7 @@ const REMEMBERED_MAX = 4096
 const NOTHING = { kind: 'nothing' } as const
 
 /** Lets each event through once, and proves from what comes that something did not come. */
-export function createHearing(): Hearing {
+export function createSequenceTracker(): SequenceTracker {
   const seqs = new Map<string, number>()
   /** Behind a gap: how far each session is said to be. */
   const ahead = new Map<string, number>()
@@ -38,7 +38,7 @@ export function createHearing(): Hearing {
     return true
   }
 
-  const follow = (sessionId: string, seq: number): Heard => {
+  const follow = (sessionId: string, seq: number): SequencedMessage => {
     const last = seqs.get(sessionId)
     if (last === undefined || seq <= last + 1) {
       raise(seqs, sessionId, seq)

@@ -1,12 +1,12 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import type { Hearing } from '../stream/sequence.ts'
+import type { SequenceTracker } from '../stream/sequence.ts'
 import type { KiloClient, KiloSession } from '../kilo/client.ts'
 import type { TurnTranslator } from '../kilo/translator.ts'
 import { isMessageUpdated, type HistoryEvent } from '../kilo/schemas.ts'
 
 export interface CatchUpFacts {
   readonly client: KiloClient
-  readonly hearing: Hearing
+  readonly sequence: SequenceTracker
   readonly translator: TurnTranslator
   readonly rootSessionId: string
   /** When the prompt was sent. Kilo's clock is ours. */
@@ -61,10 +61,10 @@ export async function catchUp(facts: CatchUpFacts): Promise<{ readonly idle: boo
  * How far each session was heard. Who is not listed is told of in full: right for a child whose birth was missed, and
  * nobody else.
  */
-const lastHeard = ({ translator, hearing }: CatchUpFacts, sessions: readonly KiloSession[]) =>
+const lastHeard = ({ translator, sequence }: CatchUpFacts, sessions: readonly KiloSession[]) =>
   Object.fromEntries(
     sessions.flatMap(({ id }) => {
-      const seq = translator.sessions.has(id) ? hearing.lastSeq(id) : ALL_OF_IT
+      const seq = translator.sessions.has(id) ? sequence.lastSeq(id) : ALL_OF_IT
       return seq === undefined ? [] : [[id, seq]]
     })
   )
@@ -78,9 +78,9 @@ function tellHistory(
   for (const change of history) {
     if (!isOfEarlierTurn(facts, change)) say(change.type.replace(/\.\d+$/, ''), change.data)
   }
-  const { hearing, translator } = facts
+  const { sequence, translator } = facts
   for (const { aggregate_id, seq } of history) {
-    if (translator.sessions.has(aggregate_id)) hearing.markRead(aggregate_id, seq)
+    if (translator.sessions.has(aggregate_id)) sequence.markRead(aggregate_id, seq)
   }
 }
 

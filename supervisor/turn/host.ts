@@ -1,6 +1,6 @@
 import type { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
-import type { Hearing } from '../stream/sequence.ts'
+import type { SequenceTracker } from '../stream/sequence.ts'
 import type { KiloClient } from '../kilo/client.ts'
 import type { RelativePath } from '../kilo/paths.ts'
 import type { KiloPayload } from '../kilo/schemas.ts'
@@ -32,7 +32,7 @@ export interface Listener {
 /** What a turn needs of the agent that carries it out. */
 export interface TurnHost {
   readonly client: KiloClient
-  readonly hearing: Hearing
+  readonly sequence: SequenceTracker
   readonly providers: readonly ProviderAccess[]
   readonly relative: RelativePath
   readonly times: AgentTimes

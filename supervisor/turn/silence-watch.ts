@@ -1,4 +1,4 @@
-export interface ReconcilerOptions {
+export interface SilenceWatchOptions {
   /** Gives what was missed, and answers whether the turn's session does nothing any more. */
   readonly catchUp: () => Promise<{ readonly idle: boolean }>
   /** How long a turn may be silent before Kilo is asked how it is. */
@@ -11,7 +11,7 @@ export interface ReconcilerOptions {
 }
 
 /** Keeps what is known of a turn true to Kilo when it was not heard. */
-export interface Reconciler extends Disposable {
+export interface SilenceWatch extends Disposable {
   /** Reads what was missed. Throws when Kilo does not tell. */
   reconcile(): Promise<void>
   /** The same for a stream that has just been opened anew, of which the beginning may be lost: soon looks again. */
@@ -31,7 +31,7 @@ const AFTER_REOPENING_MS = 2000
  * A turn that has become silent is looked at from time to time, for as long as Kilo answers. One that is over is
  * seen to be so twice before it is believed.
  */
-export function createReconciler(options: ReconcilerOptions): Reconciler {
+export function createSilenceWatch(options: SilenceWatchOptions): SilenceWatch {
   let reading: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
   let idleSinceMs: number | undefined

@@ -4,7 +4,7 @@ import type { Asks } from '../kilo/asks.ts'
 import type { KiloClient } from '../kilo/client.ts'
 import { createTurnTranslator } from '../kilo/translator.ts'
 import { createNetworkAnswers } from './network-wait.ts'
-import { createReconciler } from './silence-watch.ts'
+import { createSilenceWatch } from './silence-watch.ts'
 import { createTurnEnding, INTERRUPTED, type TurnEnding } from './ending.ts'
 import type { AgentTurn, TurnHost } from './host.ts'
 import { createTurnOpening, modelOf, type TurnOpening } from './opening.ts'
@@ -43,7 +43,7 @@ export type Turn = Pick<TurnEnding, 'events' | 'cancel'> &
 
 /** Joins what a turn consists of: how it begins and ends, what Kilo says of it, and what it does not say. It listens at once. */
 export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
-  const { client, hearing, providers, times } = host
+  const { client, sequence, providers, times } = host
   const rootSessionId = wanted.agentSessionId
   const ending = createTurnEnding(host, rootSessionId)
   const translator = createTurnTranslator({
@@ -73,10 +73,10 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
       void ending.stall('Kilo waits for the model provider and cannot be told not to.')
   })
 
-  const reconciler = createReconciler({
+  const reconciler = createSilenceWatch({
     catchUp() {
       const promptedAtMs = opening.promptedAtMs()
-      return catchUp({ client, hearing, translator, rootSessionId, promptedAtMs, give })
+      return catchUp({ client, sequence, translator, rootSessionId, promptedAtMs, give })
     },
     silenceMs: times.turnSilenceMs,
     hasBegun: () => opening.hasBegun(),

@@ -5,7 +5,7 @@ import { createKiloClient } from '@kilocode/sdk/v2/client'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import { folderOf, makeFolder } from '../../supervisor/process/agent-folder.ts'
-import { findGround } from '../../supervisor/room/runtime.ts'
+import { findRuntime } from '../../supervisor/room/runtime.ts'
 import { launch } from '../../supervisor/agent/launch.ts'
 import { kiloConfig } from '../../supervisor/room/kilo-config.ts'
 import { kiloEnvironment } from '../../supervisor/room/kilo-environment.ts'
@@ -26,11 +26,11 @@ export async function startBareKilo(
   providers: readonly ProviderAccess[]
 ): Promise<BareKilo> {
   const agentsDir = join(dir, 'bare')
-  const ground = await findGround({ kiloBin: undefined, isolation: 'auto', agentsDir }, silentLog)
+  const runtime = await findRuntime({ kiloBin: undefined, isolation: 'auto', agentsDir }, silentLog)
   const password = randomBytes(32).toString('base64url')
   const { kilo, url } = await launch(
     {
-      ...{ worktree, ground, agentsDir, providers, password, defaultModel: DEFAULT_MODEL },
+      ...{ worktree, runtime, agentsDir, providers, password, defaultModel: DEFAULT_MODEL },
       projectId: projectId.create(),
       modelTimeouts: MODEL_TIMEOUTS,
       modelRetriesMax: 2,
@@ -85,7 +85,7 @@ export async function kiloRun(
   const agentsDir = join(dir, 'run')
   const folder = folderOf(agentsDir, projectId.create())
   await makeFolder(folder)
-  const { kilo, ripgrep } = await findGround(
+  const { kilo, ripgrep } = await findRuntime(
     { kiloBin: undefined, isolation: 'process', agentsDir },
     silentLog
   )

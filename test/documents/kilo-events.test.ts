@@ -9,7 +9,7 @@ import { silentLog as log } from '#kernel/log.ts'
 import { noMetrics } from '#jobs'
 import type { Change } from '../../src/jobs/run/file-frames.ts'
 import { createFileWatch } from '../../src/jobs/run/file-watch.ts'
-import { hearEvent } from '../../src/jobs/run/handle-event.ts'
+import { handleEvent } from '../../src/jobs/run/handle-event.ts'
 import type { JobRun } from '../../src/jobs/run/job-run.ts'
 import { openTestDatabase } from '../helpers/database.ts'
 import { EVENT_FRAMES } from './kilo-events.ts'
@@ -64,7 +64,7 @@ t.test('the table of frames says what becomes of each event', async (t) => {
   for (const [type, samples] of Object.entries(SAMPLES)) {
     written.length = 0
     for (const event of samples) {
-      const outcome = await hearEvent(run, nobody, files, event)
+      const outcome = await handleEvent(run, nobody, files, event)
       // The end of a job is written when its money is settled.
       if (outcome) written.push(...TERMINAL_FRAMES)
       await Promise.all(looking)

@@ -111,7 +111,7 @@ t.test('when it cannot be written down who runs, nobody runs', async (t) => {
   await chmod(path, 0o755)
   const id = projectId.create()
   const { note } = folderOf(join(folder, 'agents'), id)
-  const ground = {
+  const runtime = {
     kilo: { path, packageBin: undefined, version: '7.7.7' },
     ripgrep: undefined,
     /** Looked at between the note before the birth and the one after it: a disk that fills up in between. */
@@ -125,7 +125,7 @@ t.test('when it cannot be written down who runs, nobody runs', async (t) => {
     {
       projectId: id,
       worktree: join(folder, 'worktree'),
-      ground,
+      runtime,
       agentsDir: join(folder, 'agents'),
       providers: [],
       defaultModel: 'openai-compatible/scripted',

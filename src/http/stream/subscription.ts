@@ -1,5 +1,5 @@
 import type { ProjectId, UserId } from '#kernel/ids.ts'
-import type { InTurn } from '#kernel/waiting.ts'
+import type { SerialQueue } from '#kernel/waiting.ts'
 import type { AppDeps } from '../app-deps.ts'
 import { startAfterGap, startOf, type Start } from './resume.ts'
 import { notice } from './notices.ts'
@@ -11,7 +11,7 @@ export interface Subscription {
   readonly projectId: ProjectId
   readonly after: number | undefined
   /** Snapshots of one socket are taken one after the other, however often it asks. */
-  readonly inTurn: InTurn
+  readonly serialQueue: SerialQueue
 }
 
 /** How far a subscription has come. */
@@ -48,12 +48,12 @@ export async function follow(
 async function begin(
   deps: SnapshotDeps,
   outbox: Outbox,
-  { userId, projectId, inTurn }: Subscription,
+  { userId, projectId, serialQueue }: Subscription,
   start: Start,
   progress: Progress,
   signal: AbortSignal
 ): Promise<boolean> {
-  const snapshot = await inTurn(async () =>
+  const snapshot = await serialQueue(async () =>
     signal.aborted ? undefined : takeSnapshot(deps, userId, projectId, start.lastSeq)
   )
   if (!snapshot || signal.aborted) return false

@@ -1,7 +1,7 @@
 import { AppError } from '#kernel/errors.ts'
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import { createInTurn } from '#kernel/waiting.ts'
+import { createSerialQueue } from '#kernel/waiting.ts'
 import { ownProject } from '#projects'
 import type { AppDeps } from '../app-deps.ts'
 import type { ClientMessage } from './messages.ts'
@@ -41,7 +41,7 @@ export function createSubscriptions(
   failed: (err: unknown) => void
 ): Subscriptions {
   const running = new Map<string, Running>()
-  const inTurn = createInTurn()
+  const serialQueue = createSerialQueue()
 
   const drop = (projectId: string) => {
     running.get(projectId)?.stop.abort()
@@ -61,11 +61,15 @@ export function createSubscriptions(
       const stop = new AbortController()
       const progress: Progress = { lastSeq: null }
       running.set(id, { stop, progress })
-      follow(deps, outbox, { userId, projectId: id, after, inTurn }, progress, stop.signal).catch(
-        (err: unknown) => {
-          if (!stop.signal.aborted) failed(err)
-        }
-      )
+      follow(
+        deps,
+        outbox,
+        { userId, projectId: id, after, serialQueue },
+        progress,
+        stop.signal
+      ).catch((err: unknown) => {
+        if (!stop.signal.aborted) failed(err)
+      })
     },
 
     drop,

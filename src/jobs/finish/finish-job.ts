@@ -5,7 +5,7 @@ import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failu
 import { toCredits } from '#kernel/money.ts'
 import { storable } from '#kernel/text.ts'
 import type { JobDeps } from '../job-deps.ts'
-import { settleBill, type Told } from './settle-bill.ts'
+import { settleBill, type ReportedUsage } from './settle-bill.ts'
 import { updateJobEnd, type JobRow } from '../stores/job-store.ts'
 import { closePrompts } from '../stores/prompt-store.ts'
 
@@ -17,7 +17,7 @@ export interface JobResult {
   readonly commit: string | null
   readonly merge: MergeState
   /** What the agent told of its steps; the gateway's own count comes first. */
-  readonly told: Told | null
+  readonly told: ReportedUsage | null
   readonly failure: { readonly code: JobFailureCode; readonly message: string } | null
 }
 
@@ -74,8 +74,8 @@ export async function finishJob(
       charged: toCredits(charged),
       refunded: toCredits(refunded)
     }
-    const place = { projectId: job.project_id, jobId: job.id, ...(token === null ? {} : { token }) }
-    await deps.events.append(tx, place, [
+    const scope = { projectId: job.project_id, jobId: job.id, ...(token === null ? {} : { token }) }
+    await deps.events.append(tx, scope, [
       {
         type: 'job:credits-used',
         data: { credits: credits.charged, usage: bill.usage, final: true }

@@ -4,7 +4,7 @@ import { NO_USAGE_TOTALS, type UsageTotals } from '#kernel/frames.ts'
 import { ZERO, type Microcredits } from '#kernel/money.ts'
 
 /** What an agent told of the steps that it finished, and what they would cost. */
-export interface Told {
+export interface ReportedUsage {
   readonly steps: readonly Step[]
   readonly cost: Microcredits
   readonly usage: UsageTotals
@@ -24,7 +24,7 @@ export async function settleBill(
   meter: RequestMeter,
   tx: Tx,
   jobId: string,
-  told: Told | null
+  told: ReportedUsage | null
 ): Promise<Bill> {
   const { cost, usage, requests } = await meter.settle(tx, jobId)
   const steps = told?.steps ?? []

@@ -1,6 +1,6 @@
 import { AppError } from '#kernel/errors.ts'
 import type { UserId } from '#kernel/ids.ts'
-import { deskOf } from '#ports/bus.ts'
+import { inboxOf } from '#ports/bus.ts'
 import type { JobDeps } from '../job-deps.ts'
 import type { PermissionAnswer, QuestionAnswer } from '../job-schemas.ts'
 import { ownJob } from '../stores/job-read-store.ts'
@@ -30,7 +30,7 @@ export async function answerPrompt(
   if (!(await updatePromptAnswer(deps.db, promptId, answered, deps.clock.now()))) {
     throw new AppError('not_found', `The ${given.kind} ${promptId} does not wait for an answer`)
   }
-  deps.bus.ring(deskOf(job.id))
+  deps.bus.ring(inboxOf(job.id))
 }
 
 function refuseMismatch(prompt: Prompt, answer: QuestionAnswer): void {

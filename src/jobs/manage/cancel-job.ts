@@ -1,6 +1,6 @@
 import type { UserId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
-import { deskOf } from '#ports/bus.ts'
+import { inboxOf } from '#ports/bus.ts'
 import { finishJob } from '../finish/finish-job.ts'
 import type { JobDeps } from '../job-deps.ts'
 import { readJob } from '../stores/job-read-store.ts'
@@ -18,7 +18,7 @@ export async function cancelJob(deps: JobDeps, userId: UserId, id: string): Prom
 export async function cancel(deps: JobDeps, job: JobRow): Promise<void> {
   await updateCancelRequested(deps.db, job.id, deps.clock.now())
   if (job.status === 'queued' && (await endQueued(deps, job))) return
-  deps.bus.ring(deskOf(job.id))
+  deps.bus.ring(inboxOf(job.id))
 }
 
 /** False when a worker has claimed the job in this moment: its desk has the wish then. */

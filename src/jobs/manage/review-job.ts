@@ -12,15 +12,15 @@ import { mergeMessage, SUBJECT_CHARS_MAX } from '../run/keep-work.ts'
 import { ownJob } from '../stores/job-read-store.ts'
 
 type ReviewDeps = Pick<JobDeps, 'db' | 'workspaces'>
-type VerdictDeps = ReviewDeps & Pick<JobDeps, 'events'>
-type Verb = 'merge' | 'discard' | 'revert'
+type ReviewJobDeps = ReviewDeps & Pick<JobDeps, 'events'>
+type ReviewVerb = 'merge' | 'discard' | 'revert'
 
 /** Which work each verb is for, and what the work is afterwards. */
-const VERBS = {
+const REVIEWS = {
   merge: { from: ['held', 'conflict'], to: 'merged' },
   discard: { from: ['held', 'conflict'], to: 'discarded' },
   revert: { from: ['merged'], to: 'reverted' }
-} as const satisfies Record<Verb, { from: MergeState[]; to: MergeState }>
+} as const satisfies Record<ReviewVerb, { from: MergeState[]; to: MergeState }>
 
 /**
  * Carries out a person's verdict on a job's own commit. 409 `job_not_mergeable` when there is no such work, 409
@@ -28,8 +28,8 @@ const VERBS = {
  * Of two verdicts at once, the second sees what the first has done.
  */
 export async function reviewJob(
-  deps: VerdictDeps,
-  verb: Verb,
+  deps: ReviewJobDeps,
+  verb: ReviewVerb,
   userId: UserId,
   id: string,
   dryRun: boolean
@@ -39,8 +39,8 @@ export async function reviewJob(
   const result = await inTransaction(deps.db, async (tx) => {
     const work = workOf(await lockJob(tx, jobId), verb)
     const workspace = deps.workspaces.open(projectId)
-    const commit = await DEEDS[verb]({ workspace, tx, work, dryRun })
-    const { to } = VERBS[verb]
+    const commit = await STEPS[verb]({ workspace, tx, work, dryRun })
+    const { to } = REVIEWS[verb]
     if (dryRun) return { jobId, merge: to, commit: null, dryRun }
 
     await updateMerge(tx, jobId, to)
@@ -54,9 +54,9 @@ export async function reviewJob(
 
 type Work = JobRow & { commit: string; branch: string; base: string }
 
-function workOf(job: JobRow, verb: Verb): Work {
+function workOf(job: JobRow, verb: ReviewVerb): Work {
   const { commit, branch, base, merge } = job
-  const fits = (VERBS[verb].from as readonly MergeState[]).includes(merge)
+  const fits = (REVIEWS[verb].from as readonly MergeState[]).includes(merge)
   if (fits && commit !== null && branch !== null && base !== null) {
     return { ...job, commit, branch, base }
   }
@@ -64,14 +64,14 @@ function workOf(job: JobRow, verb: Verb): Work {
   throw new AppError('job_not_mergeable', `There is nothing to ${verb}: ${why}`)
 }
 
-interface Deed {
+interface ReviewStep {
   readonly workspace: Workspace
   readonly tx: Tx
   readonly work: Work
   readonly dryRun: boolean
 }
 
-const DEEDS: Record<Verb, (deed: Deed) => Promise<string | null>> = {
+const STEPS: Record<ReviewVerb, (deed: ReviewStep) => Promise<string | null>> = {
   merge: async ({ workspace, work, dryRun }) => {
     const message = mergeMessage(work, work.branch)
     return commitOf(await workspace.mergeJob(work.commit, { author: KILO, message, dryRun }))

@@ -1,4 +1,4 @@
-import type { EventLog, Place } from '#events'
+import type { EventLog, FrameScope } from '#events'
 import type { Clock } from '#kernel/clock.ts'
 import type { Draft } from '#kernel/frames.ts'
 import { LIMITS } from '#kernel/limits.ts'
@@ -39,7 +39,7 @@ const bytesOf = (draft: Draft | undefined) =>
  * Writes a job's frames in batches: lifecycle frames at once, text joined for `logJoinMs` or `logJoinBytes`.
  * While one batch is being written the next one gathers, so a slow database gets fewer, larger writes.
  */
-export function createFrameWriter(events: EventLog, place: Place, clock: Clock): FrameWriter {
+export function createFrameWriter(events: EventLog, scope: FrameScope, clock: Clock): FrameWriter {
   const failed = new AbortController()
   const waiting: Draft[] = []
   let writing: Promise<void> | undefined
@@ -50,7 +50,7 @@ export function createFrameWriter(events: EventLog, place: Place, clock: Clock):
     while (waiting.length > 0 && !failed.signal.aborted) {
       const batch = waiting.splice(0, LIMITS.framesPerWrite)
       writtenAt = clock.monotonicMs()
-      await events.record(place, batch).catch((error: unknown) => failed.abort(error))
+      await events.record(scope, batch).catch((error: unknown) => failed.abort(error))
     }
     // In the same breath as the last look at `waiting`: a frame that comes later finds nobody writing.
     writing = undefined

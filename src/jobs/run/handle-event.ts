@@ -35,7 +35,7 @@ function stopAfterTooMany(run: JobRun): void {
 }
 
 /** What one event of the agent's means for its job. Answers how the turn ended, once it has. */
-export async function hearEvent(
+export async function handleEvent(
   run: JobRun,
   agent: Agent,
   files: FileWatch,

@@ -2,7 +2,7 @@ import type { Db } from '#db'
 import type { Clock } from '#kernel/clock.ts'
 import type { JobId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
-import { deskOf, type Bus } from '#ports/bus.ts'
+import { inboxOf, type Bus } from '#ports/bus.ts'
 import { readJob } from '../stores/job-read-store.ts'
 import { readOpenPrompts, type Prompt } from '../stores/prompt-store.ts'
 
@@ -10,7 +10,7 @@ import { readOpenPrompts, type Prompt } from '../stores/prompt-store.ts'
 const LOOK_ANYWAY_MS = 2000
 const FIRST_LOOK_MS = 50
 
-export interface DeskHandlers {
+export interface InboxHandlers {
   onCancel(): void
   onAnswer(prompt: Prompt): Promise<void>
   onExpired(prompt: Prompt): Promise<void>
@@ -20,10 +20,10 @@ export interface DeskHandlers {
  * Where people reach a running job: their wish to cancel and their answers are rows, and the bell says to
  * look. Each prompt is handled once; handlers are called one after the other.
  */
-export function openDesk(
+export function openInbox(
   deps: { readonly db: Db; readonly bus: Bus; readonly clock: Clock; readonly log: Log },
   jobId: JobId,
-  handlers: DeskHandlers
+  handlers: InboxHandlers
 ): AsyncDisposable {
   const handled = new Set<string>()
   let looking: Promise<void> | undefined
@@ -59,7 +59,7 @@ export function openDesk(
     })()
   }
 
-  const stopListening = deps.bus.listen(deskOf(jobId), look)
+  const stopListening = deps.bus.listen(inboxOf(jobId), look)
   const lookAnyway = setInterval(look, LOOK_ANYWAY_MS)
   // What was wished before we listened; not in the way of the job's first steps.
   const firstLook = setTimeout(look, FIRST_LOOK_MS)

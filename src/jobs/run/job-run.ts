@@ -3,7 +3,7 @@ import type { Workspace } from '#workspaces'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { microcredits, toCredits, type Microcredits } from '#kernel/money.ts'
 import type { Lease } from '#ports/lock.ts'
-import type { Place } from '#events'
+import type { FrameScope } from '#events'
 import type { JobDeps } from '../job-deps.ts'
 import { createFrameWriter, type FrameWriter } from './frame-writer.ts'
 import { updateReserved, type JobRow } from '../stores/job-store.ts'
@@ -13,7 +13,7 @@ export interface JobRun extends Disposable {
   readonly deps: JobDeps
   readonly job: JobRow
   readonly lease: Lease
-  readonly place: Place
+  readonly scope: FrameScope
   readonly branch: string
   readonly workspace: Workspace
   readonly writer: FrameWriter
@@ -44,8 +44,8 @@ export const branchOf = (job: Pick<JobRow, 'session_id'>) =>
 
 /** Joins every reason to stop: the lease, the log, the clock, the server and the person. */
 export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: AbortSignal): JobRun {
-  const place = { projectId: job.project_id, jobId: job.id, token: lease.token }
-  const writer = createFrameWriter(deps.events, place, deps.clock)
+  const scope = { projectId: job.project_id, jobId: job.id, token: lease.token }
+  const writer = createFrameWriter(deps.events, scope, deps.clock)
   const stopper = new AbortController()
   const stop = (failure: JobFailure) => stopper.abort(failure)
 
@@ -71,7 +71,7 @@ export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: Abor
     deps,
     job,
     lease,
-    place,
+    scope,
     branch: branchOf(job),
     workspace: deps.workspaces.open(job.project_id),
     writer,

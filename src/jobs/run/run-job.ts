@@ -6,9 +6,9 @@ import type { Agent } from '#supervisor'
 import { passAnswer, refuseForSilence } from './prompts.ts'
 import { createFileWatch, type FileWatch } from './file-watch.ts'
 import { finishJob } from '../finish/finish-job.ts'
-import { hearEvent } from './handle-event.ts'
+import { handleEvent } from './handle-event.ts'
 import type { JobDeps } from '../job-deps.ts'
-import { openDesk } from './job-inbox.ts'
+import { openInbox } from './job-inbox.ts'
 import { openRun, type JobRun } from './job-run.ts'
 import { readHeldCommit, readJob } from '../stores/job-read-store.ts'
 import { updateJobStatus, type JobRow } from '../stores/job-store.ts'
@@ -49,7 +49,7 @@ async function carryOut(run: JobRun, files: FileWatch): Promise<Kept> {
 async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
   const { deps, job, signal } = run
   using borrowed = deps.supervisor.borrow(job.project_id, run.workspace.worktree, signal)
-  await using _desk = openDesk(deps, job.id, {
+  await using _inbox = openInbox(deps, job.id, {
     onCancel: () => run.stop(cancelled()),
     onAnswer: async (prompt) => passAnswer(run, await borrowed.agent, prompt),
     onExpired: async (prompt) => refuseForSilence(run, await borrowed.agent, prompt)
@@ -72,7 +72,7 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
       run.stop(new JobFailure('credits_exhausted', 'the job has used up what it may cost'))
   })
   for await (const event of agent.runTurn(turn, signal)) {
-    outcome ??= await hearEvent(run, agent, files, event)
+    outcome ??= await handleEvent(run, agent, files, event)
   }
   return outcome ?? { kind: 'interrupted' }
 }

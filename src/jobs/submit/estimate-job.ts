@@ -2,18 +2,18 @@ import type { Db } from '#db'
 import type { UserId } from '#kernel/ids.ts'
 import { toCredits } from '#kernel/money.ts'
 import type { AiCommand, Estimate } from '../job-schemas.ts'
-import { planReserve, readWish, type WishDeps } from './resolve-command.ts'
+import { planReserve, resolveCommand, type ResolveDeps } from './resolve-command.ts'
 import { likelyCost } from './reserve-policy.ts'
 
 /** Says what a command would reserve and likely cost. Starts and writes nothing, and refuses what would be refused. */
 export async function estimateJob(
-  deps: WishDeps & { readonly db: Db },
+  deps: ResolveDeps & { readonly db: Db },
   userId: UserId,
   projectId: string,
   command: AiCommand
 ): Promise<Estimate> {
-  const wish = await readWish(deps, deps.db, userId, projectId, command)
-  const { amount, balance, recentCosts } = await planReserve(deps, deps.db, wish)
+  const resolved = await resolveCommand(deps, deps.db, userId, projectId, command)
+  const { amount, balance, recentCosts } = await planReserve(deps, deps.db, resolved)
   const likely = likelyCost(recentCosts)
 
   return {
@@ -21,7 +21,7 @@ export async function estimateJob(
     likely: likely && { low: toCredits(likely.low), high: toCredits(likely.high) },
     basedOnJobs: recentCosts.length,
     balance: toCredits(balance),
-    model: wish.model,
-    mode: wish.mode
+    model: resolved.model,
+    mode: resolved.mode
   }
 }

@@ -15,12 +15,12 @@ import { readSession } from '../stores/session-store.ts'
 const RECENT_JOBS = 20
 
 /** What deciding about a command needs to look at. */
-export type WishDeps = Pick<JobDeps, 'ledger' | 'prices' | 'settings'> & {
+export type ResolveDeps = Pick<JobDeps, 'ledger' | 'prices' | 'settings'> & {
   readonly supervisor: Pick<JobDeps['supervisor'], 'modes'>
 }
 
 /** A command with everything chosen that it left open. */
-export interface Wish extends Omit<NewJob, 'id' | 'sessionId' | 'reserved'> {
+export interface ResolvedCommand extends Omit<NewJob, 'id' | 'sessionId' | 'reserved'> {
   /** The conversation that goes on; undefined for a new one. */
   readonly sessionId: SessionId | undefined
 }
@@ -32,13 +32,13 @@ export interface Reserve {
 }
 
 /** Reads a command as a job of this user's project, or refuses what could never become one. */
-export async function readWish(
-  deps: WishDeps,
+export async function resolveCommand(
+  deps: ResolveDeps,
   db: Db,
   userId: UserId,
   projectId: string,
   command: AiCommand
-): Promise<Wish> {
+): Promise<ResolvedCommand> {
   const project = await ownProject(db, userId, projectId)
   return {
     projectId: project.id,
@@ -54,16 +54,20 @@ export async function readWish(
 }
 
 /** Decides what the job sets aside, here and for whoever only wants to know; refuses what cannot begin now. */
-export async function planReserve(deps: WishDeps, db: Db, wish: Wish): Promise<Reserve> {
-  if ((await countQueuedJobs(db, wish.projectId)) >= LIMITS.jobsQueuedPerProjectMax) {
+export async function planReserve(
+  deps: ResolveDeps,
+  db: Db,
+  resolved: ResolvedCommand
+): Promise<Reserve> {
+  if ((await countQueuedJobs(db, resolved.projectId)) >= LIMITS.jobsQueuedPerProjectMax) {
     throw new AppError('queue_full', `${LIMITS.jobsQueuedPerProjectMax} jobs are waiting already`, {
       retryAfterSeconds: 10
     })
   }
-  const recentCosts = await readRecentCosts(db, wish, RECENT_JOBS)
-  const { balance } = await deps.ledger.wallet(db, wish.userId)
+  const recentCosts = await readRecentCosts(db, resolved, RECENT_JOBS)
+  const { balance } = await deps.ledger.wallet(db, resolved.userId)
   const minimum = deps.settings.reserveCredits
-  const amount = decideReserve({ minimum, recentCosts, maxCredits: wish.maxCredits, balance })
+  const amount = decideReserve({ minimum, recentCosts, maxCredits: resolved.maxCredits, balance })
   if (amount === ZERO) throw noCredits()
   return { amount, balance, recentCosts }
 }

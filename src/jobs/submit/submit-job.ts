@@ -7,12 +7,18 @@ import type { JobDeps } from '../job-deps.ts'
 import type { AiCommand, Submitted } from '../job-schemas.ts'
 import { countJobsAhead, readJob } from '../stores/job-read-store.ts'
 import { insertJob, type JobRow } from '../stores/job-store.ts'
-import { noCredits, planReserve, readWish, type Wish, type WishDeps } from './resolve-command.ts'
+import {
+  noCredits,
+  planReserve,
+  resolveCommand,
+  type ResolvedCommand,
+  type ResolveDeps
+} from './resolve-command.ts'
 import { insertSession } from '../stores/session-store.ts'
 
 const TITLE_CHARS_MAX = 80
 
-export type SubmitDeps = WishDeps & Pick<JobDeps, 'db' | 'events' | 'queue' | 'log'>
+export type SubmitDeps = ResolveDeps & Pick<JobDeps, 'db' | 'events' | 'queue' | 'log'>
 
 /**
  * Accepts a prompt: credits held, job written `queued`, `job:queued` in the history, all in one transaction;
@@ -28,17 +34,18 @@ export async function submitJob(
 ): Promise<Submitted> {
   const made = await findMade(deps, reservedId)
   if (made) return made
-  const wish = await readWish(deps, deps.db, userId, projectId, command)
+  const resolved = await resolveCommand(deps, deps.db, userId, projectId, command)
 
   const { job, position } = await inTransaction(deps.db, async (tx) => {
     const id = jobId.from(reservedId)
     // The wallet first, as everybody does: it is what two requests at once wait for.
-    const reserved = await reserve(deps, tx, id, wish)
-    const sessionId = wish.sessionId ?? (await insertSession(tx, wish.projectId, titleOf(wish))).id
-    const job = await insertJob(tx, { ...wish, id, sessionId, reserved })
+    const reserved = await reserve(deps, tx, id, resolved)
+    const sessionId =
+      resolved.sessionId ?? (await insertSession(tx, resolved.projectId, titleOf(resolved))).id
+    const job = await insertJob(tx, { ...resolved, id, sessionId, reserved })
     const position = await countJobsAhead(tx, job)
-    const place = { projectId: wish.projectId, jobId: id }
-    await deps.events.append(tx, place, [queuedFrame(job, position)])
+    const scope = { projectId: resolved.projectId, jobId: id }
+    await deps.events.append(tx, scope, [queuedFrame(job, position)])
     return { job, position }
   })
 
@@ -66,17 +73,22 @@ const answerOf = (job: JobRow, position: number): Submitted => ({
 })
 
 /** Holds what was decided; when the wallet has become smaller meanwhile, what there is. */
-async function reserve(deps: WishDeps, tx: Tx, id: JobId, wish: Wish): Promise<Microcredits> {
-  const { amount } = await planReserve(deps, tx, wish)
+async function reserve(
+  deps: ResolveDeps,
+  tx: Tx,
+  id: JobId,
+  resolved: ResolvedCommand
+): Promise<Microcredits> {
+  const { amount } = await planReserve(deps, tx, resolved)
   const memo = {
     jobId: id,
-    prompt: titleOf(wish),
-    mode: wish.mode,
-    model: wish.model,
-    ...priceMemo(deps.prices, wish.model)
+    prompt: titleOf(resolved),
+    mode: resolved.mode,
+    model: resolved.model,
+    ...priceMemo(deps.prices, resolved.model)
   }
   const hold = (amount: Microcredits) =>
-    deps.ledger.hold(tx, { holdId: id, userId: wish.userId, amount, memo })
+    deps.ledger.hold(tx, { holdId: id, userId: resolved.userId, amount, memo })
 
   const held = await hold(amount)
   if (held.kind !== 'short') return amount
@@ -87,7 +99,7 @@ async function reserve(deps: WishDeps, tx: Tx, id: JobId, wish: Wish): Promise<M
   return rest
 }
 
-const titleOf = ({ text }: Wish) => firstLine(text, TITLE_CHARS_MAX)
+const titleOf = ({ text }: ResolvedCommand) => firstLine(text, TITLE_CHARS_MAX)
 
 const queuedFrame = (job: JobRow, position: number) =>
   ({

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkCloneUrl, refused } from './clone-url.ts'
-import type { Place } from '../history/context.ts'
+import type { WorkspaceContext } from '../history/context.ts'
 import { MAIN } from '../git/refs.ts'
 
 /** Forges that are reachable besides the public ones: for an operator whose own forge is in a private network. */
@@ -21,17 +21,17 @@ const CLONE_BYTES_MAX = 512 * 1024 * 1024
 const BRANCH = /^(?!-)(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)))[\w./@+-]{1,200}(?<![./])$/
 
 /** Fetches the newest commit of somebody's repository to be main: its files, none of its settings or submodules. */
-export async function cloneToMain(place: Place, source: GitSource, rules: CloneRules) {
+export async function cloneToMain(context: WorkspaceContext, source: GitSource, rules: CloneRules) {
   const { branch } = source
   if (branch !== undefined && !BRANCH.test(branch)) throw refused('This is no name of a branch')
   const { url, pin } = await checkCloneUrl(source.url, rules.isAllowedAddress)
 
   const tooBig = new AbortController()
   const watch = setInterval(() => {
-    if (bytesIn(join(place.repo, 'objects', 'pack')) > CLONE_BYTES_MAX) tooBig.abort()
+    if (bytesIn(join(context.repo, 'objects', 'pack')) > CLONE_BYTES_MAX) tooBig.abort()
   }, 500)
   try {
-    await place.git(
+    await context.git(
       [
         ...['fetch', '--depth=1', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head'],
         ...['--no-auto-maintenance', '--', url],
@@ -58,13 +58,13 @@ export async function cloneToMain(place: Place, source: GitSource, rules: CloneR
 }
 
 /** Takes links to submodules out of the index: their files are elsewhere, and we never fetch them. */
-export async function dropSubmodules(place: Place): Promise<string[]> {
-  const { out } = await place.git(['ls-files', '-z', '--stage'])
+export async function dropSubmodules(context: WorkspaceContext): Promise<string[]> {
+  const { out } = await context.git(['ls-files', '-z', '--stage'])
   const links = out
     .split('\0')
     .filter((line) => line.startsWith('160000 '))
     .map((line) => line.slice(line.indexOf('\t') + 1))
-  if (links.length > 0) await place.git(['update-index', '--force-remove', '--', ...links])
+  if (links.length > 0) await context.git(['update-index', '--force-remove', '--', ...links])
   return links
 }
 

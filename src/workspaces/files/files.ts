@@ -106,7 +106,7 @@ export interface Entry {
 }
 
 /** A path that git told us of, as it lies in this folder; undefined when git would not store what is there. */
-export function lookAt(folder: Folder, leaf: string, path: string): Entry | undefined {
+export function inspectFile(folder: Folder, leaf: string, path: string): Entry | undefined {
   const stats = fs.lstatSync(folder.nameOf(leaf), { throwIfNoEntry: false })
   if (!stats) return undefined
   if (stats.isSymbolicLink()) {

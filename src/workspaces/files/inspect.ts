@@ -1,9 +1,9 @@
 import { AppError } from '#kernel/errors.ts'
 import { openFolder } from './safe-open.ts'
-import { lookAt, type Entry } from './files.ts'
+import { inspectFile, type Entry } from './files.ts'
 
 /** Looks at each of these paths without following a link, one folder open at a time. */
-export async function lookAtAll<T>(
+export async function inspectFiles<T>(
   worktree: string,
   paths: readonly string[],
   tell: (path: string, entry: Entry | undefined) => Promise<T>
@@ -13,7 +13,7 @@ export async function lookAtAll<T>(
   for (const [prefix, inFolder] of byFolder) {
     using folder = openQuietly(worktree, prefix)
     for (const path of inFolder) {
-      told.push(await tell(path, folder && lookAt(folder, path.slice(prefix.length), path)))
+      told.push(await tell(path, folder && inspectFile(folder, path.slice(prefix.length), path)))
     }
   }
   return told

@@ -29,10 +29,10 @@ export interface GitFolders {
 
 /** Runs git so that nothing but git runs: our git directory, our environment, no hook, filter, pager or prompt. */
 export function createGit({ repo, worktree }: GitFolders, run: RunGit): Git {
-  const place = [`--git-dir=${repo}`, `--work-tree=${worktree}`]
+  const context = [`--git-dir=${repo}`, `--work-tree=${worktree}`]
   return (args, options = {}) =>
     pastStaleLocks(repo, async () => {
-      const answer = await runSafely(run, worktree, [...place, ...args], options)
+      const answer = await runSafely(run, worktree, [...context, ...args], options)
       const expected = (options.codes ?? [0]).includes(answer.code) && !LOCKED.test(answer.err)
       if (expected || answer.cut) return answer
       const said = answer.err.trim() || answer.out.trim() || `exit code ${answer.code}`

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import type { Place } from './context.ts'
+import type { WorkspaceContext } from './context.ts'
 import { MAIN, readRef, writeHead } from '../git/refs.ts'
 
 /**
@@ -8,30 +8,30 @@ import { MAIN, readRef, writeHead } from '../git/refs.ts'
  * somebody's work.
  */
 export async function moveTo(
-  place: Place,
+  context: WorkspaceContext,
   ref: string,
   options: { readonly clean: boolean; readonly prepare?: () => Promise<void> }
 ): Promise<void> {
-  writeFileSync(place.moving, ref)
+  writeFileSync(context.moving, ref)
   await options.prepare?.()
-  await checkOut(place, ref, options.clean)
+  await checkOut(context, ref, options.clean)
 }
 
 /** Ends a move that a crash interrupted. To be called before anything looks at the worktree. */
-export async function finishMove(place: Place): Promise<void> {
-  if (!existsSync(place.moving)) return
-  const ref = readFileSync(place.moving, 'utf8')
-  place.log.warn({ ref }, 'finishing an interrupted move of the worktree')
+export async function finishMove(context: WorkspaceContext): Promise<void> {
+  if (!existsSync(context.moving)) return
+  const ref = readFileSync(context.moving, 'utf8')
+  context.log.warn({ ref }, 'finishing an interrupted move of the worktree')
   // Killed between making the marker and writing it: nothing has moved yet.
-  if (ref === '') rmSync(place.moving)
-  else await checkOut(place, ref, true)
+  if (ref === '') rmSync(context.moving)
+  else await checkOut(context, ref, true)
 }
 
-async function checkOut(place: Place, ref: string, clean: boolean): Promise<void> {
-  place.memory.settled = undefined
-  const commit = readRef(place.repo, ref) ?? readRef(place.repo, MAIN)!
-  await place.git(['read-tree', '--reset', '-u', commit])
-  if (clean) await place.git(['clean', '-f', '-f', '-d', '-q'])
-  writeHead(place.repo, ref)
-  rmSync(place.moving)
+async function checkOut(context: WorkspaceContext, ref: string, clean: boolean): Promise<void> {
+  context.memory.settled = undefined
+  const commit = readRef(context.repo, ref) ?? readRef(context.repo, MAIN)!
+  await context.git(['read-tree', '--reset', '-u', commit])
+  if (clean) await context.git(['clean', '-f', '-f', '-d', '-q'])
+  writeHead(context.repo, ref)
+  rmSync(context.moving)
 }

@@ -1,5 +1,5 @@
 import { writeObject } from '../git/objects.ts'
-import { remember, type Place } from './context.ts'
+import { remember, type WorkspaceContext } from './context.ts'
 import { NO_COMMIT } from '../git/refs.ts'
 
 export interface Author {
@@ -22,8 +22,8 @@ export interface CommitDraft {
 const MESSAGE_CHARS_MAX = 16_000
 
 /** Writes a commit that no branch names yet. */
-export async function writeCommit(place: Place, draft: CommitDraft): Promise<string> {
-  const at = `${Math.floor(place.clock.now().getTime() / 1000)} +0000`
+export async function writeCommit(context: WorkspaceContext, draft: CommitDraft): Promise<string> {
+  const at = `${Math.floor(context.clock.now().getTime() / 1000)} +0000`
   const lines = [
     `tree ${draft.tree}`,
     ...draft.parents.map((parent) => `parent ${parent}`),
@@ -33,10 +33,10 @@ export async function writeCommit(place: Place, draft: CommitDraft): Promise<str
     tidy(draft.message),
     ''
   ]
-  const commit = await writeObject(place.repo, 'commit', Buffer.from(lines.join('\n')))
-  remember(place.memory.trees, commit, draft.tree)
+  const commit = await writeObject(context.repo, 'commit', Buffer.from(lines.join('\n')))
+  remember(context.memory.trees, commit, draft.tree)
   const [parent] = draft.parents
-  if (parent !== undefined) remember(place.memory.parents, commit, parent)
+  if (parent !== undefined) remember(context.memory.parents, commit, parent)
   return commit
 }
 
@@ -54,41 +54,52 @@ export interface CommitOptions {
 
 /** The index as a commit after `parent`; undefined when it holds the same files. */
 export async function commitIndex(
-  place: Place,
+  context: WorkspaceContext,
   parent: string,
   { subject, trailers, author }: CommitOptions
 ): Promise<string | undefined> {
-  const { out } = await place.git(['write-tree'])
+  const { out } = await context.git(['write-tree'])
   const tree = out.trim()
-  if (tree === (await treeOf(place, parent))) return undefined
+  if (tree === (await treeOf(context, parent))) return undefined
   const message = messageOf(subject, trailers)
-  return writeCommit(place, { tree, parents: [parent], author, message })
+  return writeCommit(context, { tree, parents: [parent], author, message })
 }
 
 /** Moves a ref, but only from where the caller saw it; undefined means that it must not exist yet. */
-export async function moveRef(place: Place, ref: string, to: string, from: string | undefined) {
-  await place.git(['update-ref', ref, to, from ?? NO_COMMIT])
+export async function moveRef(
+  context: WorkspaceContext,
+  ref: string,
+  to: string,
+  from: string | undefined
+) {
+  await context.git(['update-ref', ref, to, from ?? NO_COMMIT])
 }
 
-export async function treeOf(place: Place, commit: string): Promise<string> {
-  const known = place.memory.trees.get(commit)
+export async function treeOf(context: WorkspaceContext, commit: string): Promise<string> {
+  const known = context.memory.trees.get(commit)
   if (known !== undefined) return known
-  const { out } = await place.git(['rev-parse', '--verify', `${commit}^{tree}`])
-  remember(place.memory.trees, commit, out.trim())
+  const { out } = await context.git(['rev-parse', '--verify', `${commit}^{tree}`])
+  remember(context.memory.trees, commit, out.trim())
   return out.trim()
 }
 
 /** The commit that this one was made on top of. */
-export async function parentOf(place: Place, commit: string): Promise<string> {
-  const known = place.memory.parents.get(commit)
+export async function parentOf(context: WorkspaceContext, commit: string): Promise<string> {
+  const known = context.memory.parents.get(commit)
   if (known !== undefined) return known
-  const { out } = await place.git(['rev-parse', '--verify', `${commit}^`])
+  const { out } = await context.git(['rev-parse', '--verify', `${commit}^`])
   return out.trim()
 }
 
-export async function isAncestor(place: Place, older: string, newer: string): Promise<boolean> {
-  if (older === newer || place.memory.parents.get(newer) === older) return true
-  const { code } = await place.git(['merge-base', '--is-ancestor', older, newer], { codes: [0, 1] })
+export async function isAncestor(
+  context: WorkspaceContext,
+  older: string,
+  newer: string
+): Promise<boolean> {
+  if (older === newer || context.memory.parents.get(newer) === older) return true
+  const { code } = await context.git(['merge-base', '--is-ancestor', older, newer], {
+    codes: [0, 1]
+  })
   return code === 0
 }
 
@@ -100,11 +111,11 @@ function messageOf(subject: string, trailers: Readonly<Record<string, string>>):
 
 /** The job that made this commit, or that last touched this path before it. Only Kilo's commits can say so. */
 export async function jobOf(
-  place: Place,
+  context: WorkspaceContext,
   commit: string,
   path?: string
 ): Promise<string | undefined> {
-  const { out } = await place.git([
+  const { out } = await context.git([
     'log',
     '-1',
     '--format=%ae%x00%(trailers:key=Job-Id,valueonly,separator=%x2C)',

@@ -5,7 +5,7 @@ import type { Git } from '../git/git.ts'
 import { isJobRef, MAIN, readHead, readRef } from '../git/refs.ts'
 
 /** One project's folders, and what this process remembers of them. What has to survive it is in files. */
-export interface Place {
+export interface WorkspaceContext {
   readonly repo: string
   readonly worktree: string
   /** On the same device as the worktree, and out of the agent's sight. */
@@ -39,8 +39,8 @@ export function remember(facts: Map<string, string>, commit: string, fact: strin
   facts.set(commit, fact)
 }
 
-export function mainOf(place: Place): string {
-  const main = readRef(place.repo, MAIN)
+export function mainOf(context: WorkspaceContext): string {
+  const main = readRef(context.repo, MAIN)
   if (main === undefined) throw new Error('main has no commit')
   return main
 }
@@ -56,13 +56,13 @@ export interface Standing {
 }
 
 /** Where the worktree stands. */
-export function standing(place: Place): Standing {
-  const ref = readHead(place.repo)
-  const main = mainOf(place)
-  const tip = readRef(place.repo, ref)
+export function standing(context: WorkspaceContext): Standing {
+  const ref = readHead(context.repo)
+  const main = mainOf(context)
+  const tip = readRef(context.repo, ref)
   return { ref, onJob: isJobRef(ref), tip, commit: tip ?? main, main }
 }
 
-export const settle = (place: Place, commit: string): void => {
-  place.memory.settled = { commit, atMs: place.clock.monotonicMs() }
+export const settle = (context: WorkspaceContext, commit: string): void => {
+  context.memory.settled = { commit, atMs: context.clock.monotonicMs() }
 }

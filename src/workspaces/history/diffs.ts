@@ -1,7 +1,7 @@
 import type { FileStatus } from '#kernel/frames.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { resolve } from './listing.ts'
-import type { Place } from './context.ts'
+import type { WorkspaceContext } from './context.ts'
 
 export interface DiffFile {
   readonly path: string
@@ -24,11 +24,11 @@ const DIFF = ['diff', '--no-ext-diff', '--no-textconv', '--no-color', '--no-rena
 const SECTION = 'diff --git '
 
 /** What lies between two commits, file by file, with as many whole patches as the limits allow. */
-export async function diffOf(place: Place, base: string, head: string): Promise<Diff> {
-  const ends = await Promise.all([resolve(place, base), resolve(place, head)])
+export async function diffOf(context: WorkspaceContext, base: string, head: string): Promise<Diff> {
+  const ends = await Promise.all([resolve(context, base), resolve(context, head)])
   const [summary, patch] = await Promise.all([
-    place.git([...DIFF, '--raw', '--numstat', '-z', ...ends]),
-    place.git([...DIFF, '--patch', ...ends], { bytesMax: LIMITS.diffPatchBytesMax })
+    context.git([...DIFF, '--raw', '--numstat', '-z', ...ends]),
+    context.git([...DIFF, '--patch', ...ends], { bytesMax: LIMITS.diffPatchBytesMax })
   ])
   const all = parseSummary(summary.out)
   const files = withPatches(all.slice(0, LIMITS.diffFilesMax), sections(patch.out, patch.cut))
@@ -37,11 +37,18 @@ export async function diffOf(place: Place, base: string, head: string): Promise<
 }
 
 /** The same as one patch that `git apply` takes; cut after a whole file where it has become too long. */
-export async function rawDiffOf(place: Place, base: string, head: string): Promise<string> {
-  const ends = await Promise.all([resolve(place, base), resolve(place, head)])
-  const { out, cut } = await place.git([...DIFF, '--patch', '--binary', '--full-index', ...ends], {
-    bytesMax: LIMITS.diffPatchBytesMax
-  })
+export async function rawDiffOf(
+  context: WorkspaceContext,
+  base: string,
+  head: string
+): Promise<string> {
+  const ends = await Promise.all([resolve(context, base), resolve(context, head)])
+  const { out, cut } = await context.git(
+    [...DIFF, '--patch', '--binary', '--full-index', ...ends],
+    {
+      bytesMax: LIMITS.diffPatchBytesMax
+    }
+  )
   return cut ? sections(out, cut).join('') : out
 }
 

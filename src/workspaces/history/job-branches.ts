@@ -12,7 +12,7 @@ import {
 import { commitLeftovers } from './leftovers.ts'
 import { mergeTrees } from './merges.ts'
 import { finishMove, moveTo } from './checkout.ts'
-import { mainOf, settle, standing, type Place } from './context.ts'
+import { mainOf, settle, standing, type WorkspaceContext } from './context.ts'
 import { jobRef, MAIN, readHead, readRef, writeHead } from '../git/refs.ts'
 import { stageAll } from './staging.ts'
 
@@ -37,104 +37,109 @@ export interface StartOptions {
  * it is wherever main is.
  */
 export async function startJob(
-  place: Place,
+  context: WorkspaceContext,
   branch: string,
   { job, from }: StartOptions = {}
 ): Promise<{ base: string }> {
   const ref = jobRef(branch)
-  await finishMove(place)
-  if (readHead(place.repo) !== MAIN) await leaveBranch(place, LEFT_BY_A_CRASH)
-  await commitLeftovers(place)
+  await finishMove(context)
+  if (readHead(context.repo) !== MAIN) await leaveBranch(context, LEFT_BY_A_CRASH)
+  await commitLeftovers(context)
 
-  const main = mainOf(place)
+  const main = mainOf(context)
   const start = from === 'main' ? main : from?.commit
-  const tip = await turnBack(place, ref, start)
-  const base = tip === undefined || tip === main ? main : await catchUp(place, ref, tip, main)
-  if (base === main) writeHead(place.repo, ref)
-  else await moveTo(place, ref, { clean: false })
+  const tip = await turnBack(context, ref, start)
+  const base = tip === undefined || tip === main ? main : await catchUp(context, ref, tip, main)
+  if (base === main) writeHead(context.repo, ref)
+  else await moveTo(context, ref, { clean: false })
 
-  place.memory.job = job
-  place.memory.settled = undefined
+  context.memory.job = job
+  context.memory.settled = undefined
   return { base }
 }
 
 /** The branch is at `start` again. What it had besides is in nobody's way, and still there under its commit's id. */
 async function turnBack(
-  place: Place,
+  context: WorkspaceContext,
   ref: string,
   start: string | undefined
 ): Promise<string | undefined> {
-  const tip = readRef(place.repo, ref)
+  const tip = readRef(context.repo, ref)
   if (start === undefined || start === tip) return tip
-  const isNew = tip === undefined && start === mainOf(place)
-  if (!isNew) await moveRef(place, ref, start, tip)
+  const isNew = tip === undefined && start === mainOf(context)
+  if (!isNew) await moveRef(context, ref, start, tip)
   return isNew ? undefined : start
 }
 
 /** Brings a session's earlier branch up to main, unless its held work conflicts with it. */
-async function catchUp(place: Place, ref: string, tip: string, main: string): Promise<string> {
-  if (await isAncestor(place, main, tip)) return tip
-  if (await isAncestor(place, tip, main)) {
-    await moveRef(place, ref, main, tip)
+async function catchUp(
+  context: WorkspaceContext,
+  ref: string,
+  tip: string,
+  main: string
+): Promise<string> {
+  if (await isAncestor(context, main, tip)) return tip
+  if (await isAncestor(context, tip, main)) {
+    await moveRef(context, ref, main, tip)
     return main
   }
-  const merged = await mergeTrees(place, tip, main)
+  const merged = await mergeTrees(context, tip, main)
   if (merged.kind === 'conflict') return tip
   const message = "Merge main into the session's work"
-  const commit = await writeCommit(place, {
+  const commit = await writeCommit(context, {
     tree: merged.tree,
     parents: [tip, main],
     author: KILOWATT,
     message
   })
-  await moveRef(place, ref, commit, tip)
+  await moveRef(context, ref, commit, tip)
   return commit
 }
 
 /** Everything in the worktree as one commit on the job's branch; undefined when nothing differs. */
 export async function commitJob(
-  place: Place,
+  context: WorkspaceContext,
   options: CommitOptions,
   { afterCrash = false } = {}
 ): Promise<string | undefined> {
-  await finishMove(place)
-  const { ref, onJob, tip, commit: parent } = standing(place)
+  await finishMove(context)
+  const { ref, onJob, tip, commit: parent } = standing(context)
   if (!onJob) throw new Error('The worktree stands on no job branch')
 
   // Where this broke off before, the index may be ahead of the branch: then only the tree tells what differs.
-  const ahead = afterCrash || place.memory.staging === true
-  place.memory.staging = true
-  const changed = (await stageAll(place)) || ahead
-  const commit = changed ? await commitIndex(place, parent, options) : undefined
-  if (commit !== undefined) await moveRef(place, ref, commit, tip)
-  place.memory.staging = false
-  settle(place, commit ?? parent)
+  const ahead = afterCrash || context.memory.staging === true
+  context.memory.staging = true
+  const changed = (await stageAll(context)) || ahead
+  const commit = changed ? await commitIndex(context, parent, options) : undefined
+  if (commit !== undefined) await moveRef(context, ref, commit, tip)
+  context.memory.staging = false
+  settle(context, commit ?? parent)
   return commit
 }
 
 /** The worktree stands on main again and holds exactly its files. On main already, it stays untouched. */
-export async function returnToMain(place: Place): Promise<void> {
-  await finishMove(place)
-  const { ref, main } = standing(place)
+export async function returnToMain(context: WorkspaceContext): Promise<void> {
+  await finishMove(context)
+  const { ref, main } = standing(context)
   if (ref === MAIN) return
 
-  const { settled } = place.memory
-  const fresh = settled && place.clock.monotonicMs() - settled.atMs < SETTLED_TRUST_MS
-  if (fresh && settled.commit === main) writeHead(place.repo, MAIN)
-  else await moveTo(place, MAIN, { clean: true })
-  place.memory.settled = undefined
-  place.memory.job = undefined
+  const { settled } = context.memory
+  const fresh = settled && context.clock.monotonicMs() - settled.atMs < SETTLED_TRUST_MS
+  if (fresh && settled.commit === main) writeHead(context.repo, MAIN)
+  else await moveTo(context, MAIN, { clean: true })
+  context.memory.settled = undefined
+  context.memory.job = undefined
 }
 
 /** Takes a branch away, with all of its work that main does not have; not from under a job that works on it. */
-export async function discardJob(place: Place, branch: string): Promise<void> {
+export async function discardJob(context: WorkspaceContext, branch: string): Promise<void> {
   const ref = jobRef(branch)
-  await finishMove(place)
-  if (readHead(place.repo) === ref) {
+  await finishMove(context)
+  if (readHead(context.repo) === ref) {
     throw new AppError('job_not_mergeable', 'A job is working on this branch', { branch })
   }
-  const tip = readRef(place.repo, ref)
-  if (tip !== undefined) await place.git(['update-ref', '-d', ref, tip])
+  const tip = readRef(context.repo, ref)
+  if (tip !== undefined) await context.git(['update-ref', '-d', ref, tip])
 }
 
 /**
@@ -142,24 +147,27 @@ export async function discardJob(place: Place, branch: string): Promise<void> {
  * returns to main. Said again, it answers the same commit, which it knows by its `Job-Id`.
  */
 export async function rescue(
-  place: Place,
+  context: WorkspaceContext,
   branch: string,
   options: CommitOptions
 ): Promise<string | undefined> {
-  await finishMove(place)
-  const { ref, onJob } = standing(place)
-  const rescued = ref === MAIN ? undefined : await leaveBranch(place, options)
+  await finishMove(context)
+  const { ref, onJob } = standing(context)
+  const rescued = ref === MAIN ? undefined : await leaveBranch(context, options)
   if (rescued !== undefined) return rescued
 
-  const tip = readRef(place.repo, onJob ? ref : jobRef(branch))
+  const tip = readRef(context.repo, onJob ? ref : jobRef(branch))
   const job = options.trailers['Job-Id']
   if (tip === undefined || job === undefined) return undefined
-  return (await jobOf(place, tip)) === job ? tip : undefined
+  return (await jobOf(context, tip)) === job ? tip : undefined
 }
 
-async function leaveBranch(place: Place, options: CommitOptions): Promise<string | undefined> {
-  const { onJob } = standing(place)
-  const commit = onJob ? await commitJob(place, options, { afterCrash: true }) : undefined
-  await returnToMain(place)
+async function leaveBranch(
+  context: WorkspaceContext,
+  options: CommitOptions
+): Promise<string | undefined> {
+  const { onJob } = standing(context)
+  const commit = onJob ? await commitJob(context, options, { afterCrash: true }) : undefined
+  await returnToMain(context)
   return commit
 }

@@ -2,7 +2,7 @@ import { isAncestor, moveRef, treeOf, writeCommit, type Author } from './commits
 import { commitLeftovers } from './leftovers.ts'
 import { resolve } from './listing.ts'
 import { finishMove, moveTo } from './checkout.ts'
-import { mainOf, standing, type Place } from './context.ts'
+import { mainOf, standing, type WorkspaceContext } from './context.ts'
 import { jobRef, MAIN, readRef } from '../git/refs.ts'
 
 export interface MergeOptions {
@@ -19,47 +19,47 @@ export type MergeResult =
 
 /** Takes a job's branch, or one commit of it, into main: forward, or by a merge commit. A conflict changes nothing. */
 export async function mergeJob(
-  place: Place,
+  context: WorkspaceContext,
   work: string,
   options: MergeOptions
 ): Promise<MergeResult> {
-  await prepare(place, options)
-  const main = mainOf(place)
+  await prepare(context, options)
+  const main = mainOf(context)
   const isCommit = /^[0-9a-f]{40}$/.test(work)
-  const tip = isCommit ? await resolve(place, work) : readRef(place.repo, jobRef(work))
+  const tip = isCommit ? await resolve(context, work) : readRef(context.repo, jobRef(work))
   if (tip === undefined || tip === main) return { kind: 'nothing' }
-  if (await isAncestor(place, main, tip)) {
-    return options.dryRun ? { kind: 'merged', commit: main } : advance(place, main, tip)
+  if (await isAncestor(context, main, tip)) {
+    return options.dryRun ? { kind: 'merged', commit: main } : advance(context, main, tip)
   }
-  if (await isAncestor(place, tip, main)) return { kind: 'nothing' }
+  if (await isAncestor(context, tip, main)) return { kind: 'nothing' }
 
-  const merged = await mergeTrees(place, main, tip)
-  return conclude(place, main, merged, [main, tip], options)
+  const merged = await mergeTrees(context, main, tip)
+  return conclude(context, main, merged, [main, tip], options)
 }
 
 /** Takes the changes of `base..commit` back out of main, as one new commit; what came later stays. */
 export async function revert(
-  place: Place,
+  context: WorkspaceContext,
   base: string,
   commit: string,
   options: MergeOptions
 ): Promise<MergeResult> {
-  const [from, to] = [await resolve(place, base), await resolve(place, commit)]
-  await prepare(place, options)
-  const main = mainOf(place)
-  if (from === to || !(await isAncestor(place, to, main))) return { kind: 'nothing' }
+  const [from, to] = [await resolve(context, base), await resolve(context, commit)]
+  await prepare(context, options)
+  const main = mainOf(context)
+  if (from === to || !(await isAncestor(context, to, main))) return { kind: 'nothing' }
 
   // A commit after `commit` that has the old files again: merged into main, it brings back just those.
-  const undone = await writeCommit(place, {
-    tree: await treeOf(place, from),
+  const undone = await writeCommit(context, {
+    tree: await treeOf(context, from),
     parents: [to],
     ...options
   })
-  const merged = await mergeTrees(place, main, undone)
-  if (merged.kind === 'merged' && merged.tree === (await treeOf(place, main))) {
+  const merged = await mergeTrees(context, main, undone)
+  if (merged.kind === 'merged' && merged.tree === (await treeOf(context, main))) {
     return { kind: 'nothing' }
   }
-  return conclude(place, main, merged, [main], options)
+  return conclude(context, main, merged, [main], options)
 }
 
 export type TreeMerge =
@@ -67,8 +67,12 @@ export type TreeMerge =
   | { readonly kind: 'conflict'; readonly paths: readonly string[] }
 
 /** Merges two commits' files without an index or a worktree. */
-export async function mergeTrees(place: Place, ours: string, theirs: string): Promise<TreeMerge> {
-  const { code, out } = await place.git(
+export async function mergeTrees(
+  context: WorkspaceContext,
+  ours: string,
+  theirs: string
+): Promise<TreeMerge> {
+  const { code, out } = await context.git(
     ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', ours, theirs],
     { codes: [0, 1] }
   )
@@ -76,14 +80,14 @@ export async function mergeTrees(place: Place, ours: string, theirs: string): Pr
   return code === 0 ? { kind: 'merged', tree: tree.trim() } : { kind: 'conflict', paths }
 }
 
-async function prepare(place: Place, { dryRun }: MergeOptions): Promise<void> {
+async function prepare(context: WorkspaceContext, { dryRun }: MergeOptions): Promise<void> {
   if (dryRun) return
-  await finishMove(place)
-  if (standing(place).ref === MAIN) await commitLeftovers(place)
+  await finishMove(context)
+  if (standing(context).ref === MAIN) await commitLeftovers(context)
 }
 
 async function conclude(
-  place: Place,
+  context: WorkspaceContext,
   main: string,
   merged: TreeMerge,
   parents: readonly string[],
@@ -91,19 +95,19 @@ async function conclude(
 ): Promise<MergeResult> {
   if (merged.kind === 'conflict') return merged
   if (dryRun) return { kind: 'merged', commit: main }
-  const commit = await writeCommit(place, { tree: merged.tree, parents, author, message })
-  return advance(place, main, commit)
+  const commit = await writeCommit(context, { tree: merged.tree, parents, author, message })
+  return advance(context, main, commit)
 }
 
 /** Moves main, and the worktree with it if it stands there. */
-async function advance(place: Place, from: string, to: string): Promise<MergeResult> {
-  const { ref, tip } = standing(place)
-  const move = () => moveRef(place, MAIN, to, from)
+async function advance(context: WorkspaceContext, from: string, to: string): Promise<MergeResult> {
+  const { ref, tip } = standing(context)
+  const move = () => moveRef(context, MAIN, to, from)
   if (ref === MAIN) {
-    await moveTo(place, MAIN, { clean: false, prepare: move })
+    await moveTo(context, MAIN, { clean: false, prepare: move })
   } else {
     // A branch without a commit of its own is where main was; it must not be carried along by others' work.
-    if (tip === undefined) await moveRef(place, ref, from, undefined)
+    if (tip === undefined) await moveRef(context, ref, from, undefined)
     await move()
   }
   return { kind: 'merged', commit: to }

@@ -15,7 +15,7 @@ import {
 import { finishMove } from './checkout.ts'
 import { writeObject } from '../git/objects.ts'
 import { checkPath } from '../files/paths.ts'
-import { standing, type Place, type Standing } from './context.ts'
+import { standing, type WorkspaceContext, type Standing } from './context.ts'
 import { MAIN } from '../git/refs.ts'
 
 export interface SaveOptions {
@@ -39,55 +39,58 @@ export interface Saved {
  * branch then gets it as well. An ignored file is written and not committed.
  */
 export async function saveFile(
-  place: Place,
+  context: WorkspaceContext,
   path: string,
   content: Buffer,
   options: SaveOptions
 ): Promise<Saved> {
   checkPath(path)
   if (content.length > LIMITS.fileBytesMax) throw tooLarge(path, content.length)
-  await finishMove(place)
-  const before = await stateOf(place.worktree, path)
-  await checkPrecondition(place, path, before, options)
+  await finishMove(context)
+  const before = await stateOf(context.worktree, path)
+  await checkPrecondition(context, path, before, options)
 
   const executable = before?.executable ?? false
   const [ignored, sha] = await Promise.all([
-    isIgnored(place, path),
-    writeObject(place.repo, 'blob', content)
+    isIgnored(context, path),
+    writeObject(context.repo, 'blob', content)
   ])
-  using prepared = await prepareFile(place.aside, content, { executable, sync: true })
-  placeFile(place.worktree, path, prepared)
-  place.memory.settled = undefined
+  using prepared = await prepareFile(context.aside, content, { executable, sync: true })
+  placeFile(context.worktree, path, prepared)
+  context.memory.settled = undefined
 
   const message = options.message ?? `${before ? 'Save' : 'Create'} ${path}`
   const mode = executable ? '100755' : '100644'
   const edit = ['--add', '--replace', '--cacheinfo', `${mode},${sha},${path}`]
-  const stand = standing(place)
+  const stand = standing(context)
   const commit = ignored
     ? stand.main
-    : await commitEdit(place, stand, edit, { ...options, message })
+    : await commitEdit(context, stand, edit, { ...options, message })
   return { path, sha, commit, created: before === undefined }
 }
 
 export type RemoveOptions = Omit<SaveOptions, 'ifNoneMatch'>
 
 /** Takes a person's file out of the worktree and, as their commit, off main. */
-export async function removeFile(place: Place, path: string, options: RemoveOptions) {
+export async function removeFile(context: WorkspaceContext, path: string, options: RemoveOptions) {
   checkPath(path)
-  await finishMove(place)
-  const before = await stateOf(place.worktree, path)
+  await finishMove(context)
+  const before = await stateOf(context.worktree, path)
   if (!before) throw new AppError('not_found', 'There is no such file', { path })
-  await checkPrecondition(place, path, before, options)
+  await checkPrecondition(context, path, before, options)
 
-  unlinkFile(place.worktree, path)
-  place.memory.settled = undefined
+  unlinkFile(context.worktree, path)
+  context.memory.settled = undefined
   const message = options.message ?? `Delete ${path}`
   const edit = ['--force-remove', '--', path]
-  return { path, commit: await commitEdit(place, standing(place), edit, { ...options, message }) }
+  return {
+    path,
+    commit: await commitEdit(context, standing(context), edit, { ...options, message })
+  }
 }
 
 async function checkPrecondition(
-  place: Place,
+  context: WorkspaceContext,
   path: string,
   before: FileState | undefined,
   { ifMatch, ifNoneMatch }: Pick<SaveOptions, 'ifMatch' | 'ifNoneMatch'>
@@ -95,7 +98,7 @@ async function checkPrecondition(
   const matches = ifMatch === undefined || (before && (ifMatch === '*' || ifMatch === before.sha))
   if (matches && !(ifNoneMatch && before)) return
 
-  const changedByJob = await lastJob(place, path, before?.sha)
+  const changedByJob = await lastJob(context, path, before?.sha)
   throw new AppError('file_changed', 'The file is not the one that you know', {
     path,
     currentSha: before?.sha ?? null,
@@ -104,18 +107,18 @@ async function checkPrecondition(
 }
 
 /** The job whose work the file is: the running one if the file is not as committed, else that of its last commit. */
-async function lastJob(place: Place, path: string, sha: string | undefined) {
-  const { commit, onJob } = standing(place)
-  const { out } = await place.git(['rev-parse', '--verify', '--quiet', `${commit}:${path}`], {
+async function lastJob(context: WorkspaceContext, path: string, sha: string | undefined) {
+  const { commit, onJob } = standing(context)
+  const { out } = await context.git(['rev-parse', '--verify', '--quiet', `${commit}:${path}`], {
     codes: [0, 1, 128]
   })
-  if (out.trim() !== (sha ?? '')) return onJob ? place.memory.job : undefined
-  return jobOf(place, commit, path)
+  if (out.trim() !== (sha ?? '')) return onJob ? context.memory.job : undefined
+  return jobOf(context, commit, path)
 }
 
-async function isIgnored(place: Place, path: string): Promise<boolean> {
+async function isIgnored(context: WorkspaceContext, path: string): Promise<boolean> {
   // This command knows no literal paths; with a dot in front none begins like a pattern.
-  const { code } = await place.git(['check-ignore', '--quiet', '--', `./${path}`], {
+  const { code } = await context.git(['check-ignore', '--quiet', '--', `./${path}`], {
     codes: [0, 1, 128],
     env: { GIT_LITERAL_PATHSPECS: '0' }
   })
@@ -132,55 +135,55 @@ interface EditNote {
  * files of that branch; where main is another commit, its tree is built in an index of its own.
  */
 async function commitEdit(
-  place: Place,
+  context: WorkspaceContext,
   { main, commit, tip, ref }: Standing,
   edit: readonly string[],
   note: EditNote
 ): Promise<string> {
   if (commit === main) {
-    const both = await commitEdited(place, {}, edit, note, [main])
+    const both = await commitEdited(context, {}, edit, note, [main])
     if (both === main) return main
-    await moveRef(place, MAIN, both, main)
-    if (ref !== MAIN && tip !== undefined) await moveRef(place, ref, both, tip)
+    await moveRef(context, MAIN, both, main)
+    if (ref !== MAIN && tip !== undefined) await moveRef(context, ref, both, tip)
     return both
   }
 
-  const onMain = await besideTheWorktree(place, main, (env) =>
-    commitEdited(place, env, edit, note, [main])
+  const onMain = await besideTheWorktree(context, main, (env) =>
+    commitEdited(context, env, edit, note, [main])
   )
-  if (onMain !== main) await moveRef(place, MAIN, onMain, main)
+  if (onMain !== main) await moveRef(context, MAIN, onMain, main)
   // With main as a second parent, the same edit on both sides is never a conflict later.
-  const parents: [string, ...string[]] = (await isAncestor(place, main, commit))
+  const parents: [string, ...string[]] = (await isAncestor(context, main, commit))
     ? [commit, onMain]
     : [commit]
-  const onBranch = await commitEdited(place, {}, edit, note, parents)
-  if (onBranch !== commit) await moveRef(place, ref, onBranch, tip)
+  const onBranch = await commitEdited(context, {}, edit, note, parents)
+  if (onBranch !== commit) await moveRef(context, ref, onBranch, tip)
   return onMain
 }
 
 /** Answers the first parent itself when the edit changes nothing. */
 async function commitEdited(
-  place: Place,
+  context: WorkspaceContext,
   env: Readonly<Record<string, string>>,
   edit: readonly string[],
   { author, message }: EditNote,
   parents: readonly [string, ...string[]]
 ): Promise<string> {
-  await place.git(['update-index', ...edit], { env })
-  const tree = (await place.git(['write-tree'], { env })).out.trim()
-  if (tree === (await treeOf(place, parents[0]))) return parents[0]
-  return writeCommit(place, { tree, parents, author, message })
+  await context.git(['update-index', ...edit], { env })
+  const tree = (await context.git(['write-tree'], { env })).out.trim()
+  if (tree === (await treeOf(context, parents[0]))) return parents[0]
+  return writeCommit(context, { tree, parents, author, message })
 }
 
 async function besideTheWorktree<T>(
-  place: Place,
+  context: WorkspaceContext,
   commit: string,
   work: (env: Readonly<Record<string, string>>) => Promise<T>
 ): Promise<T> {
-  const index = join(place.aside, randomUUID())
+  const index = join(context.aside, randomUUID())
   const env = { GIT_INDEX_FILE: index }
   try {
-    await place.git(['read-tree', commit], { env })
+    await context.git(['read-tree', commit], { env })
     return await work(env)
   } finally {
     rmSync(index, { force: true })

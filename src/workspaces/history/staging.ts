@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { leadsIntoGit } from '../files/paths.ts'
-import type { Place } from './context.ts'
+import type { WorkspaceContext } from './context.ts'
 
 /**
  * An index entry that no file belongs to. Git takes a folder with a `.git` of its own for one opaque thing, and would
@@ -25,37 +25,37 @@ export interface Differences {
 }
 
 /** How the worktree differs from the index, ignored files and anything named `.git` aside. One git command. */
-export async function differences(place: Place): Promise<Differences> {
-  const { lines, nested } = await compare(place, {})
+export async function differences(context: WorkspaceContext): Promise<Differences> {
+  const { lines, nested } = await compare(context, {})
   if (nested.length === 0) return sortOut(lines)
-  return withOpenIndex(place, nested, async (opened) => sortOut(opened.lines))
+  return withOpenIndex(context, nested, async (opened) => sortOut(opened.lines))
 }
 
 /**
  * Takes the worktree into the index, files of nested repositories as plain files. Answers whether that changed
  * anything. What cannot be stored (unreadable, or named like git's folder) stays out and is logged.
  */
-export async function stageAll(place: Place): Promise<boolean> {
-  const first = await addAll(place, {})
+export async function stageAll(context: WorkspaceContext): Promise<boolean> {
+  const first = await addAll(context, {})
   if (first.code === 0 && first.links.length === 0) return first.changed
 
   if (first.links.length > 0) {
-    await place.git(['update-index', '--force-remove', '--', ...first.links])
+    await context.git(['update-index', '--force-remove', '--', ...first.links])
   }
-  const { nested } = await compare(place, {})
-  const second = await withOpenIndex(place, nested, async ({ index, env }) => {
-    const added = await addAll(place, env)
-    renameSync(index, join(place.repo, 'index'))
+  const { nested } = await compare(context, {})
+  const second = await withOpenIndex(context, nested, async ({ index, env }) => {
+    const added = await addAll(context, env)
+    renameSync(index, join(context.repo, 'index'))
     return added
   })
-  if (second.code !== 0) place.log.warn({ git: second.err.trim() }, 'some files cannot be stored')
+  if (second.code !== 0) context.log.warn({ git: second.err.trim() }, 'some files cannot be stored')
   return first.changed || second.changed
 }
 
 type Env = Readonly<Record<string, string>>
 
-async function compare(place: Place, env: Env) {
-  const { out } = await place.git(LS_DIFFERENCES, { env })
+async function compare(context: WorkspaceContext, env: Env) {
+  const { out } = await context.git(LS_DIFFERENCES, { env })
   const lines = out.split('\0').filter((line) => line !== '')
   const nested = lines.filter((line) => line.endsWith('/')).map((line) => line.slice(2))
   return { lines, nested }
@@ -69,19 +69,19 @@ interface OpenIndex {
 
 /** Works with a copy of the index in which the folders of nested repositories, at any depth, are open. */
 async function withOpenIndex<T>(
-  place: Place,
+  context: WorkspaceContext,
   folders: readonly string[],
   work: (opened: OpenIndex) => Promise<T>
 ): Promise<T> {
-  const index = join(place.aside, randomUUID())
+  const index = join(context.aside, randomUUID())
   const env = { GIT_INDEX_FILE: index }
   try {
-    const real = join(place.repo, 'index')
+    const real = join(context.repo, 'index')
     if (existsSync(real)) copyFileSync(real, index)
     let seen = { lines: [] as string[], nested: [...folders] }
     for (let depth = 0; depth === 0 || (seen.nested.length > 0 && depth < NESTING_MAX); depth++) {
-      await open(place, env, seen.nested)
-      seen = await compare(place, env)
+      await open(context, env, seen.nested)
+      seen = await compare(context, env)
     }
     return await work({ index, env, lines: seen.lines })
   } finally {
@@ -89,15 +89,19 @@ async function withOpenIndex<T>(
   }
 }
 
-async function open(place: Place, env: Env, folders: readonly string[]): Promise<void> {
+async function open(
+  context: WorkspaceContext,
+  env: Env,
+  folders: readonly string[]
+): Promise<void> {
   if (folders.length === 0) return
   const openers = folders.map((folder) => `100644,${EMPTY_BLOB},${folder}${OPENER}`)
   const entries = openers.flatMap((opener) => ['--cacheinfo', opener])
-  await place.git(['update-index', '--add', ...entries], { env })
+  await context.git(['update-index', '--add', ...entries], { env })
 }
 
-async function addAll(place: Place, env: Env) {
-  const { code, out, err } = await place.git(['add', '--all', '--verbose', '--ignore-errors'], {
+async function addAll(context: WorkspaceContext, env: Env) {
+  const { code, out, err } = await context.git(['add', '--all', '--verbose', '--ignore-errors'], {
     env,
     codes: [0, 1, 128]
   })

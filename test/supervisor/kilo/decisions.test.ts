@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import t from 'tap'
-import { findGround } from '../../../supervisor/room/runtime.ts'
+import { findRuntime } from '../../../supervisor/room/runtime.ts'
 import { authorizationOf } from '../../../supervisor/kilo/client.ts'
 import { MODEL_TIMEOUTS } from '../../../supervisor/options.ts'
 import {
@@ -80,7 +80,10 @@ async function readDoc(t: { teardown(end: () => unknown): void }): Promise<OpenA
   const password = 'a password for a moment'
   const { kilo, url } = await launch(
     {
-      ground: await findGround({ kiloBin: undefined, isolation: 'process', agentsDir }, silentLog),
+      runtime: await findRuntime(
+        { kiloBin: undefined, isolation: 'process', agentsDir },
+        silentLog
+      ),
       ...{ worktree, agentsDir, password, providers: [access] },
       defaultModel: 'openai-compatible/none',
       projectId: projectId.create(),

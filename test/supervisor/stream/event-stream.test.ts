@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { followEvents } from '../../../supervisor/stream/event-stream.ts'
-import { createHearing } from '../../../supervisor/stream/sequence.ts'
+import { createSequenceTracker } from '../../../supervisor/stream/sequence.ts'
 import { until } from '../../helpers/patience.ts'
 
 const sync = (seq: number) => ({ type: 'sync', syncEvent: { aggregateID: 'ses_a', seq } })
@@ -27,7 +27,7 @@ async function given(t: Test, times = { silenceMs: 2000, renewMs: 10_000 }) {
     ...times,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     authorization: 'none',
-    hearing: createHearing(),
+    sequence: createSequenceTracker(),
     isHealthy: async () => healthy,
     onFrame: ({ type }) => heard.push(type),
     onLoss: (why) => heard.push(why),

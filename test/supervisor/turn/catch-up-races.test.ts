@@ -5,7 +5,7 @@ import t from 'tap'
 import { readRecording, STABLE, type Recording } from '#fixtures'
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { catchUp, type CatchUpFacts } from '../../../supervisor/turn/catch-up.ts'
-import { createHearing } from '../../../supervisor/stream/sequence.ts'
+import { createSequenceTracker } from '../../../supervisor/stream/sequence.ts'
 import { createTurnTranslator } from '../../../supervisor/kilo/translator.ts'
 import { createRelativePath } from '../../../supervisor/kilo/paths.ts'
 import { createRedact } from '../../../supervisor/redact.ts'
@@ -51,15 +51,15 @@ function begin(recording: Recording) {
     onInexact: () => (inexact += 1),
     onNetworkAsked: () => {}
   })
-  const hearing = createHearing()
+  const sequence = createSequenceTracker()
   const client = kilo.client as CatchUpFacts['client']
-  const facts = { client, hearing, translator, rootSessionId, promptedAtMs: 0, give }
+  const facts = { client, sequence, translator, rootSessionId, promptedAtMs: 0, give }
 
   return {
     ...{ requests, events, translator, sayNext: kilo.sayNext },
     read: () => catchUp(facts),
     hear(data: string) {
-      const heard = hearing.hear(data)
+      const heard = sequence.hear(data)
       if (heard.kind === 'event') translator.hear(heard.payload).forEach(give)
     },
     /** Its end, if nobody has heard of it. */

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { replay, startReplay } from '#fixtures'
 import { catchUp } from '../../../supervisor/turn/catch-up.ts'
-import { createHearing } from '../../../supervisor/stream/sequence.ts'
+import { createSequenceTracker } from '../../../supervisor/stream/sequence.ts'
 import { createClient } from '../../../supervisor/kilo/client.ts'
 import { createTurnTranslator } from '../../../supervisor/kilo/translator.ts'
 import { createRelativePath } from '../../../supervisor/kilo/paths.ts'
@@ -36,9 +36,9 @@ async function givenDeafness(t: Test) {
         onInexact: () => t.fail('a text is not exact'),
         onNetworkAsked: () => {}
       })
-      const hearing = createHearing()
+      const sequence = createSequenceTracker()
       const give = (event: AgentEvent) => void events.push(event)
-      const facts = { client, hearing, translator, rootSessionId, promptedAtMs, give }
+      const facts = { client, sequence, translator, rootSessionId, promptedAtMs, give }
       return { events, read: () => catchUp(facts) }
     }
   }

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { createReconciler } from '../../../supervisor/turn/silence-watch.ts'
+import { createSilenceWatch } from '../../../supervisor/turn/silence-watch.ts'
 
 const NEVER_MS = 600_000
 
 /** A turn of which each look finds the next of these, and the last of them for ever. */
 function given(looks: (boolean | 'no answer')[], { begun = true, silenceMs = NEVER_MS } = {}) {
   const said: string[] = []
-  const reconciler = createReconciler({
+  const reconciler = createSilenceWatch({
     async catchUp() {
       const idle = looks.length > 1 ? looks.shift() : looks[0]
       said.push(idle === 'no answer' ? 'nothing' : idle ? 'idle' : 'busy')
