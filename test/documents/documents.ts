@@ -3,6 +3,7 @@ import { format, resolveConfig } from 'prettier'
 import { scenesDocument } from '../record/scenes-document.ts'
 import { kiloEventsDocument } from './kilo-events.ts'
 import { protocolDocument, schemaDocuments } from './protocol.ts'
+import { surfaceDocument } from './surface.ts'
 
 /** A file that is written from the code that it describes. */
 export interface GeneratedDocument {
@@ -14,18 +15,20 @@ export interface GeneratedDocument {
 const ROOT = join(import.meta.dirname, '../..')
 
 /** Each makes some of them; a new kind of document is a line here. */
-const GENERATORS: readonly (() => readonly GeneratedDocument[])[] = [
+type Made = readonly GeneratedDocument[]
+const GENERATORS: readonly (() => Made | Promise<Made>)[] = [
   () => [kiloEventsDocument()],
   () => [scenesDocument()],
   schemaDocuments,
-  () => [protocolDocument()]
+  () => [protocolDocument()],
+  async () => [await surfaceDocument()]
 ]
 
 export const pathOf = (document: GeneratedDocument) => join(ROOT, document.path)
 
 /** All generated documents, as they should lie in the repository. */
-export function generateDocuments(): Promise<GeneratedDocument[]> {
-  const documents = GENERATORS.flatMap((generate) => generate())
+export async function generateDocuments(): Promise<GeneratedDocument[]> {
+  const documents = (await Promise.all(GENERATORS.map((generate) => generate()))).flat()
   return Promise.all(
     documents.map(async ({ path, text }) => {
       const filepath = join(ROOT, path)
