@@ -11,6 +11,14 @@ export const LAYERS = {
   'src/events': ['src/ports', 'src/db', 'src/kernel'],
   'src/accounts': ['src/db', 'src/kernel'],
   'src/projects': ['src/db', 'src/kernel'],
+  'src/editing': [
+    'src/workspaces',
+    'src/events',
+    'src/projects',
+    'src/ports',
+    'src/db',
+    'src/kernel'
+  ],
   'src/gateway': ['billing', 'src/kernel'],
   'src/jobs': [
     'supervisor',
@@ -24,12 +32,12 @@ export const LAYERS = {
   ],
   'src/http': [
     'src/jobs',
+    'src/editing',
     'src/gateway',
     'src/events',
     'src/projects',
     'src/accounts',
     'billing',
-    'src/workspaces',
     // To open a transaction and pass it on; SQL itself stays in stores.
     'src/db',
     'src/kernel'

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { parseArgs } from 'node:util'
-import { HELP, readConfig, type Config } from '#config'
+import { HELP, readConfig } from '#config'
 import { compose } from './compose/compose.ts'
 import { createLogger } from './compose/logger.ts'
 
@@ -11,7 +11,6 @@ async function main(): Promise<void> {
   if (values.help) return void process.stdout.write(HELP)
 
   const config = readConfig(process.env, process.cwd())
-  refuseDistributed(config)
   const log = createLogger(config.logLevel)
 
   const stopping = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
@@ -26,12 +25,6 @@ async function main(): Promise<void> {
 
   await stopping
   log.info({}, 'kilowatt stopping')
-}
-
-/** The distributed ground is not there yet: better no start than one that ignores a setting. */
-function refuseDistributed({ databaseUrl, redisUrls }: Config): void {
-  const given = databaseUrl === undefined ? redisUrls.length > 0 && 'REDIS_URL' : 'DATABASE_URL'
-  if (given) throw new Error(`${given} is set, and this version runs embedded only: unset it.`)
 }
 
 /** A start that fails says why in one line, and leaves nothing behind. */

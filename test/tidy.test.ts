@@ -137,6 +137,7 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['src/events/planted.ts', '#jobs', 'layer-of-events'],
   ['src/accounts/planted.ts', '#projects', 'layer-of-accounts'],
   ['src/projects/planted.ts', '#events', 'layer-of-projects'],
+  ['src/editing/planted.ts', '#jobs', 'layer-of-editing'],
   ['src/gateway/planted.ts', '#jobs', 'layer-of-gateway'],
   ['src/jobs/planted.ts', '#http', 'layer-of-jobs'],
   ['src/http/planted.ts', '#supervisor', 'layer-of-http'],

@@ -4,6 +4,8 @@ import * as ledger from './migrations/0002-ledger.ts'
 import * as modelRequests from './migrations/0003-model-requests.ts'
 import * as namedBeforehand from './migrations/0004-named-beforehand.ts'
 import * as walletLimit from './migrations/0005-wallet-limit.ts'
+import * as reviewClaims from './migrations/0006-review-claims.ts'
+import * as pendingEdits from './migrations/0007-pending-edits.ts'
 import type { Db } from './db.ts'
 
 const MIGRATIONS = {
@@ -11,7 +13,9 @@ const MIGRATIONS = {
   '0002-ledger': ledger,
   '0003-model-requests': modelRequests,
   '0004-named-beforehand': namedBeforehand,
-  '0005-wallet-limit': walletLimit
+  '0005-wallet-limit': walletLimit,
+  '0006-review-claims': reviewClaims,
+  '0007-pending-edits': pendingEdits
 }
 
 /** Brings the database up to date; runs what has not run yet, in order. Throws the migration's own error. */

@@ -89,6 +89,12 @@ export interface JobsTable {
   base: string | null
   commit: string | null
   merge: MergeState
+  /** Who carries out a review (`merging`), what it is and of which merge state; all null without one. */
+  review_claim: string | null
+  review_verb: 'merge' | 'discard' | 'revert' | null
+  review_by: UserId | null
+  review_of: MergeState | null
+  review_claimed_at: Time | null
   error_code: string | null
   error_message: string | null
   /** The lease token under which the job was claimed. */
@@ -112,6 +118,22 @@ export interface JobPromptsTable {
   answered_by: string | null
   answered_at: Time | null
   resolved_at: Time | null
+}
+
+/** An edit that is under way: written before the workspace changes, removed together with the edit's event. */
+export interface PendingEditsTable {
+  id: Generated<string>
+  kind: 'create' | 'save' | 'remove'
+  project_id: ProjectId
+  user_id: UserId
+  path: string | null
+  /** The git blob id that a save is to leave. */
+  sha: string | null
+  /** The commit of main before the edit. */
+  head: string | null
+  /** Of the commit, if the user gave one. */
+  message: string | null
+  created_at: Generated<Date>
 }
 
 export interface IdempotencyKeysTable {
@@ -212,6 +234,7 @@ export interface Schema {
   sessions: SessionsTable
   jobs: JobsTable
   job_prompts: JobPromptsTable
+  pending_edits: PendingEditsTable
   idempotency_keys: IdempotencyKeysTable
   ws_tickets: WsTicketsTable
   ledger_accounts: LedgerAccountsTable

@@ -6,11 +6,11 @@ import { Type, type Static } from 'typebox'
 import type { Accounts } from '#accounts'
 import type { Ledger, PriceList } from '#billing'
 import type { Db, IdempotencyStore } from '#db'
+import type { Editing } from '#editing'
 import type { EventLog, Feed } from '#events'
 import type { Jobs } from '#jobs'
 import type { Clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import type { Workspaces } from '#workspaces'
 
 /** Everything that the doors of the product need from what stands behind them. */
 export interface AppDeps {
@@ -21,7 +21,7 @@ export interface AppDeps {
   readonly jobs: Jobs
   readonly events: EventLog
   readonly feed: Feed
-  readonly workspaces: Workspaces
+  readonly editing: Editing
   readonly ledger: Ledger
   readonly prices: PriceList
   readonly idempotency: IdempotencyStore

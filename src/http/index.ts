@@ -1,2 +1,2 @@
 export { createApp } from './app.ts'
-export type { AppDeps, Timings } from './app-deps.ts'
+export type { AppDeps, Health, Timings } from './app-deps.ts'

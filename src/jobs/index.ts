@@ -1,6 +1,13 @@
-export { createJobs } from './jobs.ts'
-export type { JobDeps, JobSettings } from './job-deps.ts'
-export { noMetrics, type JobMetrics } from './job-deps.ts'
+export { createJobs, type Jobs } from './jobs.ts'
+export {
+  noMetrics,
+  type ApiDeps,
+  type JobMetrics,
+  type JobSettings,
+  type ProjectCommands,
+  type WorkerDeps
+} from './job-deps.ts'
+export { createProjectCommands } from './project-commands.ts'
 export {
   AiCommand,
   Estimate,
@@ -16,5 +23,4 @@ export {
   type Page,
   type PageOf
 } from './job-schemas.ts'
-export type { Jobs } from './jobs.ts'
 export { createWorker, type Worker } from './worker.ts'

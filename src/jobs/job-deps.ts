@@ -9,31 +9,53 @@ import type { Bus } from '#ports/bus.ts'
 import type { ProjectLock } from '#ports/lock.ts'
 import type { Queue } from '#ports/queue.ts'
 import type { Supervisor } from '#supervisor'
-import type { Workspaces } from '#workspaces'
+import type { Diff, Workspaces } from '#workspaces'
+import type { ClaimedReview, ReviewVerb, Work } from './stores/review-store.ts'
 
-/** Everything that jobs may touch: this is where supervisor, billing, workspaces and events meet. */
-export interface JobDeps {
+/** What requests about jobs need. None of it needs an agent or a worktree on this machine. */
+export interface ApiDeps {
   readonly db: Db
   readonly bus: Bus
-  readonly lock: ProjectLock
   readonly queue: Queue
   readonly events: EventLog
   readonly feed: Feed
   readonly ledger: Ledger
   readonly prices: PriceList
   readonly requests: RequestMeter
-  readonly gateway: ModelGate
-  readonly supervisor: Supervisor
-  readonly workspaces: Workspaces
+  /** The modes that a command may name, as the last started agent listed them. */
+  readonly modes: () => readonly string[]
+  readonly commands: ProjectCommands
   readonly clock: Clock
   readonly log: Log
   readonly metrics: JobMetrics
   readonly settings: JobSettings
 }
 
-/** The way of an agent to its models, as far as jobs know it. */
+/** What carrying out jobs needs besides: here supervisor, billing, workspaces and events meet. */
+export interface WorkerDeps extends ApiDeps {
+  readonly lock: ProjectLock
+  readonly gateway: ModelGate
+  readonly supervisor: Supervisor
+  readonly workspaces: Workspaces
+}
+
+/**
+ * What only the worker of a project can do, because it has the worktree and the agent. A request writes its command as a
+ * row (a claimed review, a deleted project) before it asks for it here, so that the worker's next start finishes a
+ * command that a crash interrupted.
+ */
+export interface ProjectCommands {
+  carryOutReview(review: ClaimedReview): Promise<string | null>
+  /** Refuses what the review would refuse, and changes nothing. */
+  tryReview(work: Work, verb: ReviewVerb): Promise<void>
+  diff(projectId: ProjectId, base: string, head: string): Promise<Diff>
+  rawDiff(projectId: ProjectId, base: string, head: string): Promise<string>
+  clearProject(projectId: ProjectId): Promise<void>
+}
+
+/** What jobs need of the model gateway. */
 export interface ModelGate {
-  /** From now on this purse pays for what the project's agent asks; nobody does once it is disposed. */
+  /** Until it is disposed, this purse pays for the model requests of the project's agent; without one they are refused. */
   bind(
     projectId: ProjectId,
     account: {
@@ -48,13 +70,13 @@ export interface JobSettings {
   readonly defaultModel: string
   readonly reserveCredits: Microcredits
   readonly jobTimeoutMs: number
-  /** How long a permission or a question waits for a person before policy answers. */
+  /** How long a permission or a question waits for a person's answer before the policy answers. */
   readonly promptAnswerMs: number
-  /** Providers that have a key: a model of any other is unknown here. */
+  /** Providers that have a key: models of other providers are unknown here. */
   readonly providers: readonly string[]
 }
 
-/** What jobs count, in the field's words; `/metrics` shows them. */
+/** What jobs count for `/metrics`. */
 export interface JobMetrics {
   jobEnded(facts: { status: string; code: string; seconds: number }): void
   usageMismatch(): void

@@ -9,7 +9,7 @@ const OnlyThese = { additionalProperties: false } as const
 export const Review = Type.Enum(['merge', 'hold'])
 export type Review = Static<typeof Review>
 
-/** What a person asks the agent to do. */
+/** A prompt for the agent. */
 export const AiCommand = Type.Object(
   {
     text: Type.String({ minLength: 1, maxLength: LIMITS.promptCharsMax, pattern: '\\S' }),
@@ -29,23 +29,24 @@ export const Submitted = Type.Object({
   status: Type.Literal('queued'),
   creditsReserved: Type.Number(),
   sessionId: Type.String(),
-  position: Type.Integer({ description: 'jobs of this project that come first' })
+  position: Type.Integer({ description: 'how many jobs of this project run first' })
 })
 export type Submitted = Static<typeof Submitted>
 
-/** What a command would reserve, and what it will likely cost by this project's history. */
+/** What a command would reserve, and what it likely costs by this project's history. */
 export const Estimate = Type.Object({
-  creditsReserved: Type.Number({ description: 'what the job would set aside' }),
+  creditsReserved: Type.Number({ description: 'how many credits the job would reserve' }),
   likely: Nullable(
     Type.Object(
       { low: Type.Number(), high: Type.Number() },
-      { description: 'what eight in ten of the jobs it is based on cost; null without any' }
+      { description: '10th and 90th percentile of the costs of those jobs; null without any' }
     )
   ),
   basedOnJobs: Type.Integer({
-    description: 'the last successful jobs of this project in that mode with that model, at most 20'
+    description:
+      'how many jobs the estimate is based on: the last successful ones of this project in that mode with that model, at most 20'
   }),
-  balance: Type.Number({ description: 'what the wallet has' }),
+  balance: Type.Number({ description: 'credits that the wallet has' }),
   model: Type.String(),
   mode: Type.String()
 })
@@ -64,7 +65,7 @@ export const PendingQuestion = Type.Object({
   expiresAt: Time
 })
 
-/** A job, as the contract shows it. */
+/** A job, as clients see it. */
 export const JobView = Type.Object({
   id: Type.String(),
   projectId: Type.String(),
@@ -95,7 +96,7 @@ export const JobView = Type.Object({
   }),
   position: Nullable(Type.Integer()),
   lastSeq: Type.Integer({
-    description: 'the last frame of its project so far: a place to subscribe from'
+    description: '`seq` of the last frame of its project: a cursor to subscribe from'
   }),
   createdAt: Time,
   startedAt: Nullable(Time),
@@ -120,7 +121,7 @@ export const JobDiff = Type.Object({
 })
 export type JobDiff = Static<typeof JobDiff>
 
-/** What merge, discard and revert did, or with `dryRun` would do. */
+/** The result of merge, discard and revert, or with `dryRun` what it would be. */
 export const ReviewResult = Type.Object({
   jobId: Type.String(),
   merge: MergeState,
@@ -161,7 +162,7 @@ export const SessionView = Type.Object({
 })
 export type SessionView = Static<typeof SessionView>
 
-/** One turn's side of a conversation: what was asked, or what the agent answered. */
+/** One message of a conversation: a prompt, or the agent's answer to it. */
 export const MessageView = Type.Object({
   jobId: Type.String(),
   role: Type.Enum(['user', 'assistant']),

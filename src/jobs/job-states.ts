@@ -2,8 +2,8 @@ import type { JobStatus } from '#db'
 import type { Transitions } from '#kernel/transitions.ts'
 
 /**
- * A job's life. A terminal state is written only together with its hold's resolution and its last frame;
- * a job that is told to stop before it has begun goes straight there.
+ * The states of a job. A terminal state is written only in the transaction that resolves its hold and writes its last
+ * frames. A job that is cancelled before it runs goes to its terminal state directly.
  */
 export const JOB_STATES: Transitions<JobStatus> = {
   queued: ['starting', 'cancelled'],

@@ -18,7 +18,7 @@ import { answerPrompt } from './manage/answer-prompt.ts'
 import { cancelJob } from './manage/cancel-job.ts'
 import { listMessages, listSessions } from './read/conversations.ts'
 import { estimateJob } from './submit/estimate-job.ts'
-import type { JobDeps } from './job-deps.ts'
+import type { ApiDeps } from './job-deps.ts'
 import { ACTIVE } from './job-states.ts'
 import {
   countJobsAhead,
@@ -36,18 +36,18 @@ import { diffOfJob, patchOfJob, reviewJob } from './manage/review-job.ts'
 import { submitJob } from './submit/submit-job.ts'
 
 /**
- * What people can do with jobs. Ids are texts as they came; one that is not the user's own is refused as
- * `not_found`. Refusals are AppErrors with the contract's codes.
+ * What users can do with jobs. Ids are unchecked texts; one that is not the user's own is refused with `not_found`.
+ * Refusals are AppErrors with the contract's codes.
  */
 export interface Jobs {
-  /** `reservedId` becomes the job's. 402 `insufficient_credits`, 422 `unknown_mode` / `unknown_model`, 429 `queue_full`. */
+  /** `reservedId` becomes the job's id. Refuses with 402 `insufficient_credits`, 422 `unknown_mode` / `unknown_model`, 429 `queue_full`. */
   submit(
     userId: UserId,
     projectId: string,
     command: AiCommand,
     reservedId: ReservedUlid
   ): Promise<Submitted>
-  /** What `submit` would reserve and the job likely cost; refuses alike, and starts nothing. */
+  /** What `submit` would reserve, and what the job likely costs. Refuses alike, and writes nothing. */
   estimate(userId: UserId, projectId: string, command: AiCommand): Promise<Estimate>
   retry(userId: UserId, jobId: string, reservedId: ReservedUlid): Promise<Submitted>
   cancel(userId: UserId, jobId: string): Promise<JobView>
@@ -72,14 +72,14 @@ export interface Jobs {
   ): Promise<void>
   sessions(userId: UserId, projectId: string, page: Page): Promise<PageOf<SessionView>>
   messages(userId: UserId, sessionId: string, page: Page): Promise<PageOf<MessageView>>
-  /** Queued, starting, running and settling jobs of a project, oldest first: for a socket's snapshot. */
+  /** The project's queued and active jobs, oldest first: for a socket's snapshot. */
   unfinished(projectId: ProjectId): Promise<JobView[]>
-  /** Cancels what the project is doing, stops its agent, removes its files. The history stays. */
+  /** Cancels the project's jobs, stops its agent and deletes its files. Its history stays. */
   removeProject(userId: UserId, projectId: string): Promise<void>
 }
 
-/** What people can do with jobs, each deed in a file of its own. */
-export function createJobs(deps: JobDeps): Jobs {
+/** Joins what users can do with jobs; each operation has a file of its own. */
+export function createJobs(deps: ApiDeps): Jobs {
   const { db, feed } = deps
 
   const view = async (job: JobRow) => {

@@ -33,7 +33,15 @@ export const NO_USAGE_TOTALS: UsageTotals = {
 export const JobCredits = Type.Object({ reserved: Credits, charged: Credits, refunded: Credits })
 export type JobCredits = Static<typeof JobCredits>
 
-export const MergeState = oneOf('none', 'merged', 'held', 'conflict', 'discarded', 'reverted')
+export const MergeState = oneOf(
+  'none',
+  'merging',
+  'merged',
+  'held',
+  'conflict',
+  'discarded',
+  'reverted'
+)
 export type MergeState = Static<typeof MergeState>
 
 export const FileStatus = oneOf('added', 'modified', 'deleted')

@@ -2,6 +2,7 @@ export { ownProject } from './projects.ts'
 export {
   insertProject,
   markProjectDeleted,
+  projectExists,
   readDeletedProjects,
   readProject,
   readProjects,

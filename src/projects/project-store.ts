@@ -34,6 +34,12 @@ export function readProject(db: Db, userId: UserId, id: ProjectId): Promise<Proj
   return living(db).where('id', '=', id).where('user_id', '=', userId).executeTakeFirst()
 }
 
+/** Whether the project has a row, also one that is marked as deleted. */
+export async function projectExists(db: Db, id: ProjectId): Promise<boolean> {
+  const row = await db.selectFrom('projects').select('id').where('id', '=', id).executeTakeFirst()
+  return row !== undefined
+}
+
 /** Newest first, those made before `before`. */
 export function readProjects(
   db: Db,

@@ -1,4 +1,5 @@
 export type { CloneRules, GitSource } from './create/cloning.ts'
+export { blobId } from './files/files.ts'
 export { KILO, KILOWATT, type Author, type CommitOptions } from './history/commits.ts'
 export type { Diff, DiffFile } from './history/diffs.ts'
 export type { Change, FileEntry, Listing } from './history/listing.ts'

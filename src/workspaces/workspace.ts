@@ -8,7 +8,7 @@ import {
   startJob,
   type StartOptions
 } from './history/job-branches.ts'
-import { parentOf, type CommitOptions } from './history/commits.ts'
+import { findCommit, parentOf, type CommitOptions } from './history/commits.ts'
 import { diffOf, rawDiffOf, type Diff } from './history/diffs.ts'
 import { readFile } from './files/files.ts'
 import {
@@ -49,6 +49,11 @@ export interface Workspace {
   read(path: string): Promise<FileContent>
   save(path: string, content: Buffer, options: SaveOptions): Promise<Saved>
   remove(path: string, options: RemoveOptions): Promise<{ path: string; commit: string }>
+  /** The newest commit of main after `since` by this author that changed the path; undefined without one. */
+  findCommit(
+    path: string,
+    of: { readonly since: string; readonly authorEmail: string }
+  ): Promise<string | undefined>
 
   startJob(branch: string, options?: StartOptions): Promise<{ base: string }>
   changes(): Promise<Change[]>
@@ -88,6 +93,7 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
     },
     save: (path, content, options) => alone(() => saveFile(context, path, content, options)),
     remove: (path, options) => alone(() => removeFile(context, path, options)),
+    findCommit: (path, of) => findCommit(context, path, of),
 
     startJob: (branch, options) => alone(() => startJob(context, branch, options)),
     changes: () => alone(() => changesOf(context)),

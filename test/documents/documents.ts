@@ -1,26 +1,19 @@
 import { join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
 import { scenesDocument } from '../record/scenes-document.ts'
+import type { GeneratedDocument } from './generated-document.ts'
 import { kiloEventsDocument } from './kilo-events.ts'
 import { protocolDocument, schemaDocuments } from './protocol.ts'
 import { surfaceDocument } from './surface.ts'
 
-/** A file that is written from the code that it describes. */
-export interface GeneratedDocument {
-  /** Relative to the repository. */
-  readonly path: string
-  readonly text: string
-}
-
 const ROOT = join(import.meta.dirname, '../..')
 
 /** Each makes some of them; a new kind of document is a line here. */
-type Made = readonly GeneratedDocument[]
-const GENERATORS: readonly (() => Made | Promise<Made>)[] = [
-  () => [kiloEventsDocument()],
-  () => [scenesDocument()],
-  schemaDocuments,
-  () => [protocolDocument()],
+const GENERATORS: readonly (() => Promise<readonly GeneratedDocument[]>)[] = [
+  async () => [kiloEventsDocument()],
+  async () => [scenesDocument()],
+  async () => schemaDocuments(),
+  async () => [protocolDocument()],
   async () => [await surfaceDocument()]
 ]
 

@@ -56,9 +56,9 @@ const LOOKS = (['added', 'modified', 'deleted'] as const).map((status): Change[]
 
 t.test('the table of frames says what becomes of each event', async (t) => {
   const { run, written } = await givenRun()
-  const { look } = createFileWatch(run)
+  const { read } = createFileWatch(run)
   const looking: Promise<unknown>[] = []
-  const files = { look, glance: () => void looking.push(look()) }
+  const files = { read, schedule: () => void looking.push(read()) }
   const nobody = {} as Agent
 
   for (const [type, samples] of Object.entries(SAMPLES)) {
@@ -85,7 +85,7 @@ t.test('the table of frames says what becomes of each event', async (t) => {
       workspace: { changes: async () => looks.shift() ?? [], read: async () => ({ sha: 'b10b' }) },
       writer: { write: ({ type }: { type: FrameType }) => written.push(type) },
       meter: createMeter(await readPriceList()),
-      heard: [],
+      reportedSteps: [],
       steps: 0
     } as unknown as JobRun
     return { run, written }

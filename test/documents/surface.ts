@@ -4,7 +4,7 @@ import { JOB_FAILURES } from '#kernel/job-failures.ts'
 import { silentLog } from '#kernel/log.ts'
 import { Registry } from 'prom-client'
 import { wireSchemas } from '../../src/http/stream/wire-schemas.ts'
-import type { GeneratedDocument } from './documents.ts'
+import type { GeneratedDocument } from './generated-document.ts'
 
 /** Members that hold a sentence for a person. As names of properties they are objects, and stay. */
 const TEXTS: ReadonlySet<string> = new Set(['description', 'summary', 'title'])

@@ -4,7 +4,7 @@ import type { ProjectId, UserId } from '#kernel/ids.ts'
 import type { AppDeps } from '../app-deps.ts'
 import type { NoticeData } from './notices.ts'
 
-export type SnapshotDeps = Pick<AppDeps, 'db' | 'jobs' | 'ledger' | 'workspaces'>
+export type SnapshotDeps = Pick<AppDeps, 'db' | 'jobs' | 'ledger' | 'editing'>
 
 /** How a project stands, at `seq` or a little later: frames after `seq` may tell of it once more. */
 export async function takeSnapshot(
@@ -15,7 +15,7 @@ export async function takeSnapshot(
 ): Promise<NoticeData<'snapshot'>> {
   const [project, head, jobs, wallet] = await Promise.all([
     ownProject(deps.db, userId, projectId),
-    deps.workspaces.open(projectId).head(),
+    deps.editing.head(projectId),
     deps.jobs.unfinished(projectId),
     deps.ledger.wallet(deps.db, userId)
   ])

@@ -4,20 +4,25 @@ import type { Draft, JobCredits, MergeState } from '#kernel/frames.ts'
 import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failures.ts'
 import { toCredits } from '#kernel/money.ts'
 import { storable } from '#kernel/text.ts'
-import type { JobDeps } from '../job-deps.ts'
+import type { ApiDeps } from '../job-deps.ts'
 import { settleBill, type ReportedUsage } from './settle-bill.ts'
 import { updateJobEnd, type JobRow } from '../stores/job-store.ts'
 import { closePrompts } from '../stores/prompt-store.ts'
 
-/** What a job came to, before it is paid for. */
+export type FinishDeps = Pick<
+  ApiDeps,
+  'db' | 'events' | 'ledger' | 'prices' | 'requests' | 'log' | 'metrics' | 'clock'
+>
+
+/** The result of a job before it is settled. */
 export interface JobResult {
   readonly branch: string | null
-  /** Where the job's own work begins: its diff is from here to its commit. */
+  /** The commit below the job's own: its diff is from here to its commit. */
   readonly base: string | null
   readonly commit: string | null
   readonly merge: MergeState
-  /** What the agent told of its steps; the gateway's own count comes first. */
-  readonly told: ReportedUsage | null
+  /** The usage that the agent reported; the gateway's own count takes precedence. */
+  readonly reported: ReportedUsage | null
   readonly failure: { readonly code: JobFailureCode; readonly message: string } | null
 }
 
@@ -35,24 +40,21 @@ function lastFrame(result: JobResult, credits: JobCredits): Draft {
 
 /**
  * Ends a job in one transaction: the hold is resolved, the row becomes terminal, and the last two frames are
- * written, all or none. Throws `lease_lost` when somebody else has ended it or taken it over.
+ * written, all or none. Throws `lease_lost` when another worker has ended or claimed it.
  * `token` is null for a job that was never claimed.
  */
 export async function finishJob(
-  deps: Pick<
-    JobDeps,
-    'db' | 'events' | 'ledger' | 'prices' | 'requests' | 'log' | 'metrics' | 'clock'
-  >,
+  deps: FinishDeps,
   job: JobRow,
   token: bigint | null,
   result: JobResult
 ): Promise<void> {
   const status = statusOf(result.failure)
-  // The words of a provider or an agent may hold what a database cannot.
+  // The message of a provider or an agent may hold characters that the database cannot store.
   const failure = result.failure && { ...result.failure, message: storable(result.failure.message) }
 
   const { mismatch } = await inTransaction(deps.db, async (tx) => {
-    const bill = await settleBill(deps.requests, tx, job.id, result.told)
+    const bill = await settleBill(deps.requests, tx, job.id, result.reported)
     const paid = await deps.ledger.resolve(tx, {
       holdId: job.id,
       cost: bill.cost,
@@ -63,11 +65,16 @@ export async function finishJob(
     const { charged, released: refunded } = paid
     const ended = await updateJobEnd(tx, job.id, token, {
       ...result,
-      ...{ status, charged, refunded, usage: bill.usage, mismatch: bill.mismatch },
-      error: failure
+      status,
+      charged,
+      refunded,
+      usage: bill.usage,
+      mismatch: bill.mismatch,
+      error: failure,
+      at: deps.clock.now()
     })
-    if (!ended) throw new JobFailure('lease_lost', 'the job was ended by somebody else')
-    await closePrompts(tx, job.id)
+    if (!ended) throw new JobFailure('lease_lost', 'another worker has ended the job')
+    await closePrompts(tx, job.id, deps.clock.now())
 
     const credits = {
       reserved: toCredits(paid.held),
@@ -88,7 +95,7 @@ export async function finishJob(
   deps.events.announce(job.project_id)
   if (mismatch.length > 0) {
     deps.metrics.usageMismatch()
-    deps.log.warn({ jobId: job.id, mismatch }, 'agent and gateway did not agree on a step')
+    deps.log.warn({ jobId: job.id, mismatch }, 'agent and gateway disagree on a step')
   }
   const seconds = (deps.clock.now().getTime() - job.created_at.getTime()) / 1000
   deps.metrics.jobEnded({ status, code: result.failure?.code ?? 'none', seconds })

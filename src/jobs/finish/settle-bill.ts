@@ -3,7 +3,7 @@ import type { Tx } from '#db'
 import { NO_USAGE_TOTALS, type UsageTotals } from '#kernel/frames.ts'
 import { ZERO, type Microcredits } from '#kernel/money.ts'
 
-/** What an agent told of the steps that it finished, and what they would cost. */
+/** What an agent reported of the steps that it finished, and what they would cost. */
 export interface ReportedUsage {
   readonly steps: readonly Step[]
   readonly cost: Microcredits
@@ -17,21 +17,21 @@ export interface Bill {
 }
 
 /**
- * What a job has to be paid for: what the gateway counted, whatever the agent told, and where the two do not agree. Only
- * an agent whose steps never passed the gateway is believed, and the bill says so.
+ * What a job is charged for: the gateway's count, whatever the agent reported, and the steps on which the two disagree.
+ * The agent's report counts only when none of its steps passed the gateway; then `metered` is false.
  */
 export async function settleBill(
   meter: RequestMeter,
   tx: Tx,
   jobId: string,
-  told: ReportedUsage | null
+  reported: ReportedUsage | null
 ): Promise<Bill> {
   const { cost, usage, requests } = await meter.settle(tx, jobId)
-  const steps = told?.steps ?? []
+  const steps = reported?.steps ?? []
   if (requests.length > 0) {
     return { cost, usage: { ...usage, metered: true }, mismatch: reconcile(steps, requests) }
   }
-  if (told === null || steps.length === 0)
+  if (reported === null || steps.length === 0)
     return { cost: ZERO, usage: NO_USAGE_TOTALS, mismatch: [] }
-  return { cost: told.cost, usage: { ...told.usage, metered: false }, mismatch: [] }
+  return { cost: reported.cost, usage: { ...reported.usage, metered: false }, mismatch: [] }
 }

@@ -1,17 +1,17 @@
 import { AppError } from '#kernel/errors.ts'
 import type { UserId } from '#kernel/ids.ts'
 import { inboxOf } from '#ports/bus.ts'
-import type { JobDeps } from '../job-deps.ts'
+import type { ApiDeps } from '../job-deps.ts'
 import type { PermissionAnswer, QuestionAnswer } from '../job-schemas.ts'
 import { ownJob } from '../stores/job-read-store.ts'
 import { readPrompt, updatePromptAnswer, type Prompt } from '../stores/prompt-store.ts'
 
 /**
- * Writes a person's answer down and rings for the job's runner. The first answer counts: a second one, one to
- * a prompt that has timed out, and one to a prompt of another job are `not_found`.
+ * Stores a person's answer and rings for the job's inbox. The first answer counts: a second one, one after the deadline,
+ * and one to a prompt of another job are refused with `not_found`.
  */
 export async function answerPrompt(
-  deps: Pick<JobDeps, 'db' | 'bus' | 'clock'>,
+  deps: Pick<ApiDeps, 'db' | 'bus' | 'clock'>,
   userId: UserId,
   jobId: string,
   promptId: string,
@@ -28,7 +28,7 @@ export async function answerPrompt(
 
   const answered = { answer: given.answer, by: userId }
   if (!(await updatePromptAnswer(deps.db, promptId, answered, deps.clock.now()))) {
-    throw new AppError('not_found', `The ${given.kind} ${promptId} does not wait for an answer`)
+    throw new AppError('not_found', `The ${given.kind} ${promptId} is not waiting for an answer`)
   }
   deps.bus.ring(inboxOf(job.id))
 }
@@ -37,6 +37,6 @@ function refuseMismatch(prompt: Prompt, answer: QuestionAnswer): void {
   if (prompt.kind !== 'question' || !('answers' in answer)) return
   const asked = prompt.body.questions.length
   if (answer.answers.length !== asked) {
-    throw new AppError('invalid_request', `${asked} answers are wanted, one a question`)
+    throw new AppError('invalid_request', `Expected ${asked} answers, one per question`)
   }
 }

@@ -1,41 +1,48 @@
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 import { markProjectDeleted, ownProject, readDeletedProjects } from '#projects'
-import { cancel } from './cancel-job.ts'
-import type { JobDeps } from '../job-deps.ts'
+import type { ApiDeps, WorkerDeps } from '../job-deps.ts'
 import { readUnfinishedJobs } from '../stores/job-read-store.ts'
+import { cancel } from './cancel-job.ts'
 
-const LOOK_EVERY_MS = 50
-const PATIENCE_MS = 15_000
+const POLL_MS = 50
+const CANCEL_WAIT_MAX_MS = 15_000
 
 /**
- * Takes a project away: nobody finds it any more, what it was doing is cancelled, its agent stops, and its
- * files go. Its history and what it cost stay. Once it is marked, the next start ends what a crash interrupted.
+ * Removes a project: marks its row as deleted, cancels its jobs, stops its agent and deletes its files. Its history
+ * and its ledger entries stay. Once the row is marked, the next start finishes a removal that a crash interrupted.
  */
-export async function removeProject(deps: JobDeps, userId: UserId, id: string): Promise<void> {
+export async function removeProject(
+  deps: Pick<ApiDeps, 'db' | 'clock' | 'commands'>,
+  userId: UserId,
+  id: string
+): Promise<void> {
   const project = await ownProject(deps.db, userId, id)
   await markProjectDeleted(deps.db, project.id, deps.clock.now())
-  await clearAway(deps, project.id)
+  await deps.commands.clearProject(project.id)
 }
 
-/** Ends the removals that a server began and did not live to end. One that cannot be ended keeps no other from it. */
-export async function finishRemovals(deps: JobDeps, stopping: AbortSignal): Promise<void> {
+type ClearDeps = Omit<WorkerDeps, 'commands'>
+
+/** Finishes the removals that a crash interrupted. One that fails does not hold up the others. */
+export async function finishRemovals(deps: ClearDeps, stopping: AbortSignal): Promise<void> {
   const here = await deps.workspaces.list()
   for (const projectId of await readDeletedProjects(deps.db, here)) {
     if (stopping.aborted) return
-    await clearAway(deps, projectId).catch((err: unknown) =>
-      deps.log.warn({ err, projectId }, 'removed project could not be cleared away')
+    await clearProject(deps, projectId).catch((err: unknown) =>
+      deps.log.warn({ err, projectId }, 'failed to clear a removed project')
     )
   }
 }
 
-async function clearAway(deps: JobDeps, projectId: ProjectId): Promise<void> {
-  const deadline = deps.clock.monotonicMs() + PATIENCE_MS
-  // Again and again: a prompt that was just being submitted belongs to it too.
+/** Cancels a deleted project's jobs, stops its agent and deletes its files. */
+export async function clearProject(deps: ClearDeps, projectId: ProjectId): Promise<void> {
+  const deadlineMs = deps.clock.monotonicMs() + CANCEL_WAIT_MAX_MS
+  // Repeatedly: a job that was being submitted when the project was marked appears late.
   for (;;) {
     const jobs = await readUnfinishedJobs(deps.db, projectId)
-    if (jobs.length === 0 || deps.clock.monotonicMs() > deadline) break
+    if (jobs.length === 0 || deps.clock.monotonicMs() > deadlineMs) break
     for (const job of jobs) await cancel(deps, job)
-    await deps.clock.sleep(LOOK_EVERY_MS)
+    await deps.clock.sleep(POLL_MS)
   }
   await deps.supervisor.forget(projectId)
   await deps.workspaces.remove(projectId)

@@ -1,107 +1,73 @@
-import { inTransaction, type Tx } from '#db'
 import { AppError } from '#kernel/errors.ts'
 import type { MergeState } from '#kernel/frames.ts'
-import type { UserId } from '#kernel/ids.ts'
-import { firstLine } from '#kernel/text.ts'
-import { KILO, type Workspace } from '#workspaces'
-import type { JobDeps } from '../job-deps.ts'
-import { lockJob, readHeldCommit } from '../stores/job-read-store.ts'
+import type { JobId, UserId } from '#kernel/ids.ts'
+import type { ApiDeps } from '../job-deps.ts'
 import type { JobDiff, ReviewResult } from '../job-schemas.ts'
-import { updateMerge, type JobRow } from '../stores/job-store.ts'
-import { mergeMessage, SUBJECT_CHARS_MAX } from '../run/keep-work.ts'
-import { ownJob } from '../stores/job-read-store.ts'
+import { ownJob, readJob } from '../stores/job-read-store.ts'
+import type { JobRow } from '../stores/job-store.ts'
+import {
+  claimReview,
+  hasWork,
+  type ClaimedReview,
+  type ReviewVerb,
+  type Work
+} from '../stores/review-store.ts'
+import { REVIEWS } from './review-states.ts'
 
-type ReviewDeps = Pick<JobDeps, 'db' | 'workspaces'>
-type ReviewJobDeps = ReviewDeps & Pick<JobDeps, 'events'>
-type ReviewVerb = 'merge' | 'discard' | 'revert'
+type ReviewDeps = Pick<ApiDeps, 'db' | 'clock' | 'commands'>
 
-/** Which work each verb is for, and what the work is afterwards. */
-const REVIEWS = {
-  merge: { from: ['held', 'conflict'], to: 'merged' },
-  discard: { from: ['held', 'conflict'], to: 'discarded' },
-  revert: { from: ['merged'], to: 'reverted' }
-} as const satisfies Record<ReviewVerb, { from: MergeState[]; to: MergeState }>
+const POLL_MS = 50
+/** How long a review waits for another one of the same job; git's part of a review takes seconds at worst. */
+const WAIT_MAX_MS = 30_000
 
 /**
- * Carries out a person's verdict on a job's own commit. 409 `job_not_mergeable` when there is no such work, 409
- * `merge_conflict` with the paths when git cannot do it; then nothing has changed. `dryRun` changes nothing.
- * Of two verdicts at once, the second sees what the first has done.
+ * Carries out a person's review decision on a job's own commit: claims the job's row, has the project's worker run git
+ * outside of any transaction, and answers with the merge state that it came to. Of two concurrent reviews the second one
+ * waits for the first and then sees what it has done. `dryRun` changes nothing.
+ *
+ * Refuses with 409 `job_not_mergeable` when the job has no such work, and with 409 `merge_conflict` and the paths when
+ * git cannot merge; then nothing has changed.
  */
 export async function reviewJob(
-  deps: ReviewJobDeps,
+  deps: ReviewDeps,
   verb: ReviewVerb,
   userId: UserId,
   id: string,
   dryRun: boolean
 ): Promise<ReviewResult> {
-  const { id: jobId, project_id: projectId } = await ownJob(deps.db, userId, id)
-
-  const result = await inTransaction(deps.db, async (tx) => {
-    const work = workOf(await lockJob(tx, jobId), verb)
-    const workspace = deps.workspaces.open(projectId)
-    const commit = await STEPS[verb]({ workspace, tx, work, dryRun })
-    const { to } = REVIEWS[verb]
-    if (dryRun) return { jobId, merge: to, commit: null, dryRun }
-
-    await updateMerge(tx, jobId, to)
-    const data = { head: await workspace.head(), jobId, merge: to, by: userId }
-    await deps.events.append(tx, { projectId, jobId: null }, [{ type: 'project:changed', data }])
-    return { jobId, merge: to, commit, dryRun }
-  })
-  deps.events.announce(projectId)
-  return result
+  const job = await ownJob(deps.db, userId, id)
+  const { to } = REVIEWS[verb]
+  if (dryRun) {
+    await deps.commands.tryReview(workOf(job, verb), verb)
+    return { jobId: job.id, merge: to, commit: null, dryRun }
+  }
+  const commit = await deps.commands.carryOutReview(await claim(deps, job.id, verb, userId))
+  return { jobId: job.id, merge: to, commit, dryRun }
 }
 
-type Work = JobRow & { commit: string; branch: string; base: string }
+async function claim(
+  { db, clock }: ReviewDeps,
+  id: JobId,
+  verb: ReviewVerb,
+  by: UserId
+): Promise<ClaimedReview> {
+  const deadlineMs = clock.monotonicMs() + WAIT_MAX_MS
+  for (;;) {
+    const job = (await readJob(db, id))!
+    const isBusy = job.merge === 'merging' && clock.monotonicMs() < deadlineMs
+    if (!isBusy) workOf(job, verb)
+    const claimed = await claimReview(db, id, { verb, by, from: REVIEWS[verb].from }, clock.now())
+    if (claimed) return claimed
+    await clock.sleep(POLL_MS)
+  }
+}
 
 function workOf(job: JobRow, verb: ReviewVerb): Work {
-  const { commit, branch, base, merge } = job
+  const { merge } = job
   const fits = (REVIEWS[verb].from as readonly MergeState[]).includes(merge)
-  if (fits && commit !== null && branch !== null && base !== null) {
-    return { ...job, commit, branch, base }
-  }
-  const why = merge === 'none' ? 'the job left no work behind' : `the work is ${merge}`
-  throw new AppError('job_not_mergeable', `There is nothing to ${verb}: ${why}`)
-}
-
-interface ReviewStep {
-  readonly workspace: Workspace
-  readonly tx: Tx
-  readonly work: Work
-  readonly dryRun: boolean
-}
-
-const STEPS: Record<ReviewVerb, (deed: ReviewStep) => Promise<string | null>> = {
-  merge: async ({ workspace, work, dryRun }) => {
-    const message = mergeMessage(work, work.branch)
-    return commitOf(await workspace.mergeJob(work.commit, { author: KILO, message, dryRun }))
-  },
-
-  discard: async ({ workspace, tx, work, dryRun }) => {
-    // Other work of the conversation that waits may stand on the same branch.
-    const isLast = (await readHeldCommit(tx, work)) === null
-    if (!dryRun && isLast) await workspace.discardJob(work.branch)
-    return null
-  },
-
-  revert: async ({ workspace, work, dryRun }) => {
-    const { id, base, commit, text } = work
-    const message = `Revert "${firstLine(text, SUBJECT_CHARS_MAX - 9)}"\n\nReverts-Job: ${id}`
-    return commitOf(await workspace.revert(base, commit, { author: KILO, message, dryRun }))
-  }
-}
-
-function commitOf(answer: Awaited<ReturnType<Workspace['mergeJob']>>): string | null {
-  switch (answer.kind) {
-    case 'merged':
-      return answer.commit
-    case 'nothing':
-      return null
-    case 'conflict':
-      throw new AppError('merge_conflict', 'The work and main have changed the same lines', {
-        paths: answer.paths
-      })
-  }
+  if (fits && hasWork(job)) return job
+  const why = merge === 'none' ? 'the job left no work' : `its work is ${merge}`
+  throw new AppError('job_not_mergeable', `This job has nothing to ${verb}: ${why}`)
 }
 
 const NO_DIFF: JobDiff = { base: null, head: null, files: [], truncated: false }
@@ -110,13 +76,13 @@ const NO_DIFF: JobDiff = { base: null, head: null, files: [], truncated: false }
 export async function diffOfJob(deps: ReviewDeps, userId: UserId, id: string): Promise<JobDiff> {
   const { project_id, base, commit } = await ownJob(deps.db, userId, id)
   if (base === null || commit === null) return NO_DIFF
-  const diff = await deps.workspaces.open(project_id).diff(base, commit)
+  const diff = await deps.commands.diff(project_id, base, commit)
   return { ...diff, files: diff.files.map((file) => ({ ...file })) }
 }
 
-/** The same as a patch that `git apply` takes. */
+/** The same as a patch that `git apply` accepts. */
 export async function patchOfJob(deps: ReviewDeps, userId: UserId, id: string): Promise<string> {
   const { project_id, base, commit } = await ownJob(deps.db, userId, id)
   if (base === null || commit === null) return ''
-  return deps.workspaces.open(project_id).rawDiff(base, commit)
+  return deps.commands.rawDiff(project_id, base, commit)
 }

@@ -29,7 +29,7 @@ export async function listSessions(
   return pageOf(rows, limit, (row) => row.id, viewOf)
 }
 
-/** What was said in a conversation, oldest first: of each job the prompt and the agent's answer. */
+/** The messages of a conversation, oldest first: of each job the prompt and the agent's answer. */
 export async function listMessages(
   deps: { readonly db: Db; readonly feed: Feed },
   userId: UserId,

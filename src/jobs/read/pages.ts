@@ -1,7 +1,7 @@
 import { AppError } from '#kernel/errors.ts'
 import type { PageOf } from '../job-schemas.ts'
 
-/** One page of rows that were read with one row too many: the extra one says that more follow. */
+/** One page of rows. The query reads one row more than `limit`, which shows that another page follows. */
 export function pageOf<Row, Item>(
   rows: readonly Row[],
   limit: number,
@@ -14,8 +14,8 @@ export function pageOf<Row, Item>(
   return { items: items.map(itemOf), nextCursor: more ? cursorOf(last) : null }
 }
 
-/** A cursor that is a place in the order of arrival. */
+/** A cursor that is a job's position in the order of arrival. */
 export function readPosition(cursor: string | undefined): string | undefined {
   if (cursor === undefined || /^\d{1,18}$/.test(cursor)) return cursor
-  throw new AppError('invalid_request', 'cursor is not one that a list has given')
+  throw new AppError('invalid_request', 'cursor must be the nextCursor of an earlier page')
 }

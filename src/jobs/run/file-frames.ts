@@ -18,19 +18,19 @@ const frame = (status: FileStatus, path: string, sha: string | null): Draft => (
   data: { path, sha, by: 'agent' }
 })
 
-/** What became of a path that was different and is now as it was before the job. */
+/** The change to report of a path that is again as it was before the job. */
 const UNDONE = { added: 'deleted', modified: 'modified', deleted: 'added' } as const
 
-/** What was different `before` and is `now` as it was when the job began. */
+/** The changes of `before` whose paths are `now` again as they were when the job began. */
 export function undoneChanges(before: readonly Change[], now: readonly Change[]): Change[] {
   const present = new Set(now.map(({ path }) => path))
   return before.filter(({ path }) => !present.has(path))
 }
 
 /**
- * The frames that tell a watcher, who knows `before`, what the worktree looks like `now`. A file that the job
- * had added is `updated` when it changes again. `restored` has the ids of files that are there again as they were; one
- * that it lacks is gone once more, and the next look tells of it.
+ * The frames that bring a reader from `before` to `now`. A file that the job had added is `updated` when it changes
+ * again. `restored` has the blob ids of files that are there again as they were; one without an id has been deleted
+ * meanwhile, and the next read reports that.
  */
 export function fileFrames(
   before: readonly Change[],

@@ -1,27 +1,28 @@
+import { createSerialQueue } from '#kernel/waiting.ts'
 import { fileFrames, undoneChanges, type Change } from './file-frames.ts'
 import type { JobRun } from './job-run.ts'
 
 export interface FileWatch {
-  /** Looks at the worktree soon; looks that come while one is waiting are one look. */
-  glance(): void
-  /** Looks now, and answers what the job has changed so far. */
-  look(): Promise<readonly Change[]>
+  /** Reads the worktree soon; calls while a read is scheduled are coalesced into it. */
+  schedule(): void
+  /** Reads the worktree now, and answers what the job has changed so far. */
+  read(): Promise<readonly Change[]>
 }
 
-/** Tells from the disk what the agent did to files: a shell command writes them too, and says nothing. */
+/** Reports what the agent did to files by comparing the worktree with git: a shell command writes without an event. */
 export function createFileWatch(run: JobRun): FileWatch {
+  const inOrder = createSerialQueue()
   let known: readonly Change[] = []
-  let looking: Promise<unknown> = Promise.resolve()
-  let glancing = false
+  let isScheduled = false
 
-  const lookNow = async () => {
+  const readNow = async () => {
     const now = await run.workspace.changes()
     const restored = await readIds(undoneChanges(known, now))
     for (const draft of fileFrames(known, now, restored)) run.writer.write(draft)
     known = now
     return known
   }
-  /** The ids that these files have now; those that are not there have none. */
+  /** The blob ids that these files have now; files that are absent have none. */
   const readIds = async (changes: readonly Change[]) => {
     const ids = new Map<string, string>()
     for (const { path, status } of changes) {
@@ -31,23 +32,18 @@ export function createFileWatch(run: JobRun): FileWatch {
     }
     return ids
   }
-  const look = () => {
-    const next = looking.then(lookNow)
-    looking = next.catch(() => {})
-    return next
-  }
 
   return {
-    look,
-    glance() {
-      if (glancing) return
-      glancing = true
-      looking = looking.then(async () => {
-        glancing = false
-        await lookNow().catch((err: unknown) =>
-          run.deps.log.warn({ err, jobId: run.job.id }, 'worktree could not be read')
-        )
-      })
+    read: () => inOrder(readNow),
+    schedule() {
+      if (isScheduled) return
+      isScheduled = true
+      void inOrder(async () => {
+        isScheduled = false
+        await readNow()
+      }).catch((err: unknown) =>
+        run.deps.log.warn({ err, jobId: run.job.id }, 'failed to read the worktree')
+      )
     }
   }
 }

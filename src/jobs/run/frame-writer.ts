@@ -4,11 +4,11 @@ import type { Draft } from '#kernel/frames.ts'
 import { LIMITS } from '#kernel/limits.ts'
 
 export interface FrameWriter {
-  /** Takes a frame at once and writes it soon, in the order in which frames were taken. */
+  /** Buffers a frame and writes it soon, in the order of the calls. Never waits. */
   write(draft: Draft): void
-  /** Everything taken so far is in the log. Throws what went wrong with any of it. */
+  /** Resolves when all frames so far are in the log. Throws the error of a write that failed. */
   flush(): Promise<void>
-  /** Aborts when a write failed: the lease is lost, or the database is. */
+  /** Aborts when a write failed: the lease is lost, or the database is unavailable. */
   readonly failed: AbortSignal
 }
 
@@ -21,8 +21,8 @@ const continues = (last: Draft | undefined, next: LogDraft): last is LogDraft =>
   last.data.source === next.data.source
 
 /**
- * Adds a frame to those that wait. Text that follows text of the same part becomes one frame with it, until that is
- * `logJoinBytes` long; anything else is a frame of its own.
+ * Adds a frame to the buffer. Text that follows text of the same part is joined to its frame until that has
+ * `logJoinBytes`; any other frame stays separate.
  */
 export function append(waiting: Draft[], next: Draft): void {
   const last = waiting.at(-1)
@@ -36,8 +36,8 @@ const bytesOf = (draft: Draft | undefined) =>
   draft?.type === 'job:log' ? Buffer.byteLength(draft.data.text) : 0
 
 /**
- * Writes a job's frames in batches: lifecycle frames at once, text joined for `logJoinMs` or `logJoinBytes`.
- * While one batch is being written the next one gathers, so a slow database gets fewer, larger writes.
+ * Writes a job's frames in batches: lifecycle frames immediately, text after `logJoinMs` or `logJoinBytes`. While one
+ * batch is being written the next one is buffered, so that a slow database gets fewer and larger writes.
  */
 export function createFrameWriter(events: EventLog, scope: FrameScope, clock: Clock): FrameWriter {
   const failed = new AbortController()
@@ -52,7 +52,7 @@ export function createFrameWriter(events: EventLog, scope: FrameScope, clock: Cl
       writtenAt = clock.monotonicMs()
       await events.record(scope, batch).catch((error: unknown) => failed.abort(error))
     }
-    // In the same breath as the last look at `waiting`: a frame that comes later finds nobody writing.
+    // Synchronously after the last check of `waiting`, so that the next frame starts a new write.
     writing = undefined
   }
   const writeNow = () => {
@@ -81,7 +81,7 @@ export function createFrameWriter(events: EventLog, scope: FrameScope, clock: Cl
   }
 }
 
-/** A text in pieces that each fit into a frame; none ends within a character. */
+/** A text in pieces that each fit into a frame; no piece ends inside of a surrogate pair. */
 export function logPieces(text: string, charsMax: number = LIMITS.logFrameCharsMax): string[] {
   if (text.length <= charsMax) return [text]
   const pieces: string[] = []

@@ -26,7 +26,7 @@ function toolFrame(event: ToolUpdated): Draft {
   }
 }
 
-/** Kilo has no such limit of its own: its `steps` is a hint to the model. */
+/** Kilo has no such limit of its own: its setting `steps` is only a hint to the model. */
 function stopAfterTooMany(run: JobRun): void {
   run.steps += 1
   if (run.steps <= LIMITS.stepsPerJobMax) return
@@ -34,7 +34,7 @@ function stopAfterTooMany(run: JobRun): void {
   run.stop(new JobFailure('job_timeout', message))
 }
 
-/** What one event of the agent's means for its job. Answers how the turn ended, once it has. */
+/** Turns one event of the agent into frames, usage and prompts of its job. Answers the turn's outcome at its end. */
 export async function handleEvent(
   run: JobRun,
   agent: Agent,
@@ -51,7 +51,7 @@ export async function handleEvent(
     }
     case 'tool.updated':
       run.writer.write(toolFrame(event))
-      if (event.mayWrite) files.glance()
+      if (event.mayWrite) files.schedule()
       return
     case 'todo.updated':
       run.writer.write({
@@ -68,7 +68,7 @@ export async function handleEvent(
     case 'usage.reported': {
       const { stepId, agentSessionId, model, usage } = event
       run.meter.add(stepId, model, usage)
-      run.heard.push({ stepId, agentSessionId, model, usage })
+      run.reportedSteps.push({ stepId, agentSessionId, model, usage })
       stopAfterTooMany(run)
       return
     }

@@ -6,9 +6,9 @@ import { inboxOf, type Bus } from '#ports/bus.ts'
 import { readJob } from '../stores/job-read-store.ts'
 import { readOpenPrompts, type Prompt } from '../stores/prompt-store.ts'
 
-/** Without the bell the rows are looked at this often: a missed ring delays an answer and loses none. */
-const LOOK_ANYWAY_MS = 2000
-const FIRST_LOOK_MS = 50
+/** The rows are polled this often besides: a lost ring delays an answer and loses none. */
+const POLL_MS = 2000
+const FIRST_POLL_MS = 50
 
 export interface InboxHandlers {
   onCancel(): void
@@ -17,8 +17,8 @@ export interface InboxHandlers {
 }
 
 /**
- * Where people reach a running job: their wish to cancel and their answers are rows, and the bell says to
- * look. Each prompt is handled once; handlers are called one after the other.
+ * The requests to a running job: to cancel it, and answers to its prompts. They are rows; the bell only triggers a poll.
+ * Each prompt is handled once; handlers run one after the other.
  */
 export function openInbox(
   deps: { readonly db: Db; readonly bus: Bus; readonly clock: Clock; readonly log: Log },
@@ -26,50 +26,52 @@ export function openInbox(
   handlers: InboxHandlers
 ): AsyncDisposable {
   const handled = new Set<string>()
-  let looking: Promise<void> | undefined
-  let lookAgain = false
+  let polling: Promise<void> | undefined
+  let isStale = false
 
   const handle = async (prompt: Prompt) => {
     const expired = prompt.expires_at <= deps.clock.now()
     if (handled.has(prompt.id) || (prompt.answer === null && !expired)) return
     await (prompt.answer === null ? handlers.onExpired(prompt) : handlers.onAnswer(prompt))
-    // Only now: what could not be passed on is tried again at the next look.
+    // Only after the handler: an answer that failed to reach the agent is retried by the next poll.
     handled.add(prompt.id)
   }
 
-  const lookOnce = async () => {
+  const pollOnce = async () => {
     const job = await readJob(deps.db, jobId)
     if (job?.cancel_requested_at) handlers.onCancel()
     for (const prompt of await readOpenPrompts(deps.db, [jobId])) {
-      // One that cannot be passed on now must not keep the others waiting; the next look tries again.
+      // One answer that fails must not hold up the others; the next poll retries it.
       await handle(prompt).catch((err: unknown) =>
-        deps.log.warn({ err, promptId: prompt.id }, 'answer could not be passed on')
+        deps.log.warn({ err, promptId: prompt.id }, 'failed to pass on an answer')
       )
     }
   }
 
-  const look = () => {
-    lookAgain = true
-    looking ??= (async () => {
-      while (lookAgain) {
-        lookAgain = false
-        await lookOnce().catch((err: unknown) => deps.log.warn({ err }, 'desk could not look'))
+  const poll = () => {
+    isStale = true
+    polling ??= (async () => {
+      while (isStale) {
+        isStale = false
+        await pollOnce().catch((err: unknown) =>
+          deps.log.warn({ err }, 'failed to read job requests')
+        )
       }
-      looking = undefined
+      polling = undefined
     })()
   }
 
-  const stopListening = deps.bus.listen(inboxOf(jobId), look)
-  const lookAnyway = setInterval(look, LOOK_ANYWAY_MS)
-  // What was wished before we listened; not in the way of the job's first steps.
-  const firstLook = setTimeout(look, FIRST_LOOK_MS)
+  const stopListening = deps.bus.listen(inboxOf(jobId), poll)
+  const pollTimer = setInterval(poll, POLL_MS)
+  // For requests from before the inbox listened; delayed, so as not to slow the job's first steps.
+  const firstPoll = setTimeout(poll, FIRST_POLL_MS)
 
   return {
     async [Symbol.asyncDispose]() {
       stopListening()
-      clearInterval(lookAnyway)
-      clearTimeout(firstLook)
-      await looking
+      clearInterval(pollTimer)
+      clearTimeout(firstPoll)
+      await polling
     }
   }
 }

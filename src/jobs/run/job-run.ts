@@ -4,52 +4,57 @@ import { JobFailure } from '#kernel/job-failures.ts'
 import { microcredits, toCredits, type Microcredits } from '#kernel/money.ts'
 import type { Lease } from '#ports/lock.ts'
 import type { FrameScope } from '#events'
-import type { JobDeps } from '../job-deps.ts'
+import type { WorkerDeps } from '../job-deps.ts'
 import { createFrameWriter, type FrameWriter } from './frame-writer.ts'
 import { updateReserved, type JobRow } from '../stores/job-store.ts'
 
-/** One job while it is at work: what its parts share. */
+/** One running job: what the parts of its run share. */
 export interface JobRun extends Disposable {
-  readonly deps: JobDeps
+  readonly deps: WorkerDeps
   readonly job: JobRow
   readonly lease: Lease
   readonly scope: FrameScope
   readonly branch: string
   readonly workspace: Workspace
   readonly writer: FrameWriter
-  /** Pays for its model requests, and counts them. */
+  /** Pays for the job's model requests, and counts them. */
   readonly purse: Purse
-  /** The same as session metadata tells it, and the steps that it told of. */
+  /** Adds up the usage that the agent reported, and the steps that it reported. */
   readonly meter: Meter
-  readonly heard: Step[]
-  /** Aborts with a JobFailure as its reason, whoever wants the job to stop. */
+  readonly reportedSteps: Step[]
+  /** Aborts with a JobFailure as its reason when the job is to stop. */
   readonly signal: AbortSignal
-  /** Stops the job for this reason; the first one counts. */
+  /** Stops the job for this reason; the first reason counts. */
   stop(failure: JobFailure): void
-  /** Where its branch stood when it began; undefined until the worktree is on that branch. */
+  /** The commit that its branch started from; undefined until the worktree is on that branch. */
   base: string | undefined
-  /** Its commit, as soon as there is one: from then on the work cannot be lost. */
+  /** Its commit, once there is one: from then on the work cannot be lost. */
   commit: string | null
   /** Model steps so far. */
   steps: number
-  /** What is held for it by now. */
+  /** The credits that are held for it now. */
   reserved: Microcredits
-  /** What ends the job although the turn went well: an unanswered permission. */
-  verdict: JobFailure | undefined
+  /** Fails the job although its turn completed. */
+  unansweredPermission: JobFailure | undefined
 }
 
 /** `ai/session-<ulid>`: one branch a conversation. */
 export const branchOf = (job: Pick<JobRow, 'session_id'>) =>
   `ai/session-${job.session_id.slice('ses_'.length)}`
 
-/** Joins every reason to stop: the lease, the log, the clock, the server and the person. */
-export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: AbortSignal): JobRun {
+/** Joins every reason to stop: the lost lease, a failed write, the timeout, the server's shutdown, a cancellation. */
+export function openRun(
+  deps: WorkerDeps,
+  job: JobRow,
+  lease: Lease,
+  stopping: AbortSignal
+): JobRun {
   const scope = { projectId: job.project_id, jobId: job.id, token: lease.token }
   const writer = createFrameWriter(deps.events, scope, deps.clock)
   const stopper = new AbortController()
   const stop = (failure: JobFailure) => stopper.abort(failure)
 
-  // These signals outlive the job: it stops listening when it is over.
+  // These signals outlive the job: it removes its listeners when it ends.
   const over = new AbortController()
   const stopFor = (signal: AbortSignal, failure: () => JobFailure) => {
     if (signal.aborted) stop(failure())
@@ -60,7 +65,7 @@ export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: Abor
   stopFor(writer.failed, () =>
     writer.failed.reason instanceof JobFailure
       ? writer.failed.reason
-      : new JobFailure('interrupted', 'the history could not be written')
+      : new JobFailure('interrupted', 'the history cannot be written')
   )
   stopFor(AbortSignal.timeout(deps.settings.jobTimeoutMs), () => {
     const seconds = deps.settings.jobTimeoutMs / 1000
@@ -77,28 +82,32 @@ export function openRun(deps: JobDeps, job: JobRow, lease: Lease, stopping: Abor
     writer,
     purse: openPurse(deps, job, writer, (held) => (run.reserved = held)),
     meter: createMeter(deps.prices),
-    heard: [],
+    reportedSteps: [],
     signal: stopper.signal,
     stop,
     base: undefined,
     commit: null,
     steps: 0,
     reserved: microcredits(BigInt(job.reserved)),
-    verdict: undefined,
+    unansweredPermission: undefined,
     [Symbol.dispose]: () => over.abort()
   }
   return run
 }
 
-/** Each finished request is a frame, and a hold that grows is told on the job. */
+/** Each finished request becomes a frame; a hold that grows is written to the job's row. */
 function openPurse(
-  { db, ledger, requests, settings }: JobDeps,
+  { db, ledger, requests, settings }: Pick<WorkerDeps, 'db' | 'ledger' | 'requests' | 'settings'>,
   job: JobRow,
   writer: FrameWriter,
   onHeld: (held: Microcredits) => void
 ): Purse {
   const purse = createPurse({
-    ...{ db, ledger, requests, holdId: job.id, stepCredits: settings.reserveCredits },
+    db,
+    ledger,
+    requests,
+    holdId: job.id,
+    stepCredits: settings.reserveCredits,
     maxCredits: job.max_credits === null ? null : microcredits(BigInt(job.max_credits)),
     onSpent() {
       const { cost, usage } = purse.total()

@@ -3,48 +3,46 @@ import type { MergeState } from '#kernel/frames.ts'
 import { least, toCredits } from '#kernel/money.ts'
 import { firstLine } from '#kernel/text.ts'
 import { KILO } from '#workspaces'
+import { mergeMessage, SUBJECT_CHARS_MAX, trailersOf } from '../finish/commit-messages.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobResult } from '../finish/finish-job.ts'
 import type { JobRun } from './job-run.ts'
-import type { JobRow } from '../stores/job-store.ts'
-
-export const SUBJECT_CHARS_MAX = 72
 
 export type Kept = Pick<JobResult, 'branch' | 'base' | 'commit' | 'merge'>
 
-/** One commit of what the agent left, then into main, or held for review; the worktree is main's again. */
+/** Commits what the agent left as one commit, merges it or holds it for review, and returns the worktree to main. */
 export async function keepWork(run: JobRun, files: FileWatch): Promise<Kept> {
   const commit = await inWorkspace(commitWork(run, files, run.job.text))
   run.signal.throwIfAborted()
-  const [merge] = commit === null ? ['none' as const] : await bringHomeAndTell(run, commit)
-  await goHome(run)
+  const [merge] = commit === null ? ['none' as const] : await mergeAndReport(run, commit)
+  await returnToMain(run)
   return { branch: run.branch, base: run.base ?? null, commit, merge }
 }
 
 /**
- * Keeps what there is of work that failed: it goes onto the job's branch and no further. Throws only
- * `lease_lost`: then the worktree is somebody else's, and the agent must not touch it any more.
+ * Keeps the work of a job that failed: it is committed on the job's branch and not merged. Throws only `lease_lost`:
+ * then the worktree belongs to another worker, and the agent is stopped before it touches it again.
  */
-export async function salvageWork(run: JobRun, files: FileWatch, error: unknown) {
-  const failure = failureOf(run, error)
-  run.deps.log.warn({ jobId: run.job.id, code: failure.code, err: error }, 'job failed')
-  if (failure.code === 'lease_lost') {
+export async function salvageWork(
+  run: JobRun,
+  files: FileWatch,
+  failure: JobFailure
+): Promise<Kept & Pick<JobResult, 'failure'>> {
+  const { code, message } = failure
+  run.deps.log.warn({ jobId: run.job.id, code, err: failure }, 'job failed')
+  if (code === 'lease_lost') {
     await run.deps.supervisor.stop(run.job.project_id)
     throw failure
   }
 
   const commit = run.commit ?? (await commitUnfinished(run, files, failure))
-  if (commit !== null) await tellDiff(run, commit)
-  await goHome(run)
-  const { code, message } = failure
+  if (commit !== null) await reportDiff(run, commit)
+  await returnToMain(run)
   const branch = run.base === undefined ? null : run.branch
-  return {
-    ...{ branch, commit, base: run.base ?? null, merge: 'none' as const },
-    failure: { code, message }
-  }
+  return { branch, commit, base: run.base ?? null, merge: 'none', failure: { code, message } }
 }
 
-/** What goes wrong with git or the disk is nobody's fault but ours, and has a name. */
+/** An error of git or the file system fails the job as `workspace_error`, which the user does not pay for. */
 export async function inWorkspace<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
@@ -59,30 +57,15 @@ async function commitUnfinished(run: JobRun, files: FileWatch, failure: JobFailu
   if (run.base === undefined) return null
   return commitWork(run, files, `Unfinished (${failure.code}): ${run.job.text}`).catch(
     (err: unknown) => {
-      run.deps.log.error({ err, jobId: run.job.id }, 'work could not be kept')
+      run.deps.log.error({ err, jobId: run.job.id }, 'failed to commit unfinished work')
       return null
     }
   )
 }
 
-/** Whoever asked the job to stop knows best why it ended. */
-function failureOf({ signal }: JobRun, error: unknown): JobFailure {
-  if (signal.reason instanceof JobFailure) return signal.reason
-  if (error instanceof JobFailure) return error
-  return new JobFailure('interrupted', 'something broke on our side', { cause: error })
-}
-
-/** Who did it, and in what, for whoever reads the history. */
-export const trailersOf = (job: JobRow, credits: number) => ({
-  'Job-Id': job.id,
-  'Session-Id': job.session_id,
-  Model: job.model,
-  Credits: String(credits)
-})
-
 async function commitWork(run: JobRun, files: FileWatch, text: string): Promise<string | null> {
   const { job, base, workspace } = run
-  if (base === undefined || (await files.look()).length === 0) return null
+  if (base === undefined || (await files.read()).length === 0) return null
 
   const commit = await workspace.commitJob({
     subject: firstLine(text, SUBJECT_CHARS_MAX),
@@ -90,45 +73,43 @@ async function commitWork(run: JobRun, files: FileWatch, text: string): Promise<
     author: KILO
   })
   run.commit = commit
-  // People may have saved meanwhile: their commits lie below the job's own, and are not its work.
+  // Saves by people during the job are commits below the job's own, and are not its work.
   if (commit !== null) run.base = await workspace.baseOf(commit)
   return commit
 }
 
-const bringHomeAndTell = (run: JobRun, commit: string) =>
-  Promise.all([inWorkspace(bringHome(run, commit)), tellDiff(run, commit)])
+const mergeAndReport = (run: JobRun, commit: string) =>
+  Promise.all([inWorkspace(merge(run, commit)), reportDiff(run, commit)])
 
-async function bringHome({ job, workspace, branch }: JobRun, commit: string): Promise<MergeState> {
+async function merge({ job, workspace, branch }: JobRun, commit: string): Promise<MergeState> {
   if (job.review === 'hold') return 'held'
-  const merged = await workspace.mergeJob(commit, {
-    author: KILO,
-    message: mergeMessage(job, branch)
-  })
+  const message = mergeMessage(job, branch)
+  const merged = await workspace.mergeJob(commit, { author: KILO, message })
   return merged.kind === 'conflict' ? 'conflict' : 'merged'
 }
 
-export const mergeMessage = ({ id }: Pick<JobRow, 'id'>, branch: string) =>
-  `Merge ${branch}\n\nJob-Id: ${id}`
-
-/** The work is safe in a commit by now: a diff that cannot be told does not make it a failure. */
-async function tellDiff({ workspace, writer, base, deps, job }: JobRun, head: string) {
+/** Writes `job:diff`. The work is in a commit by now, so that a failure here does not fail the job. */
+async function reportDiff({ workspace, writer, base, deps, job }: JobRun, head: string) {
   if (base === undefined) return
   try {
     const { files, truncated } = await workspace.diff(base, head)
     const summary = files.map(({ path, status, additions, deletions }) => ({
-      ...{ path, status, additions, deletions }
+      path,
+      status,
+      additions,
+      deletions
     }))
     const patch = files.map((file) => file.patch).join('')
     const whole = truncated ? { truncated: true as const } : { patch }
     writer.write({ type: 'job:diff', data: { base, head, files: summary, ...whole } })
   } catch (err) {
-    deps.log.error({ err, jobId: job.id }, 'diff could not be told')
+    deps.log.error({ err, jobId: job.id }, 'failed to write job:diff')
   }
 }
 
-/** A worktree that could not be returned is put right when the next job starts. */
-async function goHome({ workspace, deps, job }: JobRun): Promise<void> {
+/** A worktree that could not be returned to main is repaired when the next job starts. */
+async function returnToMain({ workspace, deps, job }: JobRun): Promise<void> {
   await workspace.returnToMain().catch((err: unknown) => {
-    deps.log.error({ err, jobId: job.id }, 'worktree could not be returned to main')
+    deps.log.error({ err, jobId: job.id }, 'failed to return the worktree to main')
   })
 }

@@ -1,9 +1,9 @@
 import type { PermissionBody } from '../stores/prompt-store.ts'
 
 /**
- * Whether a person has granted this for the rest of the conversation: the same kind of act, and nothing in it
- * that was not granted word for word. The agent itself is only ever told `once`: its own `always` would be
- * written into its configuration for good.
+ * Whether a person has granted this for the rest of the conversation: the same kind of permission, and only patterns that
+ * were granted word for word. The agent itself only ever receives `once`: its own `always` would be written into its
+ * configuration for good.
  */
 export function isGranted(
   standing: readonly PermissionBody[],

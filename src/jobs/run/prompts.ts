@@ -19,7 +19,7 @@ type Asked<T extends AgentEvent['type']> = Extract<AgentEvent, { type: T }>
 const deadline = (run: JobRun) =>
   new Date(run.deps.clock.now().getTime() + run.deps.settings.promptAnswerMs)
 
-/** Lets through what this conversation was granted already; asks a person about the rest. */
+/** Allows what this conversation was granted already; asks a person about anything else. */
 export async function askPermission(
   run: JobRun,
   agent: Agent,
@@ -57,12 +57,12 @@ export async function askQuestion(
   })
 }
 
-/** Passes a person's answer on to the agent, and tells everybody who watches. */
+/** Passes a person's answer on to the agent, and writes the frame that reports it. */
 export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
   const by = prompt.answered_by ?? POLICY
   if (prompt.kind === 'permission') {
     const reply = prompt.answer?.reply ?? 'reject'
-    // `always` is our own memory: the agent would write it into its configuration for good.
+    // Kilowatt itself remembers `always`: the agent would write it into its configuration for good.
     await agent.answerPermission(
       prompt.id,
       reply === 'reject' ? 'reject' : 'once',
@@ -72,7 +72,7 @@ export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Pro
       type: 'job:permission-resolved',
       data: { permissionId: prompt.id, reply, by }
     })
-    if (by === POLICY) run.verdict ??= unanswered(prompt.body)
+    if (by === POLICY) run.unansweredPermission ??= unanswered(prompt.body)
   } else {
     const answers = prompt.answer && 'answers' in prompt.answer ? prompt.answer.answers : null
     await agent.answerQuestion(prompt.id, answers)
@@ -81,25 +81,25 @@ export async function passAnswer(run: JobRun, agent: Agent, prompt: Prompt): Pro
       data: { questionId: prompt.id, answers, by }
     })
   }
-  await updatePromptResolved(run.deps.db, prompt.id)
+  await updatePromptResolved(run.deps.db, prompt.id, run.deps.clock.now())
 }
 
-/** Nobody answered in time: policy says no, and an unanswered permission fails the job. */
-export async function refuseForSilence(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
+/** No answer came before the deadline: the policy refuses, and an unanswered permission fails the job. */
+export async function refuseExpired(run: JobRun, agent: Agent, prompt: Prompt): Promise<void> {
   const { db, clock } = run.deps
   const answer = prompt.kind === 'permission' ? REJECT_PERMISSION : REJECT_QUESTION
-  // Somebody may have answered in the last moment: then that counts, and the next look passes it on.
+  // An answer that was stored meanwhile counts instead, and the next poll passes it on.
   if (!(await updatePromptAnswer(db, prompt.id, { answer, by: POLICY }, clock.now()))) return
 
   await passAnswer(run, agent, { ...prompt, answer, answered_by: POLICY } as Prompt)
 }
 
-/** Kilo does not wait any more: its own no to one permission is a no to all that it had asked beside it. */
+/** The agent no longer waits: when one permission is refused, Kilo withdraws the others that it had asked for. */
 export async function closePrompt(run: JobRun, id: string): Promise<void> {
   const prompt = await readPrompt(run.deps.db, run.job.id, id)
   if (!prompt || prompt.answer !== null || prompt.resolved_at !== null) return
 
-  await updatePromptResolved(run.deps.db, id)
+  await updatePromptResolved(run.deps.db, id, run.deps.clock.now())
   run.writer.write(
     prompt.kind === 'permission'
       ? {
@@ -111,7 +111,10 @@ export async function closePrompt(run: JobRun, id: string): Promise<void> {
 }
 
 const unanswered = ({ kind, title }: PermissionBody) =>
-  new JobFailure('permission_timeout', `nobody answered the permission for ${kind}: ${title}`)
+  new JobFailure(
+    'permission_timeout',
+    `the permission for ${kind} was not answered in time: ${title}`
+  )
 
 const REJECT_PERMISSION = { reply: 'reject' } as const
 const REJECT_QUESTION = { reject: true } as const

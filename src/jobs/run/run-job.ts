@@ -3,21 +3,22 @@ import { JobFailure } from '#kernel/job-failures.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
 import type { Lease } from '#ports/lock.ts'
 import type { Agent } from '#supervisor'
-import { passAnswer, refuseForSilence } from './prompts.ts'
-import { createFileWatch, type FileWatch } from './file-watch.ts'
-import { finishJob } from '../finish/finish-job.ts'
-import { handleEvent } from './handle-event.ts'
-import type { JobDeps } from '../job-deps.ts'
-import { openInbox } from './job-inbox.ts'
-import { openRun, type JobRun } from './job-run.ts'
+import { finishJob, type JobResult } from '../finish/finish-job.ts'
+import type { WorkerDeps } from '../job-deps.ts'
 import { readHeldCommit, readJob } from '../stores/job-read-store.ts'
 import { updateJobStatus, type JobRow } from '../stores/job-store.ts'
-import { inWorkspace, keepWork, salvageWork, type Kept } from './keep-work.ts'
 import { readSession, updateAgentSession } from '../stores/session-store.ts'
+import { decideEnd, type JobEnding, type TurnEnd } from './end-policy.ts'
+import { createFileWatch, type FileWatch } from './file-watch.ts'
+import { handleEvent } from './handle-event.ts'
+import { openInbox } from './job-inbox.ts'
+import { openRun, type JobRun } from './job-run.ts'
+import { inWorkspace, keepWork, salvageWork } from './keep-work.ts'
+import { passAnswer, refuseExpired } from './prompts.ts'
 
-/** One prompt, from a claimed job to its last frame. Whatever happens on the way becomes the job's end. */
+/** Carries out one prompt, from a claimed job to its last frame. Every failure on the way becomes the job's end. */
 export async function runJob(
-  deps: JobDeps,
+  deps: WorkerDeps,
   job: JobRow,
   lease: Lease,
   stopping: AbortSignal
@@ -25,65 +26,77 @@ export async function runJob(
   using run = openRun(deps, job, lease, stopping)
   const files = createFileWatch(run)
 
-  const result = await carryOut(run, files).then(
-    (kept) => ({ ...kept, failure: null }),
-    (error: unknown) => salvageWork(run, files, error)
+  const end = await takeTurn(run, files).then(
+    (outcome) => endOf(run, { outcome }),
+    (error: unknown) => endOf(run, { error })
   )
+  const result = await keepOrSalvage(run, files, end)
   await run.writer.flush()
-  const told = { steps: run.heard, ...run.meter.total() }
-  await finishJob(deps, job, lease.token, { ...result, told })
+  const reported = { steps: run.reportedSteps, ...run.meter.total() }
+  await finishJob(deps, job, lease.token, { ...result, reported })
 }
 
-/** The good way: worktree and agent made ready, the prompt carried out, the work kept. */
-async function carryOut(run: JobRun, files: FileWatch): Promise<Kept> {
-  const outcome = await takeTurn(run, files)
-  if (outcome.kind === 'failed') throw new JobFailure(outcome.reason, outcome.message)
-  if (outcome.kind === 'interrupted') throw interruption(run)
-  if (run.verdict) throw run.verdict
-  run.signal.throwIfAborted()
-
-  await settle(run)
-  return keepWork(run, files)
+function endOf(run: JobRun, turn: Pick<TurnEnd, 'outcome' | 'error'>): JobEnding {
+  const { signal, unansweredPermission } = run
+  const stopReason = signal.reason instanceof JobFailure ? signal.reason : undefined
+  return decideEnd({ ...turn, stopReason, unansweredPermission })
 }
 
-async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome> {
+/** Follows the decision. Work that cannot be kept after all is salvaged, for the reason that prevented it. */
+async function keepOrSalvage(run: JobRun, files: FileWatch, end: JobEnding): Promise<Concluded> {
+  if (end.kind === 'fail') return salvageWork(run, files, end.failure)
+  try {
+    await settle(run)
+    return { ...(await keepWork(run, files)), failure: null }
+  } catch (error) {
+    return keepOrSalvage(run, files, endOf(run, { error }))
+  }
+}
+
+type Concluded = Omit<JobResult, 'reported'>
+
+async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome | undefined> {
   const { deps, job, signal } = run
   using borrowed = deps.supervisor.borrow(job.project_id, run.workspace.worktree, signal)
   await using _inbox = openInbox(deps, job.id, {
     onCancel: () => run.stop(cancelled()),
     onAnswer: async (prompt) => passAnswer(run, await borrowed.agent, prompt),
-    onExpired: async (prompt) => refuseForSilence(run, await borrowed.agent, prompt)
+    onExpired: async (prompt) => refuseExpired(run, await borrowed.agent, prompt)
   })
 
-  // A Kilo that hangs must not keep a job that was told to stop.
+  // A Kilo that hangs must not hold up a job that was asked to stop.
   const finding = unlessAborted(findConversation(run, borrowed.agent), signal)
   const [{ agent, agentSessionId }] = await both(finding, openBranch(run))
   await begin(run, agentSessionId)
 
-  let outcome: TurnOutcome | undefined
-  const { mode, model, text } = job
-  const context = job.current_file_path === null ? {} : { currentFilePath: job.current_file_path }
-  const turn = { agentSessionId, mode, model, text, ...context }
-  // Left before the work is kept: what the last requests cost is known then.
+  // Released before the work is kept: by then the cost of the last requests is known.
   await using _account = deps.gateway.bind(job.project_id, {
     purse: run.purse,
     models: [job.model, deps.settings.defaultModel],
-    onExhausted: () =>
-      run.stop(new JobFailure('credits_exhausted', 'the job has used up what it may cost'))
+    onExhausted: () => run.stop(exhausted())
   })
-  for await (const event of agent.runTurn(turn, signal)) {
+  let outcome: TurnOutcome | undefined
+  for await (const event of agent.runTurn(turnOf(job, agentSessionId), signal)) {
     outcome ??= await handleEvent(run, agent, files, event)
   }
-  return outcome ?? { kind: 'interrupted' }
+  return outcome
 }
 
-/** Waits for both even when one fails: nothing may go on behind the back of what comes next. */
+const turnOf = (job: JobRow, agentSessionId: string) => ({
+  agentSessionId,
+  mode: job.mode,
+  model: job.model,
+  text: job.text,
+  currentFilePath: job.current_file_path ?? undefined
+})
+
+/** Waits for both even when one fails, so that neither runs on concurrently with what comes next. */
 async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([a, b])
   return Promise.all([a, b])
 }
 
-/** Held work is gone on with; after anything else the conversation's branch starts from main again. */
+/** The conversation's branch continues from work that waits for review; otherwise it starts from main. */
 async function openBranch(run: JobRun): Promise<void> {
   const commit = await readHeldCommit(run.deps.db, run.job)
   const from = commit === null ? ('main' as const) : { commit }
@@ -91,7 +104,7 @@ async function openBranch(run: JobRun): Promise<void> {
   run.base = (await inWorkspace(started)).base
 }
 
-/** The agent once it is there, and its own conversation that belongs to this session, or a new one. */
+/** The agent once it has started, and the conversation of its own that belongs to this session, or a new one. */
 async function findConversation({ deps, job }: JobRun, starting: Promise<Agent>) {
   const [agent, session] = await Promise.all([starting, readSession(deps.db, job.session_id)])
   const known = session?.agent_session_id
@@ -99,25 +112,26 @@ async function findConversation({ deps, job }: JobRun, starting: Promise<Agent>)
   return { agent, agentSessionId: await agent.openSession(session?.title ?? job.text) }
 }
 
-/** Writes down that the prompt is about to be sent, so that nobody sends it a second time. */
+/** Records that the prompt is about to be sent, so that it is never sent a second time. */
 async function begin(run: JobRun, agentSessionId: string): Promise<void> {
   const { deps, job, branch, base } = run
   run.signal.throwIfAborted()
+  const now = deps.clock.now()
   const begun = await updateJobStatus(deps.db, job.id, run.lease.token, 'running', {
     branch,
     ...(base === undefined ? {} : { base }),
     agent_session_id: agentSessionId,
-    prompt_sent_at: deps.clock.now()
+    prompt_sent_at: now
   })
   if (!begun) throw overtaken()
-  await updateAgentSession(deps.db, job.session_id, agentSessionId)
+  await updateAgentSession(deps.db, job.session_id, agentSessionId, now)
   run.writer.write({
     type: 'job:running',
     data: { branch, sessionId: job.session_id, model: job.model }
   })
 }
 
-/** From here on the job can only end well: whoever wanted to cancel it must have said so by now. */
+/** From here on the job can only succeed: a request to cancel it must have come before. */
 async function settle({ deps, job, lease }: JobRun): Promise<void> {
   if (await updateJobStatus(deps.db, job.id, lease.token, 'settling')) return
   const row = await readJob(deps.db, job.id)
@@ -127,9 +141,5 @@ async function settle({ deps, job, lease }: JobRun): Promise<void> {
 
 const cancelled = () => new JobFailure('cancelled', 'the job was cancelled')
 const overtaken = () => new JobFailure('lease_lost', 'another worker has taken over this job')
-
-/** Why an interrupted turn was interrupted: our own wish, or the agent's death. */
-const interruption = ({ signal }: JobRun) =>
-  signal.reason instanceof JobFailure
-    ? signal.reason
-    : new JobFailure('agent_crashed', 'the agent stopped in the middle of its turn')
+const exhausted = () =>
+  new JobFailure('credits_exhausted', 'the job has used all credits that it may use')

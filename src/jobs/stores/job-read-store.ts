@@ -1,4 +1,4 @@
-import type { Db, Tx } from '#db'
+import type { Db } from '#db'
 import { AppError } from '#kernel/errors.ts'
 import { jobId, type JobId, type ProjectId, type SessionId, type UserId } from '#kernel/ids.ts'
 import { microcredits, type Microcredits } from '#kernel/money.ts'
@@ -9,7 +9,7 @@ export function readJob(db: Db, id: JobId): Promise<JobRow | undefined> {
   return db.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
-/** Newest first, those that came before `before`. */
+/** Newest first, from before the position `before`. */
 export function readJobsOfProject(
   db: Db,
   projectId: ProjectId,
@@ -52,7 +52,7 @@ export function readUnfinishedJobs(db: Db, projectId: ProjectId): Promise<JobRow
     .execute()
 }
 
-/** The job that a project is working on, if any: there is never more than one. */
+/** The project's active job, if there is one: a constraint allows no second one. */
 export function readActiveJob(db: Db, projectId: ProjectId): Promise<JobRow | undefined> {
   return db
     .selectFrom('jobs')
@@ -62,28 +62,23 @@ export function readActiveJob(db: Db, projectId: ProjectId): Promise<JobRow | un
     .executeTakeFirst()
 }
 
-/** The conversation's last work that waits for review, other than this job's own. */
+/** The commit of the conversation's last work that waits for review, other than this job's own. */
 export async function readHeldCommit(db: Db, job: JobRow): Promise<string | null> {
   const last = await db
     .selectFrom('jobs')
     .select('commit')
     .where('session_id', '=', job.session_id)
     .where('id', '<>', job.id)
-    .where('merge', '=', 'held')
+    .where((of) =>
+      of.or([
+        of('merge', '=', 'held'),
+        of.and([of('merge', '=', 'merging'), of('review_of', '=', 'held')])
+      ])
+    )
     .orderBy('position', 'desc')
     .limit(1)
     .executeTakeFirst()
   return last?.commit ?? null
-}
-
-/** The job's row, which nobody else changes until the caller's transaction ends. */
-export function lockJob(tx: Tx, id: JobId): Promise<JobRow> {
-  return tx
-    .selectFrom('jobs')
-    .selectAll()
-    .where('id', '=', id)
-    .forUpdate()
-    .executeTakeFirstOrThrow()
 }
 
 /** What the project's last jobs of this mode and model cost. */
@@ -127,7 +122,7 @@ export async function countQueuedJobs(db: Db, projectId: ProjectId): Promise<num
   return Number(queued)
 }
 
-/** Projects with queued work and nobody at it: somebody should ring. */
+/** Projects that have queued jobs and no active one: the sweep rings for them. */
 export async function readWaitingProjects(db: Db): Promise<ProjectId[]> {
   const rows = await db
     .selectFrom('jobs')
@@ -149,12 +144,12 @@ export async function readWaitingProjects(db: Db): Promise<ProjectId[]> {
   return rows.map((row) => row.project_id)
 }
 
-/** Jobs that are at work by their row, whoever holds the lease. */
+/** Jobs that are active by their row, whether or not a worker holds the lease. */
 export function readActiveJobs(db: Db): Promise<JobRow[]> {
   return db.selectFrom('jobs').selectAll().where('status', 'in', ACTIVE).execute()
 }
 
-/** The job of that id if it is this user's own; anything else is refused as `not_found`. */
+/** The job of that id, if it is this user's own; refuses any other id with `not_found`. */
 export async function ownJob(db: Db, userId: UserId, id: string): Promise<JobRow> {
   const known = jobId.parse(id)
   const job = known && (await readJob(db, known))

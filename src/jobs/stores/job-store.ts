@@ -44,7 +44,7 @@ export async function insertJob(db: Db, job: NewJob): Promise<JobRow> {
     .executeTakeFirstOrThrow()
 }
 
-/** A job that its worker left behind belongs to this lease now. */
+/** A job that a dead worker left belongs to this lease from now on. */
 export async function updateJobToken(db: Db, id: JobId, token: bigint): Promise<void> {
   await db
     .updateTable('jobs')
@@ -58,11 +58,12 @@ export async function updateJobToken(db: Db, id: JobId, token: bigint): Promise<
 export async function claimNextJob(
   db: Db,
   projectId: ProjectId,
-  token: bigint
+  token: bigint,
+  now: Date
 ): Promise<JobRow | undefined> {
   return db
     .updateTable('jobs')
-    .set({ status: 'starting', token, started_at: new Date() })
+    .set({ status: 'starting', token, started_at: now })
     .where('id', '=', (of) =>
       of
         .selectFrom('jobs')
@@ -85,8 +86,8 @@ export interface JobChanges {
 }
 
 /**
- * Moves a job on. False when the table does not allow the step from where it is, or a later lease has
- * claimed it: then it is unchanged.
+ * Moves a job to its next state. False when `JOB_STATES` does not allow the step, or a later lease has claimed the job:
+ * then it is unchanged.
  */
 export async function updateJobStatus(
   db: Db,
@@ -101,7 +102,7 @@ export async function updateJobStatus(
     .where('id', '=', id)
     .where('token', '=', String(token))
     .where('status', 'in', statesBefore(status))
-  // Settling is the point of no return, so a wish to cancel must not come in just before it.
+  // A job that settles can no longer be cancelled, so a request to cancel must not have come before.
   const guarded = status === 'settling' ? step.where('cancel_requested_at', 'is', null) : step
   return (await guarded.executeTakeFirst()).numUpdatedRows === 1n
 }
@@ -110,25 +111,22 @@ export async function updateReserved(db: Db, id: JobId, reserved: Microcredits):
   await db.updateTable('jobs').set({ reserved }).where('id', '=', id).execute()
 }
 
-export async function updateMerge(db: Db, id: JobId, merge: MergeState): Promise<void> {
-  await db.updateTable('jobs').set({ merge }).where('id', '=', id).execute()
-}
-
 export interface JobEnd {
   readonly status: 'succeeded' | 'failed' | 'cancelled'
   readonly charged: Microcredits
   readonly refunded: Microcredits
   readonly usage: UsageTotals
-  /** Steps on which agent and gateway did not agree. */
+  /** Steps on which agent and gateway disagree. */
   readonly mismatch: readonly object[]
   readonly branch: string | null
   readonly base: string | null
   readonly commit: string | null
   readonly merge: MergeState
   readonly error: { readonly code: JobFailureCode; readonly message: string } | null
+  readonly at: Date
 }
 
-/** Writes the end. False when the job had ended already, or belongs to a later lease. */
+/** Writes a job's end. False when it has ended already, or belongs to a later lease. */
 export async function updateJobEnd(
   db: Db,
   id: JobId,
@@ -150,7 +148,7 @@ export async function updateJobEnd(
       merge: end.merge,
       error_code: end.error?.code ?? null,
       error_message: end.error?.message ?? null,
-      finished_at: new Date()
+      finished_at: end.at
     })
     .where('id', '=', id)
     .where('status', 'in', statesBefore(end.status))

@@ -15,7 +15,7 @@ export interface QuestionBody {
 
 type Row = Selectable<Schema['job_prompts']>
 
-/** Something that the agent asks of a person. */
+/** A permission or a question that the agent waits for. */
 export type Prompt = Pick<Row, 'id' | 'job_id' | 'expires_at' | 'answered_by' | 'resolved_at'> &
   (
     | { kind: 'permission'; body: PermissionBody; answer: PermissionAnswer | null }
@@ -24,7 +24,7 @@ export type Prompt = Pick<Row, 'id' | 'job_id' | 'expires_at' | 'answered_by' | 
 
 const promptsOf = (rows: Row[]) => rows as unknown as Prompt[]
 
-/** False when it was asked before: the agent may say the same again after a reconnect. */
+/** Idempotent: false when it is stored already, since the agent may repeat it after a reconnect. */
 export async function insertPrompt(
   db: Db,
   jobId: JobId,
@@ -46,7 +46,7 @@ export async function insertPrompt(
   return numInsertedOrUpdatedRows === 1n
 }
 
-/** What the agent still waits for, oldest first. */
+/** The prompts that the agent still waits for, oldest first. */
 export async function readOpenPrompts(db: Db, jobIds: readonly JobId[]): Promise<Prompt[]> {
   if (jobIds.length === 0) return []
   const rows = await db
@@ -70,8 +70,8 @@ export async function readPrompt(db: Db, jobId: JobId, id: string): Promise<Prom
 }
 
 /**
- * The first answer counts: false when there was one already, or the agent does not wait any more. A person's
- * must come before the deadline `at`; policy's comes after it.
+ * Stores the first answer: false when there is one already, or the agent no longer waits. A person's answer must come
+ * before the prompt's deadline, the policy's comes after it.
  */
 export async function updatePromptAnswer(
   db: Db,
@@ -91,28 +91,24 @@ export async function updatePromptAnswer(
   return done.numUpdatedRows === 1n
 }
 
-/** Who answers when nobody has. */
+/** In `answered_by`: no person answered before the deadline. */
 export const POLICY = 'policy'
 
-export async function updatePromptResolved(db: Db, id: string): Promise<void> {
-  await db
-    .updateTable('job_prompts')
-    .set({ resolved_at: new Date() })
-    .where('id', '=', id)
-    .execute()
+export async function updatePromptResolved(db: Db, id: string, now: Date): Promise<void> {
+  await db.updateTable('job_prompts').set({ resolved_at: now }).where('id', '=', id).execute()
 }
 
-/** The job has ended, so nobody waits for an answer any more. */
-export async function closePrompts(db: Db, jobId: JobId): Promise<void> {
+/** The job has ended: the agent waits for none of its prompts any more. */
+export async function closePrompts(db: Db, jobId: JobId, now: Date): Promise<void> {
   await db
     .updateTable('job_prompts')
-    .set({ resolved_at: new Date() })
+    .set({ resolved_at: now })
     .where('job_id', '=', jobId)
     .where('resolved_at', 'is', null)
     .execute()
 }
 
-/** Permissions that a person has granted for the rest of this conversation. */
+/** The permissions that a person has granted for the rest of this conversation. */
 export async function readStandingPermissions(
   db: Db,
   sessionId: SessionId

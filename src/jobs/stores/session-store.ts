@@ -36,15 +36,16 @@ export function readSessions(
   return query.execute()
 }
 
-/** Remembers which of the agent's conversations this one is. */
+/** Records the agent's own id of this conversation. */
 export async function updateAgentSession(
   db: Db,
   id: SessionId,
-  agentSessionId: string
+  agentSessionId: string,
+  now: Date
 ): Promise<void> {
   await db
     .updateTable('sessions')
-    .set({ agent_session_id: agentSessionId, last_used_at: new Date() })
+    .set({ agent_session_id: agentSessionId, last_used_at: now })
     .where('id', '=', id)
     .execute()
 }

@@ -5,7 +5,7 @@ import type { AiCommand, Estimate } from '../job-schemas.ts'
 import { planReserve, resolveCommand, type ResolveDeps } from './resolve-command.ts'
 import { likelyCost } from './reserve-policy.ts'
 
-/** Says what a command would reserve and likely cost. Starts and writes nothing, and refuses what would be refused. */
+/** Estimates what a command would reserve and cost. Writes nothing; refuses what submitting would refuse. */
 export async function estimateJob(
   deps: ResolveDeps & { readonly db: Db },
   userId: UserId,

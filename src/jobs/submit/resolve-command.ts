@@ -4,7 +4,7 @@ import { sessionId, type SessionId, type UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { parseCredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import { ownProject, type Project } from '#projects'
-import type { JobDeps } from '../job-deps.ts'
+import type { ApiDeps } from '../job-deps.ts'
 import { chooseMode, chooseModel } from './mode-and-model.ts'
 import { countQueuedJobs, readRecentCosts } from '../stores/job-read-store.ts'
 import type { AiCommand } from '../job-schemas.ts'
@@ -14,14 +14,12 @@ import { readSession } from '../stores/session-store.ts'
 
 const RECENT_JOBS = 20
 
-/** What deciding about a command needs to look at. */
-export type ResolveDeps = Pick<JobDeps, 'ledger' | 'prices' | 'settings'> & {
-  readonly supervisor: Pick<JobDeps['supervisor'], 'modes'>
-}
+/** What resolving a command needs. */
+export type ResolveDeps = Pick<ApiDeps, 'ledger' | 'prices' | 'settings' | 'modes'>
 
-/** A command with everything chosen that it left open. */
+/** A command whose open choices (mode, model, review) are made. */
 export interface ResolvedCommand extends Omit<NewJob, 'id' | 'sessionId' | 'reserved'> {
-  /** The conversation that goes on; undefined for a new one. */
+  /** The conversation to continue; undefined for a new one. */
   readonly sessionId: SessionId | undefined
 }
 
@@ -31,7 +29,7 @@ export interface Reserve {
   readonly recentCosts: readonly Microcredits[]
 }
 
-/** Reads a command as a job of this user's project, or refuses what could never become one. */
+/** Resolves a command to a job of this user's project. Refuses a project, session, mode or model that does not exist. */
 export async function resolveCommand(
   deps: ResolveDeps,
   db: Db,
@@ -44,7 +42,7 @@ export async function resolveCommand(
     projectId: project.id,
     userId,
     text: command.text,
-    mode: chooseMode(deps.supervisor.modes(), command.mode),
+    mode: chooseMode(deps.modes(), command.mode),
     model: chooseModel(deps.prices, deps.settings, command.model),
     currentFilePath: command.currentFilePath ?? null,
     review: command.review ?? project.review,
@@ -53,16 +51,20 @@ export async function resolveCommand(
   }
 }
 
-/** Decides what the job sets aside, here and for whoever only wants to know; refuses what cannot begin now. */
+/** Decides how many credits a job reserves. Refuses with `queue_full` and `insufficient_credits`. */
 export async function planReserve(
   deps: ResolveDeps,
   db: Db,
   resolved: ResolvedCommand
 ): Promise<Reserve> {
   if ((await countQueuedJobs(db, resolved.projectId)) >= LIMITS.jobsQueuedPerProjectMax) {
-    throw new AppError('queue_full', `${LIMITS.jobsQueuedPerProjectMax} jobs are waiting already`, {
-      retryAfterSeconds: 10
-    })
+    throw new AppError(
+      'queue_full',
+      `This project has ${LIMITS.jobsQueuedPerProjectMax} queued jobs, which is the limit: wait until one starts`,
+      {
+        retryAfterSeconds: 10
+      }
+    )
   }
   const recentCosts = await readRecentCosts(db, resolved, RECENT_JOBS)
   const { balance } = await deps.ledger.wallet(db, resolved.userId)
@@ -75,7 +77,7 @@ export async function planReserve(
 export const noCredits = () =>
   new AppError(
     'insufficient_credits',
-    'The wallet has no credits left for this job: POST /wallet/purchase adds some'
+    'The wallet has no credits for this job: buy some with POST /wallet/purchase'
   )
 
 function readMaxCredits(wanted: number | undefined): Microcredits | null {

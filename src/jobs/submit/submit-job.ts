@@ -3,7 +3,7 @@ import { inTransaction, type Tx } from '#db'
 import { jobId, type JobId, type ReservedUlid, type UserId } from '#kernel/ids.ts'
 import { microcredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import { firstLine } from '#kernel/text.ts'
-import type { JobDeps } from '../job-deps.ts'
+import type { ApiDeps } from '../job-deps.ts'
 import type { AiCommand, Submitted } from '../job-schemas.ts'
 import { countJobsAhead, readJob } from '../stores/job-read-store.ts'
 import { insertJob, type JobRow } from '../stores/job-store.ts'
@@ -18,12 +18,12 @@ import { insertSession } from '../stores/session-store.ts'
 
 const TITLE_CHARS_MAX = 80
 
-export type SubmitDeps = ResolveDeps & Pick<JobDeps, 'db' | 'events' | 'queue' | 'log'>
+export type SubmitDeps = ResolveDeps & Pick<ApiDeps, 'db' | 'events' | 'queue' | 'log'>
 
 /**
- * Accepts a prompt: credits held, job written `queued`, `job:queued` in the history, all in one transaction;
- * only then the doorbell. Nothing is spent before that, and a lost ring is rung again by the sweep. A job of this
- * name that is there already is the answer: its first request died before it could say so.
+ * Accepts a prompt: in one transaction the credits are held, the job is written as `queued` and `job:queued` into the
+ * history; then the queue rings. A lost ring is repeated by the sweep. Idempotent by `reservedId`: a job of that id, which an
+ * earlier attempt of the same request has made, is the answer.
  */
 export async function submitJob(
   deps: SubmitDeps,
@@ -32,13 +32,13 @@ export async function submitJob(
   command: AiCommand,
   reservedId: ReservedUlid
 ): Promise<Submitted> {
-  const made = await findMade(deps, reservedId)
-  if (made) return made
+  const existing = await findExisting(deps, reservedId)
+  if (existing) return existing
   const resolved = await resolveCommand(deps, deps.db, userId, projectId, command)
 
   const { job, position } = await inTransaction(deps.db, async (tx) => {
     const id = jobId.from(reservedId)
-    // The wallet first, as everybody does: it is what two requests at once wait for.
+    // The wallet is locked first, as everywhere: this order of locks excludes deadlocks.
     const reserved = await reserve(deps, tx, id, resolved)
     const sessionId =
       resolved.sessionId ?? (await insertSession(tx, resolved.projectId, titleOf(resolved))).id
@@ -55,9 +55,9 @@ export async function submitJob(
   return answerOf(job, position)
 }
 
-/** What an earlier try of the same request has made, whatever became of it or of the settings since. */
-export async function findMade(
-  { db }: Pick<JobDeps, 'db'>,
+/** The job that an earlier attempt of the same request has made, in whatever state it is now. */
+export async function findExisting(
+  { db }: Pick<ApiDeps, 'db'>,
   reservedId: ReservedUlid
 ): Promise<Submitted | undefined> {
   const job = reservedId.mayExist ? await readJob(db, jobId.from(reservedId)) : undefined
@@ -72,7 +72,7 @@ const answerOf = (job: JobRow, position: number): Submitted => ({
   position
 })
 
-/** Holds what was decided; when the wallet has become smaller meanwhile, what there is. */
+/** Holds the amount that was decided; when the balance has shrunk meanwhile, the rest of it. */
 async function reserve(
   deps: ResolveDeps,
   tx: Tx,
@@ -92,7 +92,7 @@ async function reserve(
 
   const held = await hold(amount)
   if (held.kind !== 'short') return amount
-  // The first try has locked the wallet, so nobody takes the rest before the second.
+  // The first attempt has locked the wallet, so no other request takes the rest before the second.
   const rest = microcredits(amount - held.missing)
   if (rest <= ZERO) throw noCredits()
   await hold(rest)

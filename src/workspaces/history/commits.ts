@@ -1,6 +1,6 @@
 import { writeObject } from '../git/objects.ts'
 import { remember, type WorkspaceContext } from './context.ts'
-import { NO_COMMIT } from '../git/refs.ts'
+import { MAIN, NO_COMMIT } from '../git/refs.ts'
 
 export interface Author {
   readonly name: string
@@ -125,6 +125,28 @@ export async function jobOf(
   ])
   const [author, job] = out.trim().split('\0')
   return author === KILO.email && job ? job : undefined
+}
+
+/** The newest commit of main after `since` by this author that changed the path; undefined without one. */
+export async function findCommit(
+  context: WorkspaceContext,
+  path: string,
+  { since, authorEmail }: { readonly since: string; readonly authorEmail: string }
+): Promise<string | undefined> {
+  const range = `${since}..${MAIN}`
+  const { out } = await context.git([
+    'log',
+    '--format=%H %ae',
+    '--end-of-options',
+    range,
+    '--',
+    path
+  ])
+  const [commit] = out.split('\n').flatMap((line) => {
+    const [id = '', email] = line.split(' ')
+    return email === authorEmail ? [id] : []
+  })
+  return commit
 }
 
 const tidy = (message: string) =>

@@ -69,14 +69,19 @@ export async function saveFile(
   return { path, sha, commit, created: before === undefined }
 }
 
-export type RemoveOptions = Omit<SaveOptions, 'ifNoneMatch'>
+export interface RemoveOptions extends Omit<SaveOptions, 'ifNoneMatch'> {
+  /** Commits the removal of a file that is on main and no longer in the worktree, instead of refusing it. */
+  readonly evenIfGone?: boolean
+}
 
 /** Takes a person's file out of the worktree and, as their commit, off main. */
 export async function removeFile(context: WorkspaceContext, path: string, options: RemoveOptions) {
   checkPath(path)
   await finishMove(context)
   const before = await stateOf(context.worktree, path)
-  if (!before) throw new AppError('not_found', 'There is no such file', { path })
+  if (!before && !options.evenIfGone) {
+    throw new AppError('not_found', 'There is no such file', { path })
+  }
   await checkPrecondition(context, path, before, options)
 
   unlinkFile(context.worktree, path)

@@ -10,10 +10,11 @@ import type { Test } from 'tap'
 import { createAccounts } from '#accounts'
 import { createLedger, createRequestMeter, readPriceList } from '#billing'
 import { createIdempotencyStore, type Db } from '#db'
+import { createEditing } from '#editing'
 import { createEventLog, createFeed, type EventLog } from '#events'
 import { openGateway } from '#gateway'
 import { createApp, type AppDeps } from '#http'
-import { createJobs, noMetrics } from '#jobs'
+import { createJobs, createProjectCommands, noMetrics } from '#jobs'
 import { systemClock as clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { credits } from '#kernel/money.ts'
@@ -99,15 +100,16 @@ export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<
   }
   const gateway = stack.use(await openGateway({ providers: [], prices, clock, log }))
   const requests = createRequestMeter()
-  const behind = { db, bus, lock, queue, events, feed, ledger, prices, workspaces, clock, log }
-  const jobs = createJobs({
-    ...{ ...behind, supervisor, settings, gateway, requests },
-    metrics: noMetrics
-  })
+  const { modes } = supervisor
+  const behind = { db, bus, queue, events, feed, ledger, prices, requests, settings, clock, log }
+  const api = { ...behind, modes, metrics: noMetrics }
+  const commands = createProjectCommands({ ...api, lock, supervisor, gateway, workspaces })
+  const jobs = createJobs({ ...api, commands })
+  const editing = createEditing({ db, events, workspaces, log })
 
   const stop = new AbortController()
   const deps: AppDeps = {
-    ...{ db, jobs, events, feed, workspaces, ledger, prices, log, clock },
+    ...{ db, jobs, events, feed, editing, ledger, prices, log, clock },
     accounts: createAccounts(),
     adminKey: ADMIN_KEY,
     idempotency: createIdempotencyStore(db),

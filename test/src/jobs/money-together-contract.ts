@@ -88,7 +88,7 @@ async function givenPlace(t: Test, db: Db) {
     queue: stack.use(createEmbeddedQueue(1)),
     prices: await readPriceList(),
     metrics: noMetrics,
-    supervisor: { modes: () => ['code'] }
+    modes: () => ['code']
   }
   const lock = createEmbeddedLock(db, clock)
 
@@ -133,7 +133,7 @@ async function givenPlace(t: Test, db: Db) {
     await using lease = await lock.acquire(project)
     assert.ok(lease)
     for (;;) {
-      const job = await claimNextJob(db, project, lease.token)
+      const job = await claimNextJob(db, project, lease.token, clock.now())
       if (!job) {
         const { length } = await db
           .selectFrom('jobs')
@@ -195,7 +195,7 @@ async function givenPlace(t: Test, db: Db) {
 
 function ending(n: number, code: 'cancelled' | 'agent_crashed' | null): JobResult {
   const failure = code && { code, message: `job ${n}` }
-  return { branch: null, base: null, commit: null, merge: 'none', told: null, failure }
+  return { branch: null, base: null, commit: null, merge: 'none', reported: null, failure }
 }
 
 /** A worker was quicker: it has the job now. */

@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { AppError } from '#kernel/errors.ts'
-import type { Workspace } from '#workspaces'
 import { hasTag, readTags, type Tags } from './etags.ts'
 
 /** No blob has this id, so a save that expects it is refused. */
@@ -22,15 +21,14 @@ export function onlyIfNew(headers: IncomingHttpHeaders): '*' | undefined {
 /** `If-Match`: the one blob id of its list that the file may still have. The workspace compares it again, alone. */
 export async function expectedSha(
   headers: IncomingHttpHeaders,
-  workspace: Workspace,
-  path: string
+  currentSha: () => Promise<string | undefined>
 ): Promise<string | undefined> {
   const tags = tagsOf('if-match', headers)
   if (tags === undefined || tags === '*') return tags
   const strong = tags.filter((one) => !one.weak).map((one) => one.tag)
   if (strong.length <= 1) return strong[0] ?? NO_SHA
 
-  const sha = await shaOf(workspace, path)
+  const sha = await currentSha()
   return strong.find((tag) => tag === sha) ?? NO_SHA
 }
 
@@ -40,13 +38,4 @@ function tagsOf(name: 'if-match' | 'if-none-match', headers: IncomingHttpHeaders
   const tags: Tags | undefined = readTags(header)
   if (tags) return tags
   throw new AppError('invalid_request', `${name} is not a list of quoted tags`)
-}
-
-async function shaOf(workspace: Workspace, path: string): Promise<string | undefined> {
-  try {
-    return (await workspace.read(path)).sha
-  } catch (err) {
-    if (err instanceof AppError && err.code === 'not_found') return undefined
-    throw err
-  }
 }

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
+import { AppError } from '#kernel/errors.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { ownProject } from '#projects'
 import type { App, AppDeps } from '../../app-deps.ts'
-import { authorOf } from '../../author.ts'
 import { etagOf } from './etags.ts'
 import { decode, encode } from './file-content.ts'
 import { userOf } from '../../plugins/auth.ts'
@@ -12,12 +12,17 @@ import * as shapes from './schemas.ts'
 
 /** The files of a project, as its editor sees and saves them. Each save is a commit, and is announced. */
 export function fileRoutes(app: App, deps: AppDeps): void {
-  const { db, workspaces, events } = deps
+  const { db, editing } = deps
 
-  const announce = (
-    projectId: ProjectId,
-    data: { path: string; sha: string | null; commit: string; by: string }
-  ) => events.record({ projectId, jobId: null }, [{ type: 'file:changed', data }])
+  /** The blob id of the file as it is now; undefined when it does not exist. */
+  const shaOf = (projectId: ProjectId, path: string) =>
+    editing.read(projectId, path).then(
+      ({ sha }) => sha,
+      (error: unknown) => {
+        if (error instanceof AppError && error.code === 'not_found') return undefined
+        throw error
+      }
+    )
 
   app.get(
     '/projects/:id/files',
@@ -34,7 +39,7 @@ export function fileRoutes(app: App, deps: AppDeps): void {
     },
     async (request) => {
       const { id } = await ownProject(db, userOf(request), request.params.id)
-      const { head, files } = await workspaces.open(id).list(request.query.at)
+      const { head, files } = await editing.list(id, request.query.at)
       return { head, files: [...files] }
     }
   )
@@ -52,7 +57,7 @@ export function fileRoutes(app: App, deps: AppDeps): void {
     },
     async (request, reply) => {
       const { id } = await ownProject(db, userOf(request), request.params.id)
-      const { path, content, sha, size } = await workspaces.open(id).read(request.params['*'])
+      const { path, content, sha, size } = await editing.read(id, request.params['*'])
       void reply.header('etag', etagOf(sha)).header('cache-control', 'private, no-cache')
       if (isKnown(request.headers, sha)) return reply.code(304).send(undefined as never)
       return { path, ...encode(content), sha, size }
@@ -75,15 +80,13 @@ export function fileRoutes(app: App, deps: AppDeps): void {
       const userId = userOf(request)
       const { id } = await ownProject(db, userId, request.params.id)
       const { content, encoding, message } = request.body
-      const workspace = workspaces.open(id)
-      const saved = await workspace.save(request.params['*'], decode(content, encoding), {
-        author: authorOf(userId),
+      const path = request.params['*']
+      const { sha, commit, created } = await editing.save(userId, id, path, {
+        content: decode(content, encoding),
         message,
-        ifMatch: await expectedSha(request.headers, workspace, request.params['*']),
+        ifMatch: await expectedSha(request.headers, () => shaOf(id, path)),
         ifNoneMatch: onlyIfNew(request.headers)
       })
-      const { path, sha, commit, created } = saved
-      await announce(id, { path, sha, commit, by: userId })
       return reply
         .code(created ? 201 : 200)
         .header('etag', etagOf(sha))
@@ -105,13 +108,10 @@ export function fileRoutes(app: App, deps: AppDeps): void {
     async (request) => {
       const userId = userOf(request)
       const { id } = await ownProject(db, userId, request.params.id)
-      const workspace = workspaces.open(id)
-      const { path, commit } = await workspace.remove(request.params['*'], {
-        author: authorOf(userId),
-        ifMatch: await expectedSha(request.headers, workspace, request.params['*'])
+      const path = request.params['*']
+      return editing.remove(userId, id, path, {
+        ifMatch: await expectedSha(request.headers, () => shaOf(id, path))
       })
-      await announce(id, { path, sha: null, commit, by: userId })
-      return { path, commit }
     }
   )
 }

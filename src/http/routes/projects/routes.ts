@@ -1,15 +1,7 @@
 import { AppError } from '#kernel/errors.ts'
-import { projectId, type ReservedUlid, type UserId } from '#kernel/ids.ts'
-import {
-  insertProject,
-  ownProject,
-  readProject,
-  readProjects,
-  updateProject,
-  type Project
-} from '#projects'
+import { projectId } from '#kernel/ids.ts'
+import { ownProject, readProjects, updateProject, type Project } from '#projects'
 import type { App, AppDeps } from '../../app-deps.ts'
-import { authorOf } from '../../author.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { reservedUlidOf } from '../../plugins/idempotency/idempotency.ts'
 import { empty, Idempotent, IdParams, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
@@ -17,8 +9,8 @@ import { NewProject, ProjectChanges, ProjectView } from './schemas.ts'
 
 /** A user's projects. Somebody else's do not exist here. */
 export function projectRoutes(app: App, deps: AppDeps): void {
-  const { db, jobs, workspaces } = deps
-  const view = async (project: Project) => toView(project, await workspaces.open(project.id).head())
+  const { db, jobs, editing } = deps
+  const view = async (project: Project) => toView(project, await editing.head(project.id))
 
   app.post(
     '/projects',
@@ -33,8 +25,15 @@ export function projectRoutes(app: App, deps: AppDeps): void {
       }
     },
     async (request, reply) => {
-      const made = await createProject(deps, userOf(request), request.body, reservedUlidOf(request))
-      return reply.code(201).header('location', `/projects/${made.id}`).send(made)
+      const { project, head } = await editing.createProject(
+        userOf(request),
+        request.body,
+        reservedUlidOf(request)
+      )
+      return reply
+        .code(201)
+        .header('location', `/projects/${project.id}`)
+        .send(toView(project, head))
     }
   )
 
@@ -105,29 +104,6 @@ export function projectRoutes(app: App, deps: AppDeps): void {
       return reply.code(204).send(null)
     }
   )
-}
-
-/** The files first: a project that somebody finds has them. When its row cannot be written, nothing stays. */
-async function createProject(
-  { db, workspaces }: AppDeps,
-  userId: UserId,
-  asked: NewProject,
-  reservedId: ReservedUlid
-) {
-  const { name, review = 'merge', template, files, git } = asked
-  const id = projectId.from(reservedId)
-  if (reservedId.mayExist) {
-    const made = await readProject(db, userId, id)
-    if (made) return toView(made, await workspaces.open(id).head())
-    await workspaces.remove(id)
-  }
-  const { head } = await workspaces.create(id, { template, files, git }, authorOf(userId))
-  try {
-    return toView(await insertProject(db, { id, userId, name: name.trim(), review }), head)
-  } catch (err) {
-    await workspaces.remove(id)
-    throw err
-  }
 }
 
 const toView = ({ id, name, review, createdAt }: Project, head: string): ProjectView => ({

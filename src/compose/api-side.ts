@@ -1,0 +1,63 @@
+import type { FastifyInstance } from 'fastify'
+import { sql } from 'kysely'
+import type { Config } from '#config'
+import { createIdempotencyStore } from '#db'
+import { createApp, type AppDeps, type Health } from '#http'
+import { createJobs } from '#jobs'
+import type { Services } from './services.ts'
+import { VERSION } from './version.ts'
+import type { WorkerSide } from './worker-side.ts'
+
+/** Shorter times for tests. */
+export type ApiTuning = Pick<AppDeps, 'timings' | 'requestsPerMinuteMax'>
+
+export interface ApiOptions {
+  readonly config: Config
+  readonly services: Services
+  readonly worker: Pick<WorkerSide, 'supervisor' | 'editing' | 'commands'>
+  readonly adminKey: string
+  readonly health: Pick<Health, 'database' | 'coordination'>
+  /** Aborts when the server is to stop. */
+  readonly signal: AbortSignal
+  readonly tuning: ApiTuning
+}
+
+/** The HTTP API with everything that requests use. Not listening yet. */
+export function createApi(options: ApiOptions): Promise<FastifyInstance> {
+  const { config, services, worker, signal } = options
+  const { db, metrics } = services
+  const { supervisor, editing, commands } = worker
+  const { modes } = supervisor
+
+  return createApp({
+    ...services,
+    editing,
+    adminKey: options.adminKey,
+    jobs: createJobs({ ...services, metrics: metrics.jobs, modes, commands }),
+    idempotency: createIdempotencyStore(db),
+    version: VERSION,
+    health: () => ({
+      status: signal.aborted ? 'stopping' : 'ok',
+      version: VERSION,
+      kilo: { version: supervisor.kiloVersion },
+      isolation: supervisor.isolation,
+      ...options.health
+    }),
+    ready: () => sql`SELECT 1`.execute(db).then(Boolean, () => false),
+    metrics: metrics.registry,
+    allowedOrigins: config.allowedOrigins,
+    signal,
+    ...options.tuning
+  })
+}
+
+/** Binds the address of the settings. Answers `http://host:port`. */
+export async function listen(app: FastifyInstance, { host, port }: Config): Promise<string> {
+  try {
+    return await app.listen({ host, port })
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const why = code === 'EADDRINUSE' ? 'address already in use' : message
+    throw new Error(`HOST ${host}, PORT ${port}: ${why}`, { cause })
+  }
+}

@@ -1,0 +1,75 @@
+import type { Tx } from '#db'
+import type { ProjectId, UserId } from '#kernel/ids.ts'
+import { blobId } from '#workspaces'
+import { authorOf } from './author.ts'
+import { makeEdit } from './edit.ts'
+import type { EditingDeps } from './editing-deps.ts'
+
+export interface SaveRequest {
+  readonly content: Buffer
+  /** Of the commit; by default it names the path. */
+  readonly message?: string | undefined
+  /** The blob id that the file must have, or `*`: the file must exist. */
+  readonly ifMatch?: string | undefined
+  /** The file must not exist. */
+  readonly ifNoneMatch?: '*' | undefined
+}
+
+export interface FileChange {
+  readonly path: string
+  /** The git blob id of the content; null for a file that was removed. */
+  readonly sha: string | null
+  readonly commit: string
+  readonly by: UserId
+}
+
+/** Saves a file, commits it on main, and writes `file:changed`. */
+export async function saveFile(
+  deps: EditingDeps,
+  userId: UserId,
+  projectId: ProjectId,
+  path: string,
+  { content, ...options }: SaveRequest
+) {
+  const workspace = deps.workspaces.open(projectId)
+  const head = await workspace.head()
+  const sha = blobId(content)
+  const { message } = options
+  const saved = await makeEdit(
+    deps,
+    { kind: 'save', projectId, userId, path, sha, head, message },
+    () => workspace.save(path, content, { ...options, author: authorOf(userId) }),
+    (tx, { path, sha, commit }) =>
+      appendFileChange(deps, tx, projectId, { path, sha, commit, by: userId })
+  )
+  deps.events.announce(projectId)
+  return saved
+}
+
+/** Removes a file, commits that on main, and writes `file:changed`. */
+export async function removeFile(
+  deps: EditingDeps,
+  userId: UserId,
+  projectId: ProjectId,
+  path: string,
+  options: { readonly ifMatch?: string | undefined }
+) {
+  const workspace = deps.workspaces.open(projectId)
+  const head = await workspace.head()
+  const removed = await makeEdit(
+    deps,
+    { kind: 'remove', projectId, userId, path, sha: null, head },
+    () => workspace.remove(path, { ...options, author: authorOf(userId) }),
+    (tx, { path, commit }) =>
+      appendFileChange(deps, tx, projectId, { path, sha: null, commit, by: userId })
+  )
+  deps.events.announce(projectId)
+  return removed
+}
+
+export const appendFileChange = (
+  { events }: Pick<EditingDeps, 'events'>,
+  tx: Tx,
+  projectId: ProjectId,
+  data: FileChange
+) => events.append(tx, { projectId, jobId: null }, [{ type: 'file:changed', data: { ...data } }])

@@ -1,0 +1,8 @@
+export {
+  createEditing,
+  type Editing,
+  type EditingDeps,
+  type NewProject,
+  type ProjectWithHead,
+  type SaveRequest
+} from './editing.ts'

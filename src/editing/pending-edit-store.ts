@@ -1,0 +1,47 @@
+import type { Selectable } from 'kysely'
+import type { Db, Schema } from '#db'
+import type { ProjectId, UserId } from '#kernel/ids.ts'
+
+export type PendingEdit = Selectable<Schema['pending_edits']>
+
+export type NewPendingEdit =
+  | { readonly kind: 'create'; readonly projectId: ProjectId; readonly userId: UserId }
+  | {
+      readonly kind: 'save' | 'remove'
+      readonly projectId: ProjectId
+      readonly userId: UserId
+      readonly path: string
+      /** The git blob id that a save is to leave; null for a removal. */
+      readonly sha: string | null
+      /** The commit of main before the edit. */
+      readonly head: string
+      readonly message?: string | undefined
+    }
+
+/** Records an edit before it changes the workspace. Answers the row's id. */
+export async function insertPendingEdit(db: Db, edit: NewPendingEdit): Promise<string> {
+  const file = edit.kind === 'create' ? undefined : edit
+  const { id } = await db
+    .insertInto('pending_edits')
+    .values({
+      kind: edit.kind,
+      project_id: edit.projectId,
+      user_id: edit.userId,
+      path: file?.path ?? null,
+      sha: file?.sha ?? null,
+      head: file?.head ?? null,
+      message: file?.message ?? null
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return id
+}
+
+export async function deletePendingEdit(db: Db, id: string): Promise<void> {
+  await db.deleteFrom('pending_edits').where('id', '=', id).execute()
+}
+
+/** Oldest first. */
+export function readPendingEdits(db: Db): Promise<PendingEdit[]> {
+  return db.selectFrom('pending_edits').selectAll().orderBy('id').execute()
+}

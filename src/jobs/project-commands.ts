@@ -1,0 +1,14 @@
+import type { ProjectCommands, WorkerDeps } from './job-deps.ts'
+import { carryOutReview, tryReview } from './manage/carry-out-review.ts'
+import { clearProject } from './manage/remove-project.ts'
+
+/** Runs a project's commands in this process, which has its worktree and its agent. */
+export function createProjectCommands(deps: Omit<WorkerDeps, 'commands'>): ProjectCommands {
+  return {
+    carryOutReview: (review) => carryOutReview(deps, review),
+    tryReview: (work, verb) => tryReview(deps, work, verb),
+    diff: (projectId, base, head) => deps.workspaces.open(projectId).diff(base, head),
+    rawDiff: (projectId, base, head) => deps.workspaces.open(projectId).rawDiff(base, head),
+    clearProject: (projectId) => clearProject(deps, projectId)
+  }
+}

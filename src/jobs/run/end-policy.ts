@@ -1,0 +1,45 @@
+import type { TurnOutcome } from '#kernel/agent-events.ts'
+import { JobFailure } from '#kernel/job-failures.ts'
+
+/** What is known of a turn when it is over. */
+export interface TurnEnd {
+  /** How the agent's turn ended; undefined when it ended with an error instead. */
+  readonly outcome?: TurnOutcome | undefined
+  /** What the turn, or the way to it, threw. */
+  readonly error?: unknown
+  /** The first reason for which the job was asked to stop: a person, a limit, the lease, the server. */
+  readonly stopReason: JobFailure | undefined
+  /** Set once a permission had no answer before its deadline. */
+  readonly unansweredPermission: JobFailure | undefined
+}
+
+export type JobEnding =
+  { readonly kind: 'keep' } | { readonly kind: 'fail'; readonly failure: JobFailure }
+
+/**
+ * Decides how a job ends: its work is kept, or it fails for one reason. A reason to stop outweighs whatever the agent made
+ * of being stopped; then comes an error, then the agent's own outcome, then an unanswered permission.
+ */
+export function decideEnd(end: TurnEnd): JobEnding {
+  const failure = end.stopReason ?? failureOfTurn(end) ?? end.unansweredPermission
+  return failure ? { kind: 'fail', failure } : { kind: 'keep' }
+}
+
+function failureOfTurn({ outcome, error }: TurnEnd): JobFailure | undefined {
+  if (error !== undefined) return toJobFailure(error)
+  switch (outcome?.kind) {
+    case 'completed':
+      return undefined
+    case 'failed':
+      return new JobFailure(outcome.reason, outcome.message)
+    case 'interrupted':
+    case undefined:
+      return new JobFailure('agent_crashed', 'the agent stopped in the middle of its turn')
+  }
+}
+
+/** An error that is not a failure of a job is a fault of this server: the user does not pay for it. */
+function toJobFailure(error: unknown): JobFailure {
+  if (error instanceof JobFailure) return error
+  return new JobFailure('interrupted', 'an internal error ended the job', { cause: error })
+}
