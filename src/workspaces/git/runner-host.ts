@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process'
+import { channel } from 'node:diagnostics_channel'
 import { join } from 'node:path'
 import type { GitAnswer, GitCommand } from './run-git.ts'
 import type { FromRunner, ToRunner } from './runner.ts'
@@ -8,6 +9,9 @@ export type RunGit = (command: GitCommand, signal?: AbortSignal) => Promise<GitA
 export interface GitHost extends Disposable {
   readonly run: RunGit
 }
+
+/** Published for every git command: a test proves with it that none runs inside of a database transaction. */
+const commands = channel('kilowatt:git')
 
 const RUNNER = join(import.meta.dirname, 'runner.ts')
 
@@ -44,6 +48,7 @@ export function createGitHost(): GitHost {
   return {
     async run(command, signal) {
       signal?.throwIfAborted()
+      commands.publish(command)
       runner ??= start()
       const id = (lastId += 1)
       const asked = Promise.withResolvers<GitAnswer>()

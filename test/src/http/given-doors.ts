@@ -24,6 +24,9 @@ import { createEmbeddedBus } from '../../../src/adapters/embedded/bus.ts'
 import { createEmbeddedLock } from '../../../src/adapters/embedded/lock.ts'
 import { createEmbeddedQueue } from '../../../src/adapters/embedded/queue.ts'
 import { openTestDatabase } from '../../helpers/database.ts'
+import { watchTransactions } from '../../helpers/transactions.ts'
+
+watchTransactions()
 
 const MODEL = 'anthropic/claude-sonnet-4-5'
 export const ADMIN_KEY = 'kw_the-key-of-the-operator-in-these-tests-00000'
