@@ -118,7 +118,7 @@ function readRedisUrls(env: Environment): readonly string[] {
 }
 
 function readModel(env: Environment): string {
-  const given = text(env, 'MODEL') ?? 'anthropic/claude-sonnet-4-5'
+  const given = text(env, 'MODEL') ?? 'anthropic/claude-sonnet-5-5'
   if (!/^[\w.-]+\/\S+$/.test(given)) throw refuse('MODEL', given, 'provider/model')
   return given
 }

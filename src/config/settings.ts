@@ -30,7 +30,7 @@ export const SETTINGS = [
   { name: 'KILO_BIN', standard: 'the installed package', meaning: "Kilo's native program" },
   {
     name: 'MODEL',
-    standard: 'anthropic/claude-sonnet-4-5',
+    standard: 'anthropic/claude-sonnet-5-5',
     meaning: 'model of jobs that name none, provider/model'
   },
   { name: 'ANTHROPIC_API_KEY', standard: '–', meaning: 'switches the provider anthropic on' },

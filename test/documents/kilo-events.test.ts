@@ -14,7 +14,7 @@ import type { JobRun } from '../../src/jobs/run/job-run.ts'
 import { openTestDatabase } from '../helpers/database.ts'
 import { EVENT_FRAMES } from './kilo-events.ts'
 
-const MODEL = 'anthropic/claude-sonnet-4-5'
+const MODEL = 'anthropic/claude-sonnet-5-5'
 const tool = { callId: 'call_1', tool: 'write', title: 'a.txt', mayWrite: true } as const
 const permission = { permissionId: 'per_1', kind: 'bash', patterns: ['ls'], title: 'ls' }
 

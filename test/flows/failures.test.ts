@@ -22,6 +22,11 @@ t.test('jobs that do not end well', async (t) => {
   for (const [says, fault, expected] of [
     ['the provider refuses the key', { fail: 401 }, { code: 'model_error', retryable: false }],
     ['the provider wants money', { fail: 402 }, { code: 'model_error', retryable: false }],
+    [
+      'the provider does not have the model',
+      { fail: 404 },
+      { code: 'model_error', message: /does not have the model .* is the default/ }
+    ],
     ['the provider is broken', { fail: 500 }, { code: 'model_error' }],
     ['the provider has had enough', { fail: 429 }, { code: 'model_rate_limited', retryable: true }]
   ] as [string, Step, object][]) {

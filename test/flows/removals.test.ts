@@ -11,7 +11,7 @@ import { createClient, givenProject } from '../helpers/product.ts'
 t.test('a removal that a server did not live to end is ended by the next', async (t) => {
   const dir = t.testdir()
   const config = readConfig(
-    { DATA_DIR: dir, PORT: '0', MODEL: 'anthropic/claude-sonnet-4-5', ANTHROPIC_API_KEY: 'unused' },
+    { DATA_DIR: dir, PORT: '0', MODEL: 'anthropic/claude-sonnet-5-5', ANTHROPIC_API_KEY: 'unused' },
     dir
   )
   const start = () => compose(config, pino({ level: 'silent' }))

@@ -11,6 +11,9 @@ export interface TurnEnd {
   readonly stopReason: JobFailure | undefined
   /** Set once a permission had no answer before its deadline. */
   readonly unansweredPermission: JobFailure | undefined
+  /** The job's model and the server's default, both `provider/model`. */
+  readonly model: string
+  readonly defaultModel: string
 }
 
 export type JobEnding =
@@ -25,17 +28,32 @@ export function decideEnd(end: TurnEnd): JobEnding {
   return failure ? { kind: 'fail', failure } : { kind: 'keep' }
 }
 
-function failureOfTurn({ outcome, error }: TurnEnd): JobFailure | undefined {
+function failureOfTurn(end: TurnEnd): JobFailure | undefined {
+  const { outcome, error } = end
   if (error !== undefined) return toJobFailure(error)
   switch (outcome?.kind) {
     case 'completed':
       return undefined
     case 'failed':
-      return new JobFailure(outcome.reason, outcome.message)
+      return new JobFailure(
+        outcome.reason,
+        outcome.status === NOT_FOUND ? modelNotFound(end, outcome.message) : outcome.message
+      )
     case 'interrupted':
     case undefined:
       return new JobFailure('agent_crashed', 'the agent stopped in the middle of its turn')
   }
+}
+
+/** How a provider answers when it does not have a model, for instance one that it has retired. */
+const NOT_FOUND = 404
+
+function modelNotFound({ model, defaultModel }: TurnEnd, message: string): string {
+  const advice =
+    model === defaultModel
+      ? 'it is the default of this server, whose operator can set MODEL to another one'
+      : `choose another one, for instance the default ${defaultModel}`
+  return `The provider does not have the model ${model}: ${advice}. Its answer was 404: ${message}`
 }
 
 /** An error that is not a failure of a job is a fault of this server: the user does not pay for it. */

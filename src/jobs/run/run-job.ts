@@ -37,9 +37,11 @@ export async function runJob(
 }
 
 function endOf(run: JobRun, turn: Pick<TurnEnd, 'outcome' | 'error'>): JobEnding {
-  const { signal, unansweredPermission } = run
+  const { signal, unansweredPermission, job, deps } = run
   const stopReason = signal.reason instanceof JobFailure ? signal.reason : undefined
-  return decideEnd({ ...turn, stopReason, unansweredPermission })
+  const { model } = job
+  const { defaultModel } = deps.settings
+  return decideEnd({ ...turn, stopReason, unansweredPermission, model, defaultModel })
 }
 
 /** Follows the decision. Work that cannot be kept after all is salvaged, for the reason that prevented it. */

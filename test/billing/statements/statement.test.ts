@@ -4,7 +4,7 @@ import { jobId, transactionId, userId } from '#kernel/ids.ts'
 import { credits, microcredits } from '#kernel/money.ts'
 import { openTestDatabase } from '../../helpers/database.ts'
 
-const MODEL = 'anthropic/claude-sonnet-4-5'
+const MODEL = 'anthropic/claude-sonnet-4-6'
 const usage = {
   input: 2100,
   output: 60,

@@ -21,7 +21,7 @@ t.test('with nothing given, everything has a value', async (t) => {
     role: 'all',
     adminApiKey: undefined,
     kiloBin: undefined,
-    model: 'anthropic/claude-sonnet-4-5',
+    model: 'anthropic/claude-sonnet-5-5',
     providers: [],
     priceList: undefined,
     reserveCredits: credits(10),

@@ -4,7 +4,7 @@ import { jobId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { givenDoors, type Person } from './given-doors.ts'
 
-const MODEL = 'anthropic/claude-sonnet-4-5'
+const MODEL = 'anthropic/claude-sonnet-5-5'
 const CREDIT = 1_000_000
 
 t.test('a dry run says what would be reserved, and starts nothing', async (t) => {

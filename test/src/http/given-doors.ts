@@ -28,7 +28,7 @@ import { watchTransactions } from '../../helpers/transactions.ts'
 
 watchTransactions()
 
-const MODEL = 'anthropic/claude-sonnet-4-5'
+const MODEL = 'anthropic/claude-sonnet-5-5'
 export const ADMIN_KEY = 'kw_the-key-of-the-operator-in-these-tests-00000'
 
 export interface Answer<T = any> {

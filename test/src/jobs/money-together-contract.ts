@@ -76,7 +76,7 @@ async function givenPlace(t: Test, db: Db) {
   const ledger = createLedger()
   const requests = createRequestMeter()
   const settings = {
-    defaultModel: 'anthropic/claude-sonnet-4-5',
+    defaultModel: 'anthropic/claude-sonnet-5-5',
     reserveCredits: credits(10),
     jobTimeoutMs: 60_000,
     promptAnswerMs: 60_000,

@@ -9,6 +9,14 @@ const completed = { kind: 'completed' } as const
 const interrupted = { kind: 'interrupted' } as const
 const failed = { kind: 'failed', reason: 'model_error', message: 'the model refused' } as const
 
+const missing = { ...failed, status: 404, message: 'model: old' } as const
+const NOTHING = {
+  stopReason: undefined,
+  unansweredPermission: undefined,
+  model: 'anthropic/old',
+  defaultModel: 'anthropic/new'
+}
+
 const TABLE: readonly (readonly [
   title: string,
   end: Partial<TurnEnd>,
@@ -17,6 +25,20 @@ const TABLE: readonly (readonly [
 ])[] = [
   ['keeps the work of a completed turn', { outcome: completed }, undefined],
   ['fails for the reason of a failed turn', { outcome: failed }, 'model_error', failed.message],
+  [
+    'names the default when the provider does not have the model',
+    { outcome: missing },
+    'model_error',
+    'The provider does not have the model anthropic/old: choose another one, for instance the default ' +
+      'anthropic/new. Its answer was 404: model: old'
+  ],
+  [
+    'names the setting when the provider does not have the default',
+    { outcome: missing, defaultModel: 'anthropic/old' },
+    'model_error',
+    'The provider does not have the model anthropic/old: it is the default of this server, whose operator ' +
+      'can set MODEL to another one. Its answer was 404: model: old'
+  ],
   ['takes an unrequested interruption for a crash', { outcome: interrupted }, 'agent_crashed'],
   ['takes a turn without an outcome for a crash', {}, 'agent_crashed'],
   [
@@ -51,7 +73,7 @@ const TABLE: readonly (readonly [
 
 t.test('how a job ends', async (t) => {
   for (const [title, end, code, message] of TABLE) {
-    const decided = decideEnd({ stopReason: undefined, unansweredPermission: undefined, ...end })
+    const decided = decideEnd({ ...NOTHING, ...end })
     const failure = decided.kind === 'fail' ? decided.failure : undefined
     t.equal(failure?.code, code, title)
     if (message !== undefined) t.equal(failure?.message, message, title)
