@@ -48,8 +48,8 @@ export async function listMessages(
     (job) => job.position,
     (job) => job
   )
-  const said = await Promise.all(page.items.map((job) => messagesOf(deps.feed, job)))
-  return { items: said.flat(), nextCursor: page.nextCursor }
+  const messages = await Promise.all(page.items.map((job) => messagesOf(deps.feed, job)))
+  return { items: messages.flat(), nextCursor: page.nextCursor }
 }
 
 async function messagesOf(feed: Feed, job: JobRow): Promise<MessageView[]> {

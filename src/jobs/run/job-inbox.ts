@@ -18,7 +18,7 @@ export interface InboxHandlers {
 
 /**
  * The requests to a running job: to cancel it, and answers to its prompts. They are rows; the bell only triggers a poll.
- * Each prompt is handled once; handlers run one after the other.
+ * Each prompt is handled once; handlers run serially.
  */
 export function openInbox(
   deps: { readonly db: Db; readonly bus: Bus; readonly clock: Clock; readonly log: Log },
