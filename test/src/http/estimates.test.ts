@@ -126,7 +126,7 @@ t.test('a long prompt is told by its first line, cut between characters', async 
     {
       title: `Reserved for “${prompt}”`,
       job: { prompt, mode: 'code', model: MODEL, outcome: null },
-      price: { inputUsd: '3', outputUsd: '15' },
+      price: { inputUsd: '2', outputUsd: '10' },
       usage: null
     }
   ])
