@@ -5,6 +5,7 @@ import { createLedger } from '#billing'
 import type { Db } from '#db'
 import { jobId, transactionId, userId } from '#kernel/ids.ts'
 import { microcredits } from '#kernel/money.ts'
+import { check, runsOf, type Runs } from '../helpers/property.ts'
 
 const amount = fc.bigInt({ min: 1n, max: 120n })
 const slot = fc.nat({ max: 4 })
@@ -78,38 +79,40 @@ function createModel() {
 
 export interface Amount {
   /** How many random sequences of up to 40 commands. */
-  readonly sequences: number
-  /** How many of them run at once, each with a wallet of its own. */
+  readonly sequences: Runs
+  /** How many of them run concurrently, each with a wallet of its own. */
   readonly lanes: number
 }
 
 const SEQUENCES_PER_DATABASE = 500
 
-/** Whatever is asked of it in whatever order, the ledger answers and ends as the model does. */
+/** For every sequence of commands the ledger answers as the model does, and ends with the model's balances. */
 export function ledgerModelContract(
   name: string,
   { sequences, lanes }: Amount,
   open: (t: Test) => Promise<Db>
 ): void {
-  t.test(`${name}: ${sequences} random sequences, against a model in memory`, async (t) => {
+  const total = runsOf(sequences)
+  t.test(`${name}: ${total} random sequences, against a model in memory`, async (t) => {
     let commands = 0
-    for (let left = sequences; left > 0; left -= SEQUENCES_PER_DATABASE) {
-      const runs = Math.min(left, SEQUENCES_PER_DATABASE)
+    for (let begun = 0; begun < total; begun += SEQUENCES_PER_DATABASE) {
+      const runs = Math.min(total - begun, SEQUENCES_PER_DATABASE)
       await t.test(`${runs} in one database`, async (t) => {
         const db = await open(t)
         const done = new AbortController()
         const auditing = auditWhile(db, done.signal)
-        const share = Array.from({ length: lanes }, () => compare(db, Math.ceil(runs / lanes)))
+        const share = Math.ceil(runs / lanes)
+        const counts = Array.from({ length: lanes }, (_, lane) => compare(db, share, begun + lane))
         try {
-          for (const count of await Promise.all(share)) commands += count
+          for (const count of await Promise.all(counts)) commands += count
         } finally {
           done.abort()
         }
-        t.ok((await auditing) > 0, 'audited all the while')
+        t.ok((await auditing) > 0, 'the audit was polled meanwhile')
         t.same(await readOff(db), [])
       })
     }
-    t.ok(commands >= sequences * 10, `${commands} commands`)
+    t.ok(commands >= total * 10, `${commands} commands`)
   })
 }
 
@@ -119,11 +122,11 @@ interface Said {
 }
 
 /** Runs sequences one after another; answers how many commands that was. */
-async function compare(db: Db, numRuns: number): Promise<number> {
+async function compare(db: Db, sequences: number, lane: number): Promise<number> {
   const ledger = createLedger()
   let count = 0
   const sequence = fc.array(Command, { maxLength: 40, size: 'max' })
-  await fc.assert(
+  await check(
     fc.asyncProperty(sequence, async (commands) => {
       const user = userId.create()
       const grants = Array.from({ length: 5 }, () => transactionId.create())
@@ -166,7 +169,8 @@ async function compare(db: Db, numRuns: number): Promise<number> {
       const lost = resolutions.reduce((sum, row) => sum + BigInt(row.lost), 0n)
       assert.deepEqual({ ...(await ledger.wallet(db, user)), lost }, model.state())
     }),
-    { numRuns }
+    { usual: sequences, deep: sequences },
+    lane
   )
   return count
 }
@@ -177,7 +181,7 @@ function refused(error: Error & { code?: string }): Said {
   return { kind: expected ? 'refused' : String(error) }
 }
 
-/** Polls the audit until it is told to stop; throws at the first poll that is not all zero. */
+/** Polls the audit until it is aborted; throws at the first poll that is not all zero. */
 async function auditWhile(db: Db, signal: AbortSignal): Promise<number> {
   let polls = 0
   while (!signal.aborted) {

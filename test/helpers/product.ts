@@ -8,6 +8,7 @@ import { readConfig } from '#config'
 import { startScriptedModel, type ScriptedModel } from '#fixtures'
 import { isTerminalFrame, type Frame, type FrameData, type FrameType } from '#kernel/frames.ts'
 import { compose, type Product, type Tuning } from '../../src/compose/compose.ts'
+import { seedDataDir } from './databases/template.ts'
 import { watchTransactions } from './transactions.ts'
 import { checkMessage } from './wire-checks.ts'
 
@@ -82,6 +83,7 @@ export async function startProduct(
   t.teardown(() => stack.disposeAsync())
   const dataDir = await mkdtemp(join(tmpdir(), 'kilowatt-test-'))
   stack.defer(() => rm(dataDir, { recursive: true, force: true, maxRetries: 5 }))
+  await seedDataDir(dataDir)
   const model = stack.use(await startScriptedModel())
 
   const config = readConfig(

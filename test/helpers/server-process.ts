@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import getPort from 'get-port'
 import { REPLAY_KILO } from '#fixtures'
+import { seedDataDir } from './databases/template.ts'
 import { inTime } from './patience.ts'
 import { createClient, type Client } from './product.ts'
 
@@ -38,6 +39,7 @@ export async function startServer(): Promise<ServerProcess> {
   await using opening = new AsyncDisposableStack()
   const dataDir = await mkdtemp(join(tmpdir(), 'kilowatt-server-'))
   opening.defer(() => rm(dataDir, { recursive: true, force: true, maxRetries: 5 }))
+  await seedDataDir(dataDir)
   const port = await getPort({ host: '127.0.0.1' })
 
   const url = `http://127.0.0.1:${port}`

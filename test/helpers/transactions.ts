@@ -6,7 +6,7 @@ const SLOW = {
   'kilowatt:git': (message: unknown) => `git ${(message as { args: string[] }).args.join(' ')}`,
   'undici:request:create': (message: unknown) => {
     const { request } = message as { request: { method: string; origin: string; path: string } }
-    return `fetch ${request.method} ${String(request.origin)}${request.path}`
+    return `fetch ${request.method} ${request.origin}${request.path}`
   }
 }
 

@@ -6,6 +6,7 @@ import { readConfig } from '#config'
 import { REPLAY_KILO, replay, startScriptedModel, type Directive, type Recording } from '#fixtures'
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { compose } from '../../src/compose/compose.ts'
+import { seedDataDir } from '../helpers/databases/template.ts'
 import { createClient, givenProject, type Client, type GivenProject } from '../helpers/product.ts'
 import { refuseSecrets } from '../../fixtures/record/redact/secrets.ts'
 import { stableFrames, type StableFrame } from './stable-frames.ts'
@@ -24,10 +25,11 @@ const PROJECTS = 3
 const PATIENCE_MS = 60_000
 const REFUSED = /^Kilo refused the prompt: The replay cannot play that/
 
-export async function openFramesProduct(): Promise<FramesProduct> {
+export async function openFramesProduct(projects = PROJECTS): Promise<FramesProduct> {
   await using opening = new AsyncDisposableStack()
   const dataDir = await mkdtemp(join(tmpdir(), 'kilowatt-frames-'))
   opening.defer(() => rm(dataDir, { recursive: true, force: true }))
+  await seedDataDir(dataDir)
   const model = opening.use(await startScriptedModel())
   const config = readConfig(
     {
@@ -48,7 +50,7 @@ export async function openFramesProduct(): Promise<FramesProduct> {
   const client = createClient(product.url, body.apiKey)
   await client.call('POST', '/wallet/purchase', { credits: 100_000 }, { 'idempotency-key': 'once' })
 
-  const free = await Promise.all(Array.from({ length: PROJECTS }, () => givenProject(client)))
+  const free = await Promise.all(Array.from({ length: projects }, () => givenProject(client)))
   const waiting: (() => void)[] = []
   const take = async () => {
     while (free.length === 0) await new Promise<void>((resolve) => waiting.push(resolve))

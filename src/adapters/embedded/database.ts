@@ -4,8 +4,8 @@ import type { Db } from '#db'
 import { migrate, type Schema } from '#db'
 
 /** PostgreSQL inside this process. `where` is a folder, or a dump of one for a database in memory. */
-export async function openPglite(where: { dataDir: string } | { dump: Blob }): Promise<Db> {
-  const pglite = await PGlite.create({
+export async function createPglite(where: { dataDir: string } | { dump: Blob }): Promise<PGlite> {
+  return PGlite.create({
     ...('dump' in where ? { loadDataDir: where.dump } : { dataDir: where.dataDir }),
     startParams: [
       ...PGlite.defaultStartParams,
@@ -18,12 +18,12 @@ export async function openPglite(where: { dataDir: string } | { dump: Blob }): P
     // As with `pg`: bigints travel as text, so that none is rounded on the way.
     parsers: { [types.INT8]: (value: string) => value }
   })
-  return new Kysely<Schema>({ dialect: new PGliteDialect({ pglite }) })
 }
 
 /** The embedded database, brought up to date. */
 export async function openEmbeddedDatabase(dataDir: string): Promise<Db> {
-  const db = await openPglite({ dataDir })
+  const pglite = await createPglite({ dataDir })
+  const db = new Kysely<Schema>({ dialect: new PGliteDialect({ pglite }) })
   await migrate(db)
   return db
 }

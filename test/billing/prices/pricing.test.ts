@@ -2,6 +2,7 @@ import t from 'tap'
 import * as fc from 'fast-check'
 import { ceilingOf, costUsd, priceOf, readPriceList, type Price } from '#billing'
 import { NO_USAGE, type Usage } from '#kernel/agent-events.ts'
+import { check } from '../../helpers/property.ts'
 
 const sonnet: Price = {
   model: 'anthropic/sonnet',
@@ -80,8 +81,8 @@ function oracle(usage: Usage, usdPerMillion: readonly { whole: number; millionth
   return crumbs === 0n ? microcredits : microcredits + 1n
 }
 
-t.test('2000 random requests cost what a second way of counting says', async (t) => {
-  fc.assert(
+t.test('random requests cost what a second way of counting says', async (t) => {
+  check(
     fc.property(usages, fc.tuple(usd, usd, usd, usd), (usage, [input, output, read, write]) => {
       const pico = ({ whole, millionths }: typeof input) => BigInt(whole * 1_000_000 + millionths)
       const price: Price = {
@@ -97,7 +98,7 @@ t.test('2000 random requests cost what a second way of counting says', async (t)
         Math.abs(costUsd(usage, price) * 1e8 - Number(cost)) <= 1 + Number(cost) * 1e-12
       )
     }),
-    { numRuns: 2000 }
+    { usual: 2000, deep: 20_000 }
   )
   t.pass()
 })
@@ -107,15 +108,15 @@ t.test(
   async (t) => {
     const list = await readPriceList()
     const prices = list.models().flatMap((model) => list.find(model) ?? [])
-    fc.assert(
+    check(
       fc.property(usages, fc.constantFrom(...prices, tiered), (usage, price) => {
         const prompt = usage.input + usage.cacheRead + usage.cacheWrite
         const cost = priceOf(usage, price)
         return cost <= ceilingOf(prompt, usage.output + usage.reasoning, price)
       }),
-      { numRuns: 1000 }
+      { usual: 1000, deep: 10_000 }
     )
-    fc.assert(
+    check(
       fc.property(usages, usages, (a, b) => {
         const joined = priceOf({ ...a, input: a.input + b.input }, sonnet)
         return joined <= priceOf(a, sonnet) + priceOf({ ...NO_USAGE, input: b.input }, sonnet)

@@ -4,8 +4,9 @@ import { Compile } from 'typebox/schema'
 import { REFUSALS, type RefusalCode } from '#kernel/errors.ts'
 import { ask, givenDoors, type Answer, type Person } from './given-doors.ts'
 import { around, type JsonSchema } from './schema-arbitraries.ts'
+import { check, runsOf, type Runs } from '../../helpers/property.ts'
 
-const RUNS_PER_OPERATION = 40
+const RUNS_PER_OPERATION: Runs = { usual: 15, deep: 40 }
 
 interface Operation {
   readonly summary?: string
@@ -185,9 +186,9 @@ t.test('no request breaks anything', async (t) => {
       const complaint = judge(operation, answer)
       if (complaint) throw new Error(`${method} ${shot.url} ${shot.body ?? ''}: ${complaint}`)
     })
-    await fc.assert(property, { numRuns: RUNS_PER_OPERATION })
+    await check(property, RUNS_PER_OPERATION)
     t.pass(`${method} ${path}`)
   }
-  const asked = RUNS_PER_OPERATION * operations(document).length
+  const asked = runsOf(RUNS_PER_OPERATION) * operations(document).length
   t.ok(welcome > asked / 4, `${welcome} of ${asked} were served: the others were refused`)
 })

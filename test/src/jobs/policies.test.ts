@@ -10,6 +10,7 @@ import { isGranted } from '../../../src/jobs/run/permission-policy.ts'
 import { decideReserve, likelyCost, percentile } from '../../../src/jobs/submit/reserve-policy.ts'
 import { isTerminal } from '#kernel/transitions.ts'
 import type { Draft } from '#kernel/frames.ts'
+import { check } from '../../helpers/property.ts'
 
 t.test('what a job reserves', async (t) => {
   const ten = credits(10)
@@ -38,7 +39,7 @@ t.test('what a job reserves', async (t) => {
 t.test(
   'so many tenths of the costs are within a percentile, and no smaller one does it',
   async (t) => {
-    fc.assert(
+    check(
       fc.property(
         fc.array(fc.bigInt(0n, 1000n), { minLength: 1, maxLength: 40 }),
         fc.constantFrom(1, 5, 9, 10),
@@ -106,7 +107,7 @@ t.test('file frames tell whoever knew the last state what the state is now', asy
       list.map((one): Change => (one.status === 'deleted' ? { ...one, sha: null } : one) as Change)
     )
 
-  fc.assert(
+  check(
     fc.property(state, state, (before, now) => {
       const told = new Map(before.map(({ path, sha }) => [path, sha]))
       const asItWas = (one: Change): [string, string][] =>
@@ -149,7 +150,7 @@ t.test('joined pieces are the same text, in the same order of parts', async (t) 
       .map(({ text }) => text)
       .join('')
 
-  fc.assert(
+  check(
     fc.property(fc.array(piece), (pieces) => {
       const drafts = pieces.map((data): Draft => ({ type: 'job:log', data }))
       const joined: Draft[] = []

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { credits, microcredits, parseCredits, toCredits, WALLET_MAX } from '#kernel/money.ts'
+import { check } from '../../helpers/property.ts'
 
 t.test('credits are read exactly, or refused', async (t) => {
   for (const [amount, expected] of [
@@ -30,7 +31,7 @@ t.test('every amount that a wallet may have survives JSON to the millionth', asy
     const credits = JSON.parse(JSON.stringify(toCredits(microcredits(amount)))) as number
     return parseCredits(credits) === amount
   })
-  t.doesNotThrow(() => fc.assert(survives, { numRuns: 20_000 }))
+  t.doesNotThrow(() => check(survives, { usual: 20_000, deep: 200_000 }))
   t.equal(toCredits(credits(10)), 10)
   t.throws(() => toCredits(microcredits(WALLET_MAX + 1n)))
 })

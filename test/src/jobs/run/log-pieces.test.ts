@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { logPieces } from '../../../../src/jobs/run/frame-writer.ts'
+import { check } from '../../../helpers/property.ts'
 
 t.test('pieces of a text are the text, small enough, and cut between characters', async () => {
   const unit = fc.constantFrom('binary', 'grapheme')
-  fc.assert(
+  check(
     fc.property(
       unit.chain((unit) => fc.string({ unit, maxLength: 60 })),
       fc.integer({ min: 2, max: 20 }),

@@ -1,0 +1,41 @@
+import { randomInt } from 'node:crypto'
+import * as fc from 'fast-check'
+
+/**
+ * The seed of everything random in this run. `npm test` picks a fresh one and prints it first; TEST_SEED repeats it.
+ */
+export const SEED = Number(process.env['TEST_SEED'] ?? pickSeed())
+
+/** True for `npm run test:deep`, which tries as many cases as time allows, and not only as many as `npm test` has. */
+const isDeep = process.env['TEST_DEPTH'] === 'deep'
+
+export interface Runs {
+  /** Cases that `npm test` tries: a fresh sample in every run. */
+  readonly usual: number
+  /** Cases that `npm run test:deep` tries. */
+  readonly deep: number
+}
+
+export const runsOf = ({ usual, deep }: Runs): number => (isDeep ? deep : usual)
+
+const RUNS_DEFAULT: Runs = { usual: 100, deep: 1000 }
+
+/**
+ * Throws the smallest counterexample that fast-check finds. The error names the seed and the path that repeat it.
+ * Checks of one property that run concurrently pass different `lane`s, so that they try different cases.
+ */
+export function check<T>(property: fc.IAsyncProperty<T>, runs?: Runs, lane?: number): Promise<void>
+export function check<T>(property: fc.IProperty<T>, runs?: Runs, lane?: number): void
+export function check<T>(
+  property: fc.IRawProperty<T>,
+  runs: Runs = RUNS_DEFAULT,
+  lane = 0
+): void | Promise<void> {
+  return fc.assert(property, { seed: SEED + lane, numRuns: runsOf(runs) })
+}
+
+function pickSeed(): number {
+  const seed = randomInt(2 ** 31)
+  process.stdout.write(`# TEST_SEED=${seed}\n`)
+  return seed
+}
