@@ -38,7 +38,7 @@ export async function checkOutRef(
   await writeWorktree(context, ref, options.clean)
 }
 
-/** Finishes a checkout that a crash interrupted. Every operation calls it before it reads the worktree. */
+/** Finishes a checkout that a crash interrupted. Operations that change the worktree call it first. */
 export async function finishPendingCheckout(context: WorkspaceContext): Promise<void> {
   if (!existsSync(context.pendingCheckout)) return
   const ref = readFileSync(context.pendingCheckout, 'utf8')

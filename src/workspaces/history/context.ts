@@ -18,12 +18,14 @@ import { isJobRef, MAIN, readHead, readRef } from '../git/refs.ts'
  *
  * Invariants:
  * - main always has a commit. A job branch has none until its first commit, and is then treated as being at main.
- * - Every operation that changes files, refs or HEAD runs under the project's mutex (workspace.ts). Operations that
- *   only read commits and blobs need no lock, because git objects never change.
+ * - Every operation that changes files, refs or HEAD runs under the project's mutex (workspace.ts); only creation does
+ *   not, because no other operation can reach the project yet. Operations that read commits need no lock, because git
+ *   objects never change. `read` takes no lock either: it opens one file, which saves replace by a rename.
  * - A ref moves only from the commit that the operation read (`moveRef` compares and swaps).
- * - Every operation that reads the worktree first calls `finishPendingCheckout`.
- * - Losing `memory` costs git commands, never correctness: a fresh process starts with an empty cache. The exception is
- *   `memory.job`, without which a stale save cannot name the running job.
+ * - Every operation that changes the worktree, and the listing of it, first calls `finishPendingCheckout`. `read`,
+ *   `changes` and dry runs do not: after a crash they can see a mixed worktree until another operation recovers it.
+ * - A fresh process starts with an empty `memory`. It then runs more git commands, cannot name the running job for a
+ *   stale save, and must treat a job branch in HEAD as interrupted (`startJob` and `rescue` do).
  *
  * What can go wrong: a crash between two steps. Each of its traces is a file (the pending checkout, an index that is
  * ahead of the branch, a job branch in HEAD, a file in the staging folder), and the next operation, or `rescue`,

@@ -24,8 +24,9 @@ import type { WorkspaceContext } from './context.ts'
  * - Paths that lead into `.git`, in any spelling of it, are never reported.
  *
  * What can go wrong:
- * - `git add` exits with 1 for an unreadable file, and with 128 for a nested repository without a commit. The other
- *   files are staged all the same; the first is logged, the second is handled by the copy. Any other 128 is an error.
+ * - `git add` exits with 1 for files that it cannot store: it stages the others, and the second run logs its message.
+ * - `git add` exits with 128 for a nested repository without a commit, perhaps before it has staged the other files. The
+ *   second run, on the copy with placeholders, stages them. Any other 128 is an error.
  * - Repositories nested more deeply than `NESTING_MAX` are recorded without their files.
  * - The agent can change files between two git commands. The result is then a mixture of two states, as it is for any
  *   reader of a folder in use; the next commit has the rest.
