@@ -7,13 +7,14 @@ import { createSerialQueue, type SerialQueue } from '#kernel/waiting.ts'
 import { codeOf } from './files/safe-open.ts'
 
 const POLL_MS = 4
-const PATIENCE_MS = 5 * 60_000
+const TIMEOUT_MS = 5 * 60_000
 /** A holder on another machine cannot be asked whether it lives; single git operations are far shorter than this. */
 const FOREIGN_STALE_MS = 15 * 60_000
 
 /**
- * One at a time, in the order of asking: in this process by a queue, and among processes that share the folder (an
- * `api` and a `worker`) by a lock file that a dead holder does not keep.
+ * Runs one operation at a time, in the order of the calls. Within this process a serial queue does that; among
+ * processes that share the folder (an `api` and a `worker`) a lock file does. The lock of a process that has died is
+ * stale, and the next process takes it. Waiting for the lock times out after 5 minutes.
  */
 export function createMutex(lockPath: string): SerialQueue {
   const serialQueue = createSerialQueue()
@@ -25,12 +26,12 @@ export function createMutex(lockPath: string): SerialQueue {
 }
 
 async function takeLock(path: string): Promise<Disposable> {
-  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += POLL_MS) {
+  for (let waitedMs = 0; waitedMs < TIMEOUT_MS; waitedMs += POLL_MS) {
     if (tryLock(path)) return { [Symbol.dispose]: () => rmSync(path, { force: true }) }
     if (isStale(path)) clearStaleLock(path, isStale)
     await sleep(POLL_MS)
   }
-  throw new Error('The workspace is busy')
+  throw new Error('timed out after 5 minutes while waiting for the workspace lock')
 }
 
 function tryLock(path: string): boolean {
@@ -38,7 +39,7 @@ function tryLock(path: string): boolean {
     return takeLockFile(path, OWNER)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error
-    throw new Error('This project has no workspace', { cause: error })
+    throw new Error('the project has no workspace folder', { cause: error })
   }
 }
 

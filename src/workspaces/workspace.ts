@@ -20,7 +20,7 @@ import {
   type Listing
 } from './history/listing.ts'
 import { mergeJob, revert, type MergeOptions, type MergeResult } from './history/merges.ts'
-import { finishMove } from './history/checkout.ts'
+import { finishPendingCheckout } from './history/checkout.ts'
 import { mainOf, type WorkspaceContext } from './history/context.ts'
 import {
   removeFile,
@@ -38,13 +38,13 @@ export interface FileContent {
   readonly size: number
 }
 
-/** One project's files and their history. Whatever changes them does so alone, one short step at a time. */
+/** One project's files and their history. Operations that change them run one at a time, under the project's mutex. */
 export interface Workspace {
-  /** The folder in which the editor, the agent and dev servers work. */
+  /** The folder that the editor, the agent and dev servers read and write. */
   readonly worktree: string
   /** The commit of main. */
   head(): Promise<string>
-  /** The worktree as it is, or what a commit or branch holds. */
+  /** Lists the current worktree, or the files of a commit or branch. */
   list(at?: string): Promise<Listing>
   read(path: string): Promise<FileContent>
   save(path: string, content: Buffer, options: SaveOptions): Promise<Saved>
@@ -57,11 +57,11 @@ export interface Workspace {
 
   startJob(branch: string, options?: StartOptions): Promise<{ base: string }>
   changes(): Promise<Change[]>
-  /** Null when nothing changed. */
+  /** Returns null when nothing changed. */
   commitJob(options: CommitOptions): Promise<string | null>
   /**
-   * Where a job's own work begins: the commit below its commit. This is not where the job started if people saved
-   * meanwhile, since their saves lie below it.
+   * The parent of a job's commit: the base of the job's own changes. If people saved files while the job ran, this is
+   * not the commit that the job started from, because their saves come before the job's commit.
    */
   baseOf(commit: string): Promise<string>
   diff(base: string, head: string): Promise<Diff>
@@ -74,46 +74,47 @@ export interface Workspace {
 }
 
 export function createWorkspace(context: WorkspaceContext, lockPath: string): Workspace {
-  const alone = createMutex(lockPath)
+  const exclusive = createMutex(lockPath)
 
   return {
     worktree: context.worktree,
     head: async () => mainOf(context),
     list: (at) =>
       at === undefined
-        ? alone(async () => {
-            await finishMove(context)
+        ? exclusive(async () => {
+            await finishPendingCheckout(context)
             return listWorktree(context)
           })
         : listCommit(context, at),
     read: async (path) => {
       const file = await readFile(context.worktree, path)
-      if (!file) throw new AppError('not_found', 'There is no such file', { path })
+      if (!file) throw new AppError('not_found', 'File not found', { path })
       return { path, content: file.content, sha: file.sha, size: file.content.length }
     },
-    save: (path, content, options) => alone(() => saveFile(context, path, content, options)),
-    remove: (path, options) => alone(() => removeFile(context, path, options)),
+    save: (path, content, options) => exclusive(() => saveFile(context, path, content, options)),
+    remove: (path, options) => exclusive(() => removeFile(context, path, options)),
     findCommit: (path, of) => findCommit(context, path, of),
 
-    startJob: (branch, options) => alone(() => startJob(context, branch, options)),
-    changes: () => alone(() => changesOf(context)),
-    commitJob: (options) => alone(async () => (await commitJob(context, options)) ?? null),
+    startJob: (branch, options) => exclusive(() => startJob(context, branch, options)),
+    changes: () => exclusive(() => changesOf(context)),
+    commitJob: (options) => exclusive(async () => (await commitJob(context, options)) ?? null),
     baseOf: async (commit) => parentOf(context, await resolve(context, commit)),
     diff: (base, head) => diffOf(context, base, head),
     rawDiff: (base, head) => rawDiffOf(context, base, head),
-    mergeJob: (branch, options) => alone(() => mergeJob(context, branch, options)),
-    returnToMain: () => alone(() => returnToMain(context)),
-    discardJob: (branch) => alone(() => discardJob(context, branch)),
-    revert: (base, commit, options) => alone(() => revert(context, base, commit, options)),
-    rescue: (branch, options) => alone(async () => (await rescue(context, branch, options)) ?? null)
+    mergeJob: (branch, options) => exclusive(() => mergeJob(context, branch, options)),
+    returnToMain: () => exclusive(() => returnToMain(context)),
+    discardJob: (branch) => exclusive(() => discardJob(context, branch)),
+    revert: (base, commit, options) => exclusive(() => revert(context, base, commit, options)),
+    rescue: (branch, options) =>
+      exclusive(async () => (await rescue(context, branch, options)) ?? null)
   }
 }
 
-/** Where in a project's folder everything is. */
+/** Paths inside a project's folder. The names on disk are those of existing installations and never change. */
 export const layout = (dir: string) => ({
   repo: join(dir, 'repo'),
   worktree: join(dir, 'worktree'),
-  aside: join(dir, 'aside'),
-  moving: join(dir, 'moving'),
+  stagingDir: join(dir, 'aside'),
+  pendingCheckout: join(dir, 'moving'),
   lock: join(dir, 'lock')
 })

@@ -4,7 +4,7 @@ import { checkCloneUrl, refused } from './clone-url.ts'
 import type { WorkspaceContext } from '../history/context.ts'
 import { MAIN } from '../git/refs.ts'
 
-/** Forges that are reachable besides the public ones: for an operator whose own forge is in a private network. */
+/** Lets an operator allow a forge in a private network, besides the public ones. */
 export interface CloneRules {
   readonly isAllowedAddress?: (address: string) => boolean
   /** A PEM file with the authority that signed the forge's certificate. */
@@ -20,10 +20,10 @@ const CLONE_MS_MAX = 120_000
 const CLONE_BYTES_MAX = 512 * 1024 * 1024
 const BRANCH = /^(?!-)(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)))[\w./@+-]{1,200}(?<![./])$/
 
-/** Fetches the newest commit of somebody's repository to be main: its files, none of its settings or submodules. */
+/** Fetches the newest commit of a remote branch as main, without the repository's settings and submodules. */
 export async function cloneToMain(context: WorkspaceContext, source: GitSource, rules: CloneRules) {
   const { branch } = source
-  if (branch !== undefined && !BRANCH.test(branch)) throw refused('This is no name of a branch')
+  if (branch !== undefined && !BRANCH.test(branch)) throw refused('The branch name is invalid')
   const { url, pin } = await checkCloneUrl(source.url, rules.isAllowedAddress)
 
   const tooBig = new AbortController()
@@ -33,8 +33,14 @@ export async function cloneToMain(context: WorkspaceContext, source: GitSource, 
   try {
     await context.git(
       [
-        ...['fetch', '--depth=1', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head'],
-        ...['--no-auto-maintenance', '--', url],
+        'fetch',
+        '--depth=1',
+        '--no-tags',
+        '--no-recurse-submodules',
+        '--no-write-fetch-head',
+        '--no-auto-maintenance',
+        '--',
+        url,
         `+${branch === undefined ? 'HEAD' : `refs/heads/${branch}`}:${MAIN}`
       ],
       {
@@ -49,7 +55,9 @@ export async function cloneToMain(context: WorkspaceContext, source: GitSource, 
     )
   } catch (error) {
     throw refused(
-      tooBig.signal.aborted ? 'The repository is too large' : 'The repository cannot be fetched',
+      tooBig.signal.aborted
+        ? 'The repository is too large: the limit is 512 MiB'
+        : 'The repository cannot be fetched',
       error
     )
   } finally {
@@ -57,7 +65,7 @@ export async function cloneToMain(context: WorkspaceContext, source: GitSource, 
   }
 }
 
-/** Takes links to submodules out of the index: their files are elsewhere, and we never fetch them. */
+/** Removes submodule links from the index: their files are in other repositories, which are not fetched. */
 export async function dropSubmodules(context: WorkspaceContext): Promise<string[]> {
   const { out } = await context.git(['ls-files', '-z', '--stage'])
   const links = out

@@ -3,5 +3,5 @@ export interface NewFile {
   readonly content: string
 }
 
-/** What a new project may start from, by name. */
+/** Templates of new projects, by name. */
 export const TEMPLATES: ReadonlyMap<string, readonly NewFile[]> = new Map([['empty', []]])

@@ -16,13 +16,13 @@ export interface FileNow {
   readonly executable: boolean
 }
 
-/** Git's name for these bytes as a file. */
+/** The blob id that git computes for these bytes. */
 export const blobId = (content: Buffer) =>
   createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex')
 
-/** The file as it lies in the worktree, or undefined when nothing is there. */
+/** Reads a file of the worktree; undefined when it does not exist. */
 export async function readFile(worktree: string, path: string): Promise<FileNow | undefined> {
-  const { parents, leaf } = parts(path)
+  const { parents, leaf } = splitPath(path)
   using folder = openFolder(worktree, parents)
   using file = folder && openLeaf(folder, leaf, path, { linksMax: 1 })
   if (!file) return undefined
@@ -30,34 +30,34 @@ export async function readFile(worktree: string, path: string): Promise<FileNow 
   const { size, mode } = file.stats
   if (size > LIMITS.fileBytesMax) throw tooLarge(path, size)
   const content = Buffer.alloc(size)
-  const bytes = await readPieces(file, size, (piece, at) => void piece.copy(content, at))
-  const whole = content.subarray(0, bytes)
-  return { content: whole, sha: blobId(whole), executable: (mode & 0o100) !== 0 }
+  const bytes = await readChunks(file, size, (chunk, at) => void chunk.copy(content, at))
+  const read = content.subarray(0, bytes)
+  return { content: read, sha: blobId(read), executable: (mode & 0o100) !== 0 }
 }
 
 export type FileState = Omit<FileNow, 'content'>
 
-/** The same without its content, so that a file of any size can be saved over. */
+/** The same without the content: it works for a file of any size, which a save may replace. */
 export async function stateOf(worktree: string, path: string): Promise<FileState | undefined> {
-  const { parents, leaf } = parts(path)
+  const { parents, leaf } = splitPath(path)
   using folder = openFolder(worktree, parents)
   using file = folder && openLeaf(folder, leaf, path, { linksMax: 1 })
   if (!file) return undefined
   return { sha: await hashOf(file), executable: (file.stats.mode & 0o100) !== 0 }
 }
 
-/** A file outside the worktree that will take the place of another in one step. */
+/** A complete file in the staging folder, to be renamed into the worktree. Disposing removes it. */
 export interface Prepared extends Disposable {
   readonly temporary: string
 }
 
-/** Writes the new bytes aside, safe on the disk, where no watcher of the worktree sees half a file. */
+/** Writes the content into the staging folder, so that watchers of the worktree never see a partial file. */
 export async function prepareFile(
-  aside: string,
+  stagingDir: string,
   content: Buffer,
   options: { readonly executable: boolean; readonly sync: boolean }
 ): Promise<Prepared> {
-  const temporary = join(aside, randomUUID())
+  const temporary = join(stagingDir, randomUUID())
   const file = await fs.promises.open(temporary, 'wx', 0o600)
   try {
     await file.writeFile(content)
@@ -69,9 +69,9 @@ export async function prepareFile(
   return { temporary, [Symbol.dispose]: () => fs.rmSync(temporary, { force: true }) }
 }
 
-/** Puts a prepared file at its path, and makes the folders that lead to it. */
+/** Renames a prepared file to its path, and creates the parent folders. */
 export function placeFile(worktree: string, path: string, prepared: Prepared): void {
-  const { parents, leaf } = parts(path)
+  const { parents, leaf } = splitPath(path)
   using folder = openFolder(worktree, parents, { create: true })!
   try {
     fs.renameSync(prepared.temporary, folder.nameOf(leaf))
@@ -80,9 +80,9 @@ export function placeFile(worktree: string, path: string, prepared: Prepared): v
   }
 }
 
-/** Takes the file away, and the folders that are empty without it. */
+/** Deletes a file, and its parent folders that have become empty. */
 export function unlinkFile(worktree: string, path: string): void {
-  const { parents, leaf } = parts(path)
+  const { parents, leaf } = splitPath(path)
   using folder = openFolder(worktree, parents)
   try {
     if (folder) fs.unlinkSync(folder.nameOf(leaf))
@@ -101,11 +101,11 @@ export function unlinkFile(worktree: string, path: string): void {
 
 export interface Entry {
   readonly size: number
-  /** What git would call it: a link counts as a file that holds its target. */
+  /** The blob id; the content of a symbolic link is its target, as it is for git. */
   readonly sha: () => Promise<string | undefined>
 }
 
-/** A path that git told us of, as it lies in this folder; undefined when git would not store what is there. */
+/** Inspects a path that git listed; undefined when it does not exist or is no file or link. */
 export function inspectFile(folder: Folder, leaf: string, path: string): Entry | undefined {
   const stats = fs.lstatSync(folder.nameOf(leaf), { throwIfNoEntry: false })
   if (!stats) return undefined
@@ -121,12 +121,12 @@ function targetOf(link: string): Buffer | undefined {
   try {
     return fs.readlinkSync(link, { encoding: 'buffer' })
   } catch {
-    // It was a link a moment ago.
+    // The agent replaced or deleted the link since it was inspected.
     return undefined
   }
 }
 
-/** Undefined when the file has gone, or has become something else, since git saw it. */
+/** Undefined when the file was deleted or replaced by something else since git listed it. */
 async function hashLeaf(folder: Folder, leaf: string, path: string): Promise<string | undefined> {
   try {
     using file = openLeaf(folder, leaf, path, { linksMax: Infinity })
@@ -140,26 +140,30 @@ async function hashLeaf(folder: Folder, leaf: string, path: string): Promise<str
 async function hashOf(file: OpenFile): Promise<string> {
   const { size } = file.stats
   const hash = createHash('sha1').update(`blob ${size}\0`)
-  await readPieces(file, size, (piece) => void hash.update(piece))
+  await readChunks(file, size, (chunk) => void hash.update(chunk))
   return hash.digest('hex')
 }
 
-async function readPieces(file: OpenFile, size: number, take: (p: Buffer, at: number) => void) {
-  const piece = Buffer.allocUnsafe(Math.min(size, CHUNK_BYTES))
+async function readChunks(
+  file: OpenFile,
+  size: number,
+  handle: (chunk: Buffer, at: number) => void
+) {
+  const chunk = Buffer.allocUnsafe(Math.min(size, CHUNK_BYTES))
   let at = 0
   while (at < size) {
-    const { bytesRead } = await readInto(file.fd, piece, 0, Math.min(piece.length, size - at), at)
+    const { bytesRead } = await readInto(file.fd, chunk, 0, Math.min(chunk.length, size - at), at)
     if (bytesRead === 0) break
-    take(piece.subarray(0, bytesRead), at)
+    handle(chunk.subarray(0, bytesRead), at)
     at += bytesRead
   }
   return at
 }
 
 export const tooLarge = (path: string, size: number) =>
-  new AppError('payload_too_large', 'A file may not be larger than 10 MiB', { path, size })
+  new AppError('payload_too_large', 'The file is too large: the limit is 10 MiB', { path, size })
 
-function parts(path: string) {
+function splitPath(path: string) {
   const segments = checkPath(path)
   return { parents: segments.slice(0, -1), leaf: segments.at(-1)! }
 }

@@ -3,7 +3,7 @@ import { notAllowed } from './paths.ts'
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
 
-/** An open folder of a worktree. Names are looked up in this very folder, whatever its path leads to by now. */
+/** An open folder of a worktree. Names are resolved in this folder, even if its path now leads to another one. */
 export interface Folder extends Disposable {
   readonly fd: number
   readonly device: number
@@ -11,8 +11,8 @@ export interface Folder extends Disposable {
 }
 
 /**
- * Walks down from the worktree one open descriptor at a time, so that no link is ever followed and nobody can swap
- * a folder for a link between a check and its use. Undefined when a folder is not there (and is not to be made).
+ * Opens each folder of a path relative to the descriptor of its parent, so that no link is followed, and no agent can
+ * replace a folder with a link between check and use. Undefined when a folder does not exist and `create` is off.
  */
 export function openFolder(
   worktree: string,
@@ -27,7 +27,8 @@ export function openFolder(
       if (next === undefined) return release(fd)
       closeSync(fd)
       fd = next
-      if (fstatSync(fd).dev !== device) throw notAllowed(segments.join('/'), 'Another device')
+      if (fstatSync(fd).dev !== device)
+        throw notAllowed(segments.join('/'), 'The path leads to another device')
     }
   } catch (error) {
     closeSync(fd)
@@ -57,7 +58,7 @@ export interface OpenFile extends Disposable {
   readonly stats: Stats
 }
 
-/** Opens a regular file of this folder for reading; undefined when it is not there. Links and pipes are refused. */
+/** Opens a regular file of this folder for reading; undefined when it does not exist. Rejects links and pipes. */
 export function openLeaf(
   folder: Folder,
   leaf: string,
@@ -74,21 +75,29 @@ export function openLeaf(
   const stats = fstatSync(fd)
   if (!stats.isFile() || stats.nlink > options.linksMax || stats.dev !== folder.device) {
     closeSync(fd)
-    throw notAllowed(path, 'This is not a plain file of the project')
+    throw notAllowed(path, 'The path is not a regular file of the project')
   }
   return { fd, stats, [Symbol.dispose]: () => closeSync(fd) }
 }
 
-const IN_THE_WAY = new Set([
-  ...['ELOOP', 'ENOTDIR', 'EISDIR', 'ENOTEMPTY', 'EEXIST', 'ENXIO', 'EACCES', 'EPERM']
+const BLOCKED_BY_FILE_TYPE = new Set([
+  'ELOOP',
+  'ENOTDIR',
+  'EISDIR',
+  'ENOTEMPTY',
+  'EEXIST',
+  'ENXIO',
+  'EACCES',
+  'EPERM'
 ])
 
-/** What the file system says of a path that is not ours to touch is a refusal; the rest is a failure. */
+/** Turns file system errors that the worktree's content causes into `path_not_allowed`; others stay failures. */
 export function asRefusal(error: unknown, path: string): unknown {
   const code = codeOf(error) ?? ''
-  if (code === 'ENAMETOOLONG') return notAllowed(path, 'A name is too long', error)
-  if (!IN_THE_WAY.has(code)) return error
-  return notAllowed(path, 'A link, or something that is not a plain file, is in the way', error)
+  if (code === 'ENAMETOOLONG')
+    return notAllowed(path, 'A name in the path is too long for the file system', error)
+  if (!BLOCKED_BY_FILE_TYPE.has(code)) return error
+  return notAllowed(path, 'A link, or a file that is not a regular one, blocks the path', error)
 }
 
 export const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code

@@ -6,7 +6,7 @@ import type { GitAnswer } from './run-git.ts'
 import { gitEnvironment, SAFE_CONFIG } from './safety.ts'
 
 export interface GitOptions {
-  /** Exit codes that are answers; any other is an Error with git's own message. Only 0 unless said. */
+  /** Exit codes to return; any other code throws an Error with git's message. Default: only 0. */
   readonly codes?: readonly number[]
   readonly env?: Readonly<Record<string, string>>
   readonly config?: readonly string[]
@@ -19,7 +19,7 @@ export type Git = (args: readonly string[], options?: GitOptions) => Promise<Git
 
 const TIMEOUT_MS = 5 * 60_000
 const LOCK_POLL_MS = 50
-const LOCK_PATIENCE_MS = 40 * LOCK_POLL_MS
+const LOCK_TIMEOUT_MS = 40 * LOCK_POLL_MS
 const LOCKED = /Unable to create '(.+\.lock)': File exists/
 
 export interface GitFolders {
@@ -27,20 +27,20 @@ export interface GitFolders {
   readonly worktree: string
 }
 
-/** Runs git so that nothing but git runs: our git directory, our environment, no hook, filter, pager or prompt. */
+/** Runs git with the project's git directory, a fixed environment, and no hooks, filters, pagers or prompts. */
 export function createGit({ repo, worktree }: GitFolders, run: RunGit): Git {
-  const context = [`--git-dir=${repo}`, `--work-tree=${worktree}`]
+  const location = [`--git-dir=${repo}`, `--work-tree=${worktree}`]
   return (args, options = {}) =>
-    pastStaleLocks(repo, async () => {
-      const answer = await runSafely(run, worktree, [...context, ...args], options)
+    retryPastStaleLocks(repo, async () => {
+      const answer = await runSafely(run, worktree, [...location, ...args], options)
       const expected = (options.codes ?? [0]).includes(answer.code) && !LOCKED.test(answer.err)
       if (expected || answer.cut) return answer
-      const said = answer.err.trim() || answer.out.trim() || `exit code ${answer.code}`
-      throw new Error(`git ${args[0]}: ${said}`)
+      const reason = answer.err.trim() || answer.out.trim() || `exit code ${answer.code}`
+      throw new Error(`git ${args[0]}: ${reason}`)
     })
 }
 
-/** Makes an empty bare repository that has nothing of this machine's templates. */
+/** Creates an empty bare repository without the template files of the machine. */
 export async function initRepository(run: RunGit, repo: string, cwd: string): Promise<void> {
   const { code, err } = await runSafely(
     run,
@@ -52,18 +52,21 @@ export async function initRepository(run: RunGit, repo: string, cwd: string): Pr
 }
 
 /**
- * The caller has the project to itself, so a lock file is either held by a git that outlived a killed server, and
- * goes in a moment, or was left by one that died too.
+ * Retries while git reports a lock file, and removes the file after 2 s. The caller holds the project's mutex, so the
+ * lock belongs to a git process that outlived a killed server and is about to finish, or it is stale.
  */
-async function pastStaleLocks(repo: string, run: () => Promise<GitAnswer>): Promise<GitAnswer> {
+async function retryPastStaleLocks(
+  repo: string,
+  run: () => Promise<GitAnswer>
+): Promise<GitAnswer> {
   for (let waitedMs = 0; ; waitedMs += LOCK_POLL_MS) {
     try {
       return await run()
     } catch (error) {
       const lock = LOCKED.exec(String(error))?.[1]
-      // The message may quote a name that an agent chose: nothing outside our own repository is ever removed.
-      if (!lock || !resolve(lock).startsWith(`${repo}/`) || waitedMs > LOCK_PATIENCE_MS) throw error
-      if (waitedMs === LOCK_PATIENCE_MS) rmSync(lock, { force: true })
+      // The message may contain a name that an agent chose, so only a file inside the repository is removed.
+      if (!lock || !resolve(lock).startsWith(`${repo}/`) || waitedMs > LOCK_TIMEOUT_MS) throw error
+      if (waitedMs === LOCK_TIMEOUT_MS) rmSync(lock, { force: true })
       await sleep(LOCK_POLL_MS)
     }
   }

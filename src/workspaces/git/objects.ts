@@ -7,8 +7,8 @@ import { constants, deflate } from 'node:zlib'
 const compress = promisify(deflate)
 
 /**
- * Puts a file's bytes or a commit into git's store, and answers its id. Git has a command for it; this saves every
- * job and every save a process, and the form of an object is the one thing of git's that can never change.
+ * Writes a blob or a commit into git's object store and returns its id. `git hash-object` does the same;
+ * writing the file here saves one process for every save and job, and git's object format is stable.
  */
 export async function writeObject(repo: string, kind: 'blob' | 'commit', body: Buffer) {
   const whole = Buffer.concat([Buffer.from(`${kind} ${body.length}\0`), body])
@@ -18,7 +18,7 @@ export async function writeObject(repo: string, kind: 'blob' | 'commit', body: B
   if (await exists(path)) return id
 
   await mkdir(folder, { recursive: true })
-  // Under a name that git clears away when a crash leaves it.
+  // git's garbage collection removes stale files with this prefix.
   const temporary = join(folder, `tmp_obj_${randomUUID()}`)
   const packed = await compress(whole, { level: constants.Z_BEST_SPEED })
   await writeFile(temporary, packed, { mode: 0o444, flag: 'wx' })

@@ -9,14 +9,14 @@ const JOB_BRANCH = /^ai\/session-[0-9A-Za-z]{26}$/
 
 /** The ref of a job's branch: `ai/session-` and the 26 characters of the session's id. */
 export function jobRef(branch: string): string {
-  if (!JOB_BRANCH.test(branch)) throw new Error(`${branch} is no job's branch`)
+  if (!JOB_BRANCH.test(branch)) throw new Error(`not a job's branch: ${branch}`)
   return `refs/heads/${branch}`
 }
 
 export const isJobRef = (ref: string) =>
   ref.startsWith('refs/heads/') && JOB_BRANCH.test(ref.slice('refs/heads/'.length))
 
-/** The commit that a ref names, read from git's files without asking git. Undefined when there is no such ref. */
+/** Reads a ref's commit from git's files, without running git. Undefined when the ref does not exist. */
 export function readRef(repo: string, ref: string): string | undefined {
   const loose = readText(join(repo, ref))?.trim()
   if (loose !== undefined && /^[0-9a-f]{40}$/.test(loose)) return loose
@@ -25,14 +25,14 @@ export function readRef(repo: string, ref: string): string | undefined {
   return packed?.find((line) => line.slice(41) === ref)?.slice(0, 40)
 }
 
-/** The ref that HEAD stands on, whether or not it has a commit yet. */
+/** The ref that HEAD names, whether or not it has a commit yet. */
 export function readHead(repo: string): string {
   const [, ref] = /^ref: (\S+)$/m.exec(readText(join(repo, 'HEAD')) ?? '') ?? []
-  if (ref === undefined) throw new Error('HEAD stands on no branch')
+  if (ref === undefined) throw new Error('HEAD names no branch')
   return ref
 }
 
-/** Puts HEAD on another ref. Commits and worktree stay as they are. */
+/** Points HEAD to another ref. Commits and worktree do not change. */
 export function writeHead(repo: string, ref: string): void {
   const temporary = join(repo, 'HEAD.new')
   writeFileSync(temporary, `ref: ${ref}\n`)

@@ -1,7 +1,7 @@
 import { GitPluginError, simpleGit } from 'simple-git'
 import { UNSAFE_WORDS } from './safety.ts'
 
-/** A git command, whole: nothing is added to it on its way. */
+/** A complete git command: the runner adds nothing to it. */
 export interface GitCommand {
   readonly cwd: string
   readonly args: readonly string[]
@@ -19,12 +19,13 @@ export interface GitAnswer {
   readonly cut: boolean
 }
 
-/** Runs one git command with simple-git. Its exit code is part of the answer; only what kept it from ending is thrown. */
+/** Runs one git command with simple-git. Returns any exit code; a timeout, abort or spawn failure throws. */
 export async function runGit(command: GitCommand, signal: AbortSignal): Promise<GitAnswer> {
-  const enough = new AbortController()
-  const kept = command.bytesMax === undefined ? undefined : keeper(command.bytesMax, enough)
-  const late = AbortSignal.timeout(command.timeoutMs)
-  const abort = AbortSignal.any([enough.signal, late, signal])
+  const limitReached = new AbortController()
+  const output =
+    command.bytesMax === undefined ? undefined : collectOutput(command.bytesMax, limitReached)
+  const timeout = AbortSignal.timeout(command.timeoutMs)
+  const abort = AbortSignal.any([limitReached.signal, timeout, signal])
   let code = 0
   let err = ''
 
@@ -34,7 +35,7 @@ export async function runGit(command: GitCommand, signal: AbortSignal): Promise<
     config: [...command.config],
     unsafe: UNSAFE_WORDS,
     completion: { onClose: true, onExit: false },
-    // The exit code is told here and nowhere else; answering undefined keeps simple-git from judging it.
+    // simple-git passes the exit code only to this hook; returning undefined keeps it from throwing.
     errors: (error, result) => {
       code = result.exitCode
       err = Buffer.concat(result.stdErr).toString()
@@ -43,31 +44,32 @@ export async function runGit(command: GitCommand, signal: AbortSignal): Promise<
   })
   git.env({ ...command.env })
   git.outputHandler((_command, stdout) => {
-    if (kept) stdout.on('data', kept.take)
-    // simple-git waits 50 ms more for a command that said nothing; an empty piece counts as having said something.
+    if (output) stdout.on('data', output.add)
+    // simple-git waits 50 ms longer for a command without output; an empty chunk counts as output.
     stdout.once('end', () => stdout.emit('data', Buffer.alloc(0)))
   })
 
   try {
     const out = await git.raw([...command.args])
-    if (!kept || !enough.signal.aborted) return { out, code, err, cut: false }
+    if (!output || !limitReached.signal.aborted) return { out, code, err, cut: false }
   } catch (error) {
-    if (late.aborted) throw new Error('git took too long', { cause: error })
-    if (!kept || !enough.signal.aborted) throw error
+    if (timeout.aborted)
+      throw new Error(`git timed out after ${command.timeoutMs / 1000} s`, { cause: error })
+    if (!output || !limitReached.signal.aborted) throw error
   }
-  return { out: kept.text(), code, err, cut: true }
+  return { out: output.text(), code, err, cut: true }
 }
 
-/** Keeps the first `bytesMax` bytes, and stops git once there are more. */
-function keeper(bytesMax: number, enough: AbortController) {
-  const pieces: Buffer[] = []
+/** Collects the first `bytesMax` bytes, and aborts git when there are more. */
+function collectOutput(bytesMax: number, limitReached: AbortController) {
+  const chunks: Buffer[] = []
   let bytes = 0
   return {
-    take(piece: Buffer): void {
-      if (bytes <= bytesMax) pieces.push(piece)
-      bytes += piece.length
-      if (bytes > bytesMax) enough.abort()
+    add(chunk: Buffer): void {
+      if (bytes <= bytesMax) chunks.push(chunk)
+      bytes += chunk.length
+      if (bytes > bytesMax) limitReached.abort()
     },
-    text: () => Buffer.concat(pieces).subarray(0, bytesMax).toString()
+    text: () => Buffer.concat(chunks).subarray(0, bytesMax).toString()
   }
 }

@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { fork, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { channel } from 'node:diagnostics_channel'
 import { join } from 'node:path'
 import type { GitAnswer, GitCommand } from './run-git.ts'
@@ -16,30 +16,31 @@ const commands = channel('kilowatt:git')
 const RUNNER = join(import.meta.dirname, 'runner.ts')
 
 /**
- * Runs git from a small process of our own. Forking copies the page tables of whoever forks: from a server that holds
- * a database that stopped everything for 26 ms a command, from here it is 2 ms and stops nobody
- * (docs/decisions/0009-git-from-a-small-process.md). A runner that dies fails what it was doing; the next command
- * starts another.
+ * Runs git from a small child process. Forking copies the page tables of the parent: a server with an embedded database
+ * was blocked for 26 ms by each command; the small process needs 2 ms and blocks no other work
+ * (docs/decisions/0009-git-from-a-small-process.md). When the runner dies, its commands in progress fail, and the next
+ * command starts a new runner.
  */
 export function createGitHost(): GitHost {
-  const waiting = new Map<number, PromiseWithResolvers<GitAnswer>>()
+  const pending = new Map<number, PromiseWithResolvers<GitAnswer>>()
   let runner: ChildProcess | undefined
   let lastId = 0
 
   const start = (): ChildProcess => {
-    const child = fork(RUNNER, { env: {}, execArgv: [], serialization: 'advanced', stdio: QUIET })
+    const child = fork(RUNNER, { env: {}, execArgv: [], serialization: 'advanced', stdio: STDIO })
     child.on('message', (message: FromRunner) => {
-      const asked = waiting.get(message.id)
-      if ('answer' in message) asked?.resolve(message.answer)
-      else asked?.reject(new Error(message.error))
+      const request = pending.get(message.id)
+      if ('answer' in message) request?.resolve(message.answer)
+      else request?.reject(new Error(message.error))
     })
-    const gone = () => {
+    const handleExit = () => {
       if (runner !== child) return
       runner = undefined
-      for (const asked of waiting.values()) asked.reject(new Error('the git runner ended'))
+      for (const request of pending.values())
+        request.reject(new Error('the git runner exited before the command ended'))
     }
-    child.on('exit', gone).on('error', gone)
-    // It leaves when we do: the end of its channel is its end.
+    child.on('exit', handleExit).on('error', handleExit)
+    // The runner exits when its channel closes, so it need not keep this process alive.
     child.unref()
     child.channel?.unref()
     return child
@@ -51,20 +52,20 @@ export function createGitHost(): GitHost {
       commands.publish(command)
       runner ??= start()
       const id = (lastId += 1)
-      const asked = Promise.withResolvers<GitAnswer>()
+      const request = Promise.withResolvers<GitAnswer>()
       const send = (message: ToRunner) => runner?.send(message)
       const abort = () => void send({ id, abort: true })
-      waiting.set(id, asked)
+      pending.set(id, request)
       signal?.addEventListener('abort', abort)
-      // While a command runs, the process must not end for want of anything else to do.
+      // Node must not exit while a command runs.
       runner.channel?.ref()
       try {
         send({ id, command })
-        return await asked.promise
+        return await request.promise
       } finally {
-        waiting.delete(id)
+        pending.delete(id)
         signal?.removeEventListener('abort', abort)
-        if (waiting.size === 0) runner?.channel?.unref()
+        if (pending.size === 0) runner?.channel?.unref()
       }
     },
 
@@ -75,4 +76,4 @@ export function createGitHost(): GitHost {
   }
 }
 
-const QUIET = ['ignore', 'ignore', 'inherit', 'ipc'] as ['ignore', 'ignore', 'inherit', 'ipc']
+const STDIO: StdioOptions = ['ignore', 'ignore', 'inherit', 'ipc']

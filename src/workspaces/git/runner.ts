@@ -1,6 +1,6 @@
 import { runGit, type GitAnswer, type GitCommand } from './run-git.ts'
 
-/** What the server asks its runner, by numbers that it gives out. */
+/** Messages from the server to its runner. The server assigns the ids. */
 export type ToRunner =
   | { readonly id: number; readonly command: GitCommand }
   | { readonly id: number; readonly abort: true }
@@ -12,10 +12,10 @@ export type FromRunner =
 const running = new Map<number, AbortController>()
 
 async function answer(id: number, command: GitCommand): Promise<FromRunner> {
-  const stopper = new AbortController()
-  running.set(id, stopper)
+  const controller = new AbortController()
+  running.set(id, controller)
   try {
-    return { id, answer: await runGit(command, stopper.signal) }
+    return { id, answer: await runGit(command, controller.signal) }
   } catch (error) {
     return { id, error: error instanceof Error ? error.message : String(error) }
   } finally {
@@ -27,5 +27,5 @@ process.on('message', (message: ToRunner) => {
   if ('abort' in message) return void running.get(message.id)?.abort()
   void answer(message.id, message.command).then((result) => process.send?.(result))
 })
-// Whoever asked is gone: what it asked for is of no use to anybody.
+// The server has exited or closed the channel, so no process reads the answers.
 process.on('disconnect', () => process.exit(0))

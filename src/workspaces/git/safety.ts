@@ -1,5 +1,5 @@
 /**
- * Settings of every git command. They come first in the command line, so no configuration file outweighs them.
+ * Settings of every git command. They are command-line options, so no configuration file overrides them.
  */
 export const SAFE_CONFIG: readonly string[] = [
   'core.hooksPath=/dev/null',
@@ -30,15 +30,15 @@ export const SAFE_CONFIG: readonly string[] = [
 ]
 
 /**
- * Attributes that outweigh every `.gitattributes` of a worktree: a blob is the file byte for byte, no filter has a
- * name, and merging is git's own.
+ * Attributes that override every `.gitattributes` of a worktree: a blob is the file byte for byte, no filter runs, and
+ * git's default merge driver is used.
  */
 export const ATTRIBUTES =
   '* -text !eol !crlf -ident -filter !working-tree-encoding !diff !merge !conflict-marker-size\n'
 
 /**
- * simple-git looks for dangerous words in the arguments that its callers were handed by strangers. Ours are put
- * together here, and the settings above are on its list, so that guard is off.
+ * simple-git rejects arguments that are dangerous when they come from a client. Our arguments are built in this
+ * folder, and the settings above are on simple-git's list, so its check is off.
  */
 export const UNSAFE_WORDS = {
   allowUnsafeAlias: true,
@@ -62,11 +62,11 @@ export const UNSAFE_WORDS = {
   allowUnsafeTemplateDir: true
 } as const
 
-/** The whole environment of a git command: nothing of ours is handed on but where programs are. */
+/** The whole environment of a git command: it inherits only `PATH` from the server. */
 export function gitEnvironment(more: Readonly<Record<string, string>> = {}) {
   return {
     PATH: process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
-    // A home in which nobody can ever put anything: no .gitconfig, no .netrc.
+    // No process can create files below /dev/null, so there is no .gitconfig and no .netrc.
     HOME: '/dev/null',
     LC_ALL: 'C',
     GIT_CONFIG_NOSYSTEM: '1',
@@ -76,7 +76,7 @@ export function gitEnvironment(more: Readonly<Record<string, string>> = {}) {
     GIT_ALLOW_PROTOCOL: 'https',
     GIT_OPTIONAL_LOCKS: '0',
     GIT_PAGER: 'cat',
-    // A path is a path, also when it starts with a colon or holds a star.
+    // A path that starts with a colon or contains a star is not a pattern.
     GIT_LITERAL_PATHSPECS: '1',
     ...more
   }

@@ -3,35 +3,59 @@ import type { WorkspaceContext } from './context.ts'
 import { MAIN, readRef, writeHead } from '../git/refs.ts'
 
 /**
- * Takes the worktree to a ref: exactly its files, nothing untracked but what is ignored, HEAD on it. `prepare` moves
- * refs first. A crash anywhere in between is finished by `finishMove`, so a half-moved worktree is never taken for
- * somebody's work.
+ * Checks out a ref so that a crash at any step can be recovered: afterwards the worktree holds exactly the files of the
+ * ref (ignored files stay) and HEAD names it.
+ *
+ *   settled ── 1 ──▶ pending ── 2 ──▶ refs moved ── 3 ──▶ files written ── 4 ──▶ HEAD written ── 5 ──▶ settled
+ *
+ *   1  write the marker file with the name of the ref
+ *   2  `prepare`: the caller moves refs (main to a merge, for example)
+ *   3  `read-tree --reset -u` writes index and files; `clean` removes untracked files
+ *   4  HEAD names the ref
+ *   5  remove the marker file
+ *
+ * Invariants:
+ * - The marker exists before the first change and is removed after the last, so a mixed worktree is recognisable.
+ * - Steps 3 to 5 are idempotent: recovery repeats all of them, whichever of them the crash interrupted.
+ * - Files of a pending checkout are never committed as the work of a person or a job.
+ *
+ * What can go wrong:
+ * - A crash before step 2: recovery checks out the ref as it was, so the caller's operation did not happen.
+ * - A crash after step 2: recovery finishes the operation. Its caller got no answer and must treat it as unknown.
+ * - A crash while the marker is being written leaves an empty marker. Nothing has changed yet; it is only removed.
+ * - Recovery always removes untracked files, also when the interrupted checkout would have kept them (`clean: false`),
+ *   because it cannot tell a person's new file from one that step 3 wrote. Callers that pass `clean: false` have
+ *   committed the worktree's files before.
+ * - A job branch without a commit has no ref to read; its files are those of main.
  */
-export async function moveTo(
+export async function checkOutRef(
   context: WorkspaceContext,
   ref: string,
   options: { readonly clean: boolean; readonly prepare?: () => Promise<void> }
 ): Promise<void> {
-  writeFileSync(context.moving, ref)
+  writeFileSync(context.pendingCheckout, ref)
   await options.prepare?.()
-  await checkOut(context, ref, options.clean)
+  await writeWorktree(context, ref, options.clean)
 }
 
-/** Ends a move that a crash interrupted. To be called before anything looks at the worktree. */
-export async function finishMove(context: WorkspaceContext): Promise<void> {
-  if (!existsSync(context.moving)) return
-  const ref = readFileSync(context.moving, 'utf8')
-  context.log.warn({ ref }, 'finishing an interrupted move of the worktree')
-  // Killed between making the marker and writing it: nothing has moved yet.
-  if (ref === '') rmSync(context.moving)
-  else await checkOut(context, ref, true)
+/** Finishes a checkout that a crash interrupted. Operations that change the worktree call it first. */
+export async function finishPendingCheckout(context: WorkspaceContext): Promise<void> {
+  if (!existsSync(context.pendingCheckout)) return
+  const ref = readFileSync(context.pendingCheckout, 'utf8')
+  context.log.warn({ ref }, 'checkout was interrupted, finishing it')
+  if (ref === '') rmSync(context.pendingCheckout)
+  else await writeWorktree(context, ref, true)
 }
 
-async function checkOut(context: WorkspaceContext, ref: string, clean: boolean): Promise<void> {
-  context.memory.settled = undefined
+async function writeWorktree(
+  context: WorkspaceContext,
+  ref: string,
+  clean: boolean
+): Promise<void> {
+  context.memory.knownClean = undefined
   const commit = readRef(context.repo, ref) ?? readRef(context.repo, MAIN)!
   await context.git(['read-tree', '--reset', '-u', commit])
   if (clean) await context.git(['clean', '-f', '-f', '-d', '-q'])
   writeHead(context.repo, ref)
-  rmSync(context.moving)
+  rmSync(context.pendingCheckout)
 }

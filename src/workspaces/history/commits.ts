@@ -7,7 +7,7 @@ export interface Author {
   readonly email: string
 }
 
-/** Who writes every commit down, and who is the author where nobody else is. */
+/** The committer of every commit, and the author of those that the server makes by itself. */
 export const KILOWATT: Author = { name: 'Kilowatt', email: 'kilowatt@kilowatt.invalid' }
 /** The author of an AI job's work. */
 export const KILO: Author = { name: 'Kilo', email: 'kilo@kilowatt.invalid' }
@@ -21,7 +21,7 @@ export interface CommitDraft {
 
 const MESSAGE_CHARS_MAX = 16_000
 
-/** Writes a commit that no branch names yet. */
+/** Writes a commit object. No ref points to it yet. */
 export async function writeCommit(context: WorkspaceContext, draft: CommitDraft): Promise<string> {
   const at = `${Math.floor(context.clock.now().getTime() / 1000)} +0000`
   const lines = [
@@ -30,7 +30,7 @@ export async function writeCommit(context: WorkspaceContext, draft: CommitDraft)
     `author ${signature(draft.author)} ${at}`,
     `committer ${signature(KILOWATT)} ${at}`,
     '',
-    tidy(draft.message),
+    cleanMessage(draft.message),
     ''
   ]
   const commit = await writeObject(context.repo, 'commit', Buffer.from(lines.join('\n')))
@@ -40,10 +40,10 @@ export async function writeCommit(context: WorkspaceContext, draft: CommitDraft)
   return commit
 }
 
-/** What a header could be broken with is left out, so that nobody signs as somebody else. */
+/** Removes the characters that delimit a commit header, so that a name cannot forge another author or committer. */
 function signature({ name, email }: Author): string {
   const plain = (text: string) => oneLine(text.replace(/[<>]/g, ''))
-  return `${plain(name) || 'Somebody'} <${plain(email).replaceAll(' ', '')}>`
+  return `${plain(name) || 'Unknown'} <${plain(email).replaceAll(' ', '')}>`
 }
 
 export interface CommitOptions {
@@ -52,7 +52,7 @@ export interface CommitOptions {
   readonly author: Author
 }
 
-/** The index as a commit after `parent`; undefined when it holds the same files. */
+/** Commits the index on top of `parent`; returns undefined when both hold the same files. */
 export async function commitIndex(
   context: WorkspaceContext,
   parent: string,
@@ -65,7 +65,7 @@ export async function commitIndex(
   return writeCommit(context, { tree, parents: [parent], author, message })
 }
 
-/** Moves a ref, but only from where the caller saw it; undefined means that it must not exist yet. */
+/** Compare and swap: moves a ref only if it is at `from`; undefined means that it must not exist yet. */
 export async function moveRef(
   context: WorkspaceContext,
   ref: string,
@@ -83,7 +83,7 @@ export async function treeOf(context: WorkspaceContext, commit: string): Promise
   return out.trim()
 }
 
-/** The commit that this one was made on top of. */
+/** The first parent of a commit. */
 export async function parentOf(context: WorkspaceContext, commit: string): Promise<string> {
   const known = context.memory.parents.get(commit)
   if (known !== undefined) return known
@@ -103,13 +103,13 @@ export async function isAncestor(
   return code === 0
 }
 
-/** A subject, and facts below it that `git log` can read back. */
+/** A subject, and below it trailers, which `git log` can parse. */
 function messageOf(subject: string, trailers: Readonly<Record<string, string>>): string {
   const lines = Object.entries(trailers).map(([key, value]) => `${key}: ${oneLine(value)}`)
   return [oneLine(subject) || 'Work by Kilo', ...(lines.length ? ['', ...lines] : [])].join('\n')
 }
 
-/** The job that made this commit, or that last touched this path before it. Only Kilo's commits can say so. */
+/** The job of this commit, or of the last commit up to it that changed `path`. Ignores trailers of people's commits. */
 export async function jobOf(
   context: WorkspaceContext,
   commit: string,
@@ -149,8 +149,8 @@ export async function findCommit(
   return commit
 }
 
-const tidy = (message: string) =>
+const cleanMessage = (message: string) =>
   message.replaceAll('\0', '').trim().slice(0, MESSAGE_CHARS_MAX) || 'Save'
 
-// oxlint-disable-next-line no-control-regex -- what must not get into a commit's header is just these
+// oxlint-disable-next-line no-control-regex -- these are the characters that must not get into a commit's header
 const oneLine = (text: string) => text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim()

@@ -4,16 +4,43 @@ import type { RunGit } from '../git/runner-host.ts'
 import type { Git } from '../git/git.ts'
 import { isJobRef, MAIN, readHead, readRef } from '../git/refs.ts'
 
-/** One project's folders, and what this process remembers of them. What has to survive it is in files. */
+/**
+ * One project's folders, and what this process caches about them.
+ *
+ * States of the worktree, all of them derived from files and never from the cache:
+ *
+ *   on main ── startJob ──▶ on a job branch ── returnToMain, rescue ──▶ on main
+ *        any of these ── a checkout starts ──▶ checkout pending ── finishPendingCheckout ──▶ on the named ref
+ *
+ *   on main           HEAD names `refs/heads/main`. Uncommitted files belong to people.
+ *   on a job branch   HEAD names `refs/heads/ai/session-…`. Uncommitted files belong to the job.
+ *   checkout pending  the file `pendingCheckout` exists. Files of two commits may be mixed, and belong to no one.
+ *
+ * Invariants:
+ * - main always has a commit. A job branch has none until its first commit, and is then treated as being at main.
+ * - Every operation that changes files, refs or HEAD runs under the project's mutex (workspace.ts); only creation does
+ *   not, because no other operation can reach the project yet. Operations that read commits need no lock, because git
+ *   objects never change. `read` takes no lock either: it opens one file, which saves replace by a rename.
+ * - A ref moves only from the commit that the operation read (`moveRef` compares and swaps).
+ * - Every operation that changes the worktree, and the listing of it, first calls `finishPendingCheckout`. `read`,
+ *   `changes` and dry runs do not: after a crash they can see a mixed worktree until another operation recovers it.
+ * - A fresh process starts with an empty `memory`. It then runs more git commands, cannot name the running job for a
+ *   stale save, and must treat a job branch in HEAD as interrupted (`startJob` and `rescue` do).
+ *
+ * What can go wrong: a crash between two steps. Each of its traces is a file (the pending checkout, an index that is
+ * ahead of the branch, a job branch in HEAD, a file in the staging folder), and the next operation, or `rescue`,
+ * recovers from it. A second process may hold another cache of the same project, so `knownClean` is trusted only for a
+ * short time, and only commits and trees, which are immutable, are cached without a limit on their age.
+ */
 export interface WorkspaceContext {
   readonly repo: string
   readonly worktree: string
-  /** On the same device as the worktree, and out of the agent's sight. */
-  readonly aside: string
-  /** While this file is there, the worktree is on its way to the ref that it names. */
-  readonly moving: string
+  /** Folder for temporary files: on the same device as the worktree, outside the agent's sandbox. */
+  readonly stagingDir: string
+  /** Path of the marker file that exists while a checkout is unfinished, and holds the name of its ref. */
+  readonly pendingCheckout: string
   readonly git: Git
-  /** Git without a place, for the repository that is not there yet. */
+  /** Runs git without a repository: for the moment before the repository exists. */
   readonly run: RunGit
   readonly log: Log
   readonly clock: Clock
@@ -21,21 +48,21 @@ export interface WorkspaceContext {
 }
 
 export interface Memory {
-  /** The worktree was seen to hold exactly this commit's files, at this moment. */
-  settled?: { readonly commit: string; readonly atMs: number } | undefined
-  /** A commit was begun and not ended: the index may hold more than the branch. */
-  staging?: boolean
-  /** The job whose work is in the worktree, if its caller said. */
+  /** At this moment the worktree held exactly the files of this commit. */
+  knownClean?: { readonly commit: string; readonly atMs: number } | undefined
+  /** `commitJob` started and did not finish: the index may be ahead of the branch. */
+  commitUnfinished?: boolean
+  /** The job whose work is in the worktree, if the caller of `startJob` named it. */
   job?: string | undefined
-  /** Facts about commits that never change. */
+  /** Caches by commit id; both facts are immutable. */
   readonly trees: Map<string, string>
   readonly parents: Map<string, string>
 }
 
-const REMEMBERED_MAX = 200
+const CACHED_COMMITS_MAX = 200
 
 export function remember(facts: Map<string, string>, commit: string, fact: string): void {
-  if (facts.size >= REMEMBERED_MAX) facts.clear()
+  if (facts.size >= CACHED_COMMITS_MAX) facts.clear()
   facts.set(commit, fact)
 }
 
@@ -45,24 +72,24 @@ export function mainOf(context: WorkspaceContext): string {
   return main
 }
 
-export interface Standing {
+export interface WorktreeHead {
   readonly ref: string
   readonly onJob: boolean
-  /** The branch's own commit; a job's branch has none before its first one, and then is where main is. */
+  /** The branch's own commit; undefined for a job branch before its first commit, which is treated as main. */
   readonly tip: string | undefined
   /** The commit that the index, and so the next commit, starts from. */
   readonly commit: string
   readonly main: string
 }
 
-/** Where the worktree stands. */
-export function standing(context: WorkspaceContext): Standing {
+/** Reads the branch that the worktree is on, and its commit, without running git. */
+export function readWorktreeHead(context: WorkspaceContext): WorktreeHead {
   const ref = readHead(context.repo)
   const main = mainOf(context)
   const tip = readRef(context.repo, ref)
   return { ref, onJob: isJobRef(ref), tip, commit: tip ?? main, main }
 }
 
-export const settle = (context: WorkspaceContext, commit: string): void => {
-  context.memory.settled = { commit, atMs: context.clock.monotonicMs() }
+export const markClean = (context: WorkspaceContext, commit: string): void => {
+  context.memory.knownClean = { commit, atMs: context.clock.monotonicMs() }
 }

@@ -9,7 +9,7 @@ export interface DiffFile {
   readonly additions: number
   readonly deletions: number
   readonly binary: boolean
-  /** Empty where the whole diff has become too long. */
+  /** Empty when the whole diff exceeds its limit. */
   readonly patch: string
 }
 
@@ -23,7 +23,7 @@ export interface Diff {
 const DIFF = ['diff', '--no-ext-diff', '--no-textconv', '--no-color', '--no-renames']
 const SECTION = 'diff --git '
 
-/** What lies between two commits, file by file, with as many whole patches as the limits allow. */
+/** Compares two commits file by file, with as many whole patches as the limits allow. */
 export async function diffOf(context: WorkspaceContext, base: string, head: string): Promise<Diff> {
   const ends = await Promise.all([resolve(context, base), resolve(context, head)])
   const [summary, patch] = await Promise.all([
@@ -36,7 +36,7 @@ export async function diffOf(context: WorkspaceContext, base: string, head: stri
   return { base: ends[0], head: ends[1], files, truncated }
 }
 
-/** The same as one patch that `git apply` takes; cut after a whole file where it has become too long. */
+/** The same as one patch for `git apply`; a patch over the limit is cut after a whole file. */
 export async function rawDiffOf(
   context: WorkspaceContext,
   base: string,
@@ -54,7 +54,7 @@ export async function rawDiffOf(
 
 type Summary = Omit<DiffFile, 'patch'> & { readonly retyped: boolean }
 
-/** First `:modes ids letter`, path for each file; then `added<TAB>deleted<TAB>path` for each. */
+/** git's output: first `:modes ids letter` and a path for each file, then `added<TAB>deleted<TAB>path` for each. */
 function parseSummary(out: string): Summary[] {
   const words = out.split('\0')
   const letters = new Map<string, string>()
@@ -83,7 +83,7 @@ function fileOf(path: string, additions: string, deletions: string, letters: Map
   } as const
 }
 
-/** The patch of each file; of a patch that was cut, those that are whole. A content line never begins like this. */
+/** Splits a patch by file; drops the last file of a cut patch. Content lines have a prefix, so none matches. */
 function sections(patch: string, cut: boolean): string[] {
   const [first = '', ...others] = patch.split(`\n${SECTION}`)
   if (first === '') return []
@@ -92,7 +92,7 @@ function sections(patch: string, cut: boolean): string[] {
   return whole.map((text) => (text.endsWith('\n') ? text : `${text}\n`))
 }
 
-/** A file that became a link, or the other way round, has two sections: away with the one, here is the other. */
+/** A file that became a link, or a link that became a file, has two sections: a deletion and an addition. */
 function withPatches(files: readonly Summary[], patches: readonly string[]): DiffFile[] {
   let at = 0
   return files.map(({ retyped, ...file }) => {

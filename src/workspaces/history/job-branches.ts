@@ -11,30 +11,30 @@ import {
 } from './commits.ts'
 import { commitLeftovers } from './leftovers.ts'
 import { mergeTrees } from './merges.ts'
-import { finishMove, moveTo } from './checkout.ts'
-import { mainOf, settle, standing, type WorkspaceContext } from './context.ts'
+import { finishPendingCheckout, checkOutRef } from './checkout.ts'
+import { mainOf, markClean, readWorktreeHead, type WorkspaceContext } from './context.ts'
 import { jobRef, MAIN, readHead, readRef, writeHead } from '../git/refs.ts'
 import { stageAll } from './staging.ts'
 
-const LEFT_BY_A_CRASH: CommitOptions = {
+const CRASH_COMMIT: CommitOptions = {
   subject: 'Work that an interrupted job left in the worktree',
   trailers: {},
   author: KILO
 }
-/** How long "the worktree was seen to be clean" is believed, by a caller that goes straight on. */
-const SETTLED_TRUST_MS = 1000
+/** How long `knownClean` is valid: enough for a caller that commits and then returns to main. */
+const KNOWN_CLEAN_MAX_AGE_MS = 1000
 
 export interface StartOptions {
-  /** Whom `changedByJob` names while the job's work is not committed yet. */
+  /** The job that `changedByJob` names while its work is not committed yet. */
   readonly job?: string
-  /** Where the branch begins: at main, at a commit of its own, or (unless said) where it is. */
+  /** The start of the branch: main, a commit of the branch, or (by default) the branch's current commit. */
   readonly from?: 'main' | { readonly commit: string }
 }
 
 /**
- * Makes the worktree ready for a job: what people left there is committed on main, then it stands on the job's
- * branch. Answers the commit that the branch starts at. A new branch gets its ref with its first commit; until then
- * it is wherever main is.
+ * Prepares the worktree for a job: commits people's uncommitted changes on main, then checks out the job's branch.
+ * Returns the commit that the branch starts at. A new branch gets its ref with its first commit; until then it is
+ * treated as being at main.
  */
 export async function startJob(
   context: WorkspaceContext,
@@ -42,24 +42,24 @@ export async function startJob(
   { job, from }: StartOptions = {}
 ): Promise<{ base: string }> {
   const ref = jobRef(branch)
-  await finishMove(context)
-  if (readHead(context.repo) !== MAIN) await leaveBranch(context, LEFT_BY_A_CRASH)
+  await finishPendingCheckout(context)
+  if (readHead(context.repo) !== MAIN) await commitAndReturnToMain(context, CRASH_COMMIT)
   await commitLeftovers(context)
 
   const main = mainOf(context)
   const start = from === 'main' ? main : from?.commit
-  const tip = await turnBack(context, ref, start)
+  const tip = await resetBranch(context, ref, start)
   const base = tip === undefined || tip === main ? main : await catchUp(context, ref, tip, main)
   if (base === main) writeHead(context.repo, ref)
-  else await moveTo(context, ref, { clean: false })
+  else await checkOutRef(context, ref, { clean: false })
 
   context.memory.job = job
-  context.memory.settled = undefined
+  context.memory.knownClean = undefined
   return { base }
 }
 
-/** The branch is at `start` again. What it had besides is in nobody's way, and still there under its commit's id. */
-async function turnBack(
+/** Resets the branch to `start` and returns its tip. Its other commits stay readable by their ids. */
+async function resetBranch(
   context: WorkspaceContext,
   ref: string,
   start: string | undefined
@@ -71,7 +71,7 @@ async function turnBack(
   return isNew ? undefined : start
 }
 
-/** Brings a session's earlier branch up to main, unless its held work conflicts with it. */
+/** Merges main into a session's earlier branch, unless its held work conflicts with main. */
 async function catchUp(
   context: WorkspaceContext,
   ref: string,
@@ -96,64 +96,68 @@ async function catchUp(
   return commit
 }
 
-/** Everything in the worktree as one commit on the job's branch; undefined when nothing differs. */
+/** Commits all changes of the worktree on the job's branch; returns undefined when there are none. */
 export async function commitJob(
   context: WorkspaceContext,
   options: CommitOptions,
   { afterCrash = false } = {}
 ): Promise<string | undefined> {
-  await finishMove(context)
-  const { ref, onJob, tip, commit: parent } = standing(context)
-  if (!onJob) throw new Error('The worktree stands on no job branch')
+  await finishPendingCheckout(context)
+  const { ref, onJob, tip, commit: parent } = readWorktreeHead(context)
+  if (!onJob) throw new Error('the worktree is not on a job branch')
 
-  // Where this broke off before, the index may be ahead of the branch: then only the tree tells what differs.
-  const ahead = afterCrash || context.memory.staging === true
-  context.memory.staging = true
-  const changed = (await stageAll(context)) || ahead
+  // After an interrupted call the index may be ahead of the branch: staging reports no change, but the trees differ.
+  const indexAhead = afterCrash || context.memory.commitUnfinished === true
+  context.memory.commitUnfinished = true
+  const changed = (await stageAll(context)) || indexAhead
   const commit = changed ? await commitIndex(context, parent, options) : undefined
   if (commit !== undefined) await moveRef(context, ref, commit, tip)
-  context.memory.staging = false
-  settle(context, commit ?? parent)
+  context.memory.commitUnfinished = false
+  markClean(context, commit ?? parent)
   return commit
 }
 
-/** The worktree stands on main again and holds exactly its files. On main already, it stays untouched. */
+/** Checks out main with exactly its files. A worktree that is on main already is not touched. */
 export async function returnToMain(context: WorkspaceContext): Promise<void> {
-  await finishMove(context)
-  const { ref, main } = standing(context)
+  await finishPendingCheckout(context)
+  const { ref, main } = readWorktreeHead(context)
   if (ref === MAIN) return
 
-  const { settled } = context.memory
-  const fresh = settled && context.clock.monotonicMs() - settled.atMs < SETTLED_TRUST_MS
-  if (fresh && settled.commit === main) writeHead(context.repo, MAIN)
-  else await moveTo(context, MAIN, { clean: true })
-  context.memory.settled = undefined
+  const { knownClean } = context.memory
+  const fresh = knownClean && context.clock.monotonicMs() - knownClean.atMs < KNOWN_CLEAN_MAX_AGE_MS
+  if (fresh && knownClean.commit === main) writeHead(context.repo, MAIN)
+  else await checkOutRef(context, MAIN, { clean: true })
+  context.memory.knownClean = undefined
   context.memory.job = undefined
 }
 
-/** Takes a branch away, with all of its work that main does not have; not from under a job that works on it. */
+/** Deletes a branch with its unmerged work. Rejects while a job works on the branch. */
 export async function discardJob(context: WorkspaceContext, branch: string): Promise<void> {
   const ref = jobRef(branch)
-  await finishMove(context)
+  await finishPendingCheckout(context)
   if (readHead(context.repo) === ref) {
-    throw new AppError('job_not_mergeable', 'A job is working on this branch', { branch })
+    throw new AppError(
+      'job_not_mergeable',
+      'A job is working on this branch: cancel the job, or wait for its end',
+      { branch }
+    )
   }
   const tip = readRef(context.repo, ref)
   if (tip !== undefined) await context.git(['update-ref', '-d', ref, tip])
 }
 
 /**
- * After a crash: what lies in the worktree becomes a commit on the job branch that HEAD stands on, and the worktree
- * returns to main. Said again, it answers the same commit, which it knows by its `Job-Id`.
+ * Recovery after a crash: commits the worktree's changes on the job branch that HEAD names, and returns to main.
+ * Idempotent: a second call finds the commit by its `Job-Id` trailer and returns it.
  */
 export async function rescue(
   context: WorkspaceContext,
   branch: string,
   options: CommitOptions
 ): Promise<string | undefined> {
-  await finishMove(context)
-  const { ref, onJob } = standing(context)
-  const rescued = ref === MAIN ? undefined : await leaveBranch(context, options)
+  await finishPendingCheckout(context)
+  const { ref, onJob } = readWorktreeHead(context)
+  const rescued = ref === MAIN ? undefined : await commitAndReturnToMain(context, options)
   if (rescued !== undefined) return rescued
 
   const tip = readRef(context.repo, onJob ? ref : jobRef(branch))
@@ -162,11 +166,11 @@ export async function rescue(
   return (await jobOf(context, tip)) === job ? tip : undefined
 }
 
-async function leaveBranch(
+async function commitAndReturnToMain(
   context: WorkspaceContext,
   options: CommitOptions
 ): Promise<string | undefined> {
-  const { onJob } = standing(context)
+  const { onJob } = readWorktreeHead(context)
   const commit = onJob ? await commitJob(context, options, { afterCrash: true }) : undefined
   await returnToMain(context)
   return commit

@@ -3,10 +3,10 @@ import { mainOf, type WorkspaceContext } from './context.ts'
 import { MAIN } from '../git/refs.ts'
 import { stageAll } from './staging.ts'
 
-/** Commits on main what lies uncommitted in a worktree that stands on main. One git command if nothing does. */
+/** Commits uncommitted changes on main. The worktree must be on main. Costs one git command when nothing changed. */
 export async function commitLeftovers(context: WorkspaceContext): Promise<void> {
   const { out } = await context.git(['status', '--porcelain', '-z', '--untracked-files=all'], {
-    // It may write down which files it found unchanged, so that the next look at them is quick.
+    // Lets git update the cached file times in the index, so that the next comparison is fast.
     env: { GIT_OPTIONAL_LOCKS: '1' }
   })
   if (out === '') return

@@ -1,7 +1,7 @@
 import type { FileStatus } from '#kernel/frames.ts'
 import { AppError } from '#kernel/errors.ts'
 import { leadsIntoGit } from '../files/paths.ts'
-import { mainOf, settle, standing, type WorkspaceContext } from './context.ts'
+import { mainOf, markClean, readWorktreeHead, type WorkspaceContext } from './context.ts'
 import { isJobRef, MAIN, readRef } from '../git/refs.ts'
 import { inspectFiles } from '../files/inspect.ts'
 import { differences } from './staging.ts'
@@ -17,14 +17,14 @@ export interface Listing {
   readonly files: readonly FileEntry[]
 }
 
-/** The worktree as it is: tracked and untracked files, ignored ones left out, sorted by path. */
+/** The current tracked and untracked files of the worktree, without ignored ones, sorted by path. */
 export async function listWorktree(context: WorkspaceContext): Promise<Listing> {
-  const differ = await differences(context)
+  const changed = await differences(context)
   const { out } = await context.git(['ls-files', '-z', '--stage'])
   const known = new Map(records(out).map(({ name, facts }) => [name, facts[1]!]))
-  for (const path of [...differ.deleted, ...differ.modified]) known.delete(path)
+  for (const path of [...changed.deleted, ...changed.modified]) known.delete(path)
 
-  const paths = [...known.keys(), ...differ.modified, ...differ.untracked]
+  const paths = [...known.keys(), ...changed.modified, ...changed.untracked]
   const files = await inspectFiles(context.worktree, paths, async (path, entry) => {
     if (!entry || leadsIntoGit(path)) return undefined
     const sha = known.get(path) ?? (await entry.sha())
@@ -33,7 +33,7 @@ export async function listWorktree(context: WorkspaceContext): Promise<Listing> 
   return { head: mainOf(context), files: files.filter((file) => file !== undefined).sort(byPath) }
 }
 
-/** What a commit or a branch holds. */
+/** The files of a commit or a branch. */
 export async function listCommit(context: WorkspaceContext, at: string): Promise<Listing> {
   const head = await resolve(context, at)
   const { out } = await context.git(['ls-tree', '-r', '-l', '-z', '--full-tree', head])
@@ -53,27 +53,27 @@ export interface Change {
   readonly sha: string | null
 }
 
-/** What has not been committed yet, on the branch that the worktree stands on. */
+/** The uncommitted changes, compared with the branch that the worktree is on. */
 export async function changesOf(context: WorkspaceContext): Promise<Change[]> {
-  const differ = await differences(context)
-  const untracked = new Set(differ.untracked)
-  const paths = [...differ.untracked, ...differ.modified]
-  const looked = await inspectFiles(context.worktree, paths, async (path, entry) => {
+  const changed = await differences(context)
+  const untracked = new Set(changed.untracked)
+  const paths = [...changed.untracked, ...changed.modified]
+  const inspected = await inspectFiles(context.worktree, paths, async (path, entry) => {
     const sha = await entry?.sha()
     if (untracked.has(path)) return sha && { path, status: 'added' as const, sha }
-    // A folder where a file was: the file is gone.
+    // A folder replaced the file, so the file is deleted.
     return sha ? { path, status: 'modified' as const, sha } : deletion(path)
   })
-  const changes = [...looked.filter((change) => !!change), ...differ.deleted.map(deletion)]
-  if (changes.length === 0) settle(context, standing(context).commit)
+  const changes = [...inspected.filter((change) => !!change), ...changed.deleted.map(deletion)]
+  if (changes.length === 0) markClean(context, readWorktreeHead(context).commit)
   return changes.sort(byPath)
 }
 
 const deletion = (path: string): Change => ({ path, status: 'deleted', sha: null })
 
-/** The commit that a word of the caller's names: a commit id, `main`, or a job's branch. */
+/** Resolves a commit id, `main`, or a job's branch to a commit. */
 export async function resolve(context: WorkspaceContext, at: string): Promise<string> {
-  const unknown = () => new AppError('not_found', 'There is no such commit or branch', { at })
+  const unknown = () => new AppError('not_found', 'Commit or branch not found', { at })
   const ref = `refs/heads/${at}`
   if (ref === MAIN || isJobRef(ref)) {
     const commit = readRef(context.repo, ref)

@@ -1,14 +1,14 @@
 import { isAncestor, moveRef, treeOf, writeCommit, type Author } from './commits.ts'
 import { commitLeftovers } from './leftovers.ts'
 import { resolve } from './listing.ts'
-import { finishMove, moveTo } from './checkout.ts'
-import { mainOf, standing, type WorkspaceContext } from './context.ts'
+import { finishPendingCheckout, checkOutRef } from './checkout.ts'
+import { mainOf, readWorktreeHead, type WorkspaceContext } from './context.ts'
 import { jobRef, MAIN, readRef } from '../git/refs.ts'
 
 export interface MergeOptions {
   readonly author: Author
   readonly message: string
-  /** Answers what would happen, and changes nothing: a merge's `commit` is then main as it is. */
+  /** Returns the result and changes nothing; the `commit` of a merge is then the current main. */
   readonly dryRun?: boolean | undefined
 }
 
@@ -17,13 +17,13 @@ export type MergeResult =
   | { readonly kind: 'conflict'; readonly paths: readonly string[] }
   | { readonly kind: 'nothing' }
 
-/** Takes a job's branch, or one commit of it, into main: forward, or by a merge commit. A conflict changes nothing. */
+/** Merges a job's branch, or one of its commits, into main, by fast-forward if possible. A conflict changes nothing. */
 export async function mergeJob(
   context: WorkspaceContext,
   work: string,
   options: MergeOptions
 ): Promise<MergeResult> {
-  await prepare(context, options)
+  await prepareMain(context, options)
   const main = mainOf(context)
   const isCommit = /^[0-9a-f]{40}$/.test(work)
   const tip = isCommit ? await resolve(context, work) : readRef(context.repo, jobRef(work))
@@ -34,10 +34,10 @@ export async function mergeJob(
   if (await isAncestor(context, tip, main)) return { kind: 'nothing' }
 
   const merged = await mergeTrees(context, main, tip)
-  return conclude(context, main, merged, [main, tip], options)
+  return commitMerge(context, main, merged, [main, tip], options)
 }
 
-/** Takes the changes of `base..commit` back out of main, as one new commit; what came later stays. */
+/** Reverts the changes of `base..commit` on main with one new commit; later changes stay. */
 export async function revert(
   context: WorkspaceContext,
   base: string,
@@ -45,11 +45,11 @@ export async function revert(
   options: MergeOptions
 ): Promise<MergeResult> {
   const [from, to] = [await resolve(context, base), await resolve(context, commit)]
-  await prepare(context, options)
+  await prepareMain(context, options)
   const main = mainOf(context)
   if (from === to || !(await isAncestor(context, to, main))) return { kind: 'nothing' }
 
-  // A commit after `commit` that has the old files again: merged into main, it brings back just those.
+  // A child of `commit` with the files of `base`: merging it into main reverts exactly these changes.
   const undone = await writeCommit(context, {
     tree: await treeOf(context, from),
     parents: [to],
@@ -59,7 +59,7 @@ export async function revert(
   if (merged.kind === 'merged' && merged.tree === (await treeOf(context, main))) {
     return { kind: 'nothing' }
   }
-  return conclude(context, main, merged, [main], options)
+  return commitMerge(context, main, merged, [main], options)
 }
 
 export type TreeMerge =
@@ -80,13 +80,13 @@ export async function mergeTrees(
   return code === 0 ? { kind: 'merged', tree: tree.trim() } : { kind: 'conflict', paths }
 }
 
-async function prepare(context: WorkspaceContext, { dryRun }: MergeOptions): Promise<void> {
+async function prepareMain(context: WorkspaceContext, { dryRun }: MergeOptions): Promise<void> {
   if (dryRun) return
-  await finishMove(context)
-  if (standing(context).ref === MAIN) await commitLeftovers(context)
+  await finishPendingCheckout(context)
+  if (readWorktreeHead(context).ref === MAIN) await commitLeftovers(context)
 }
 
-async function conclude(
+async function commitMerge(
   context: WorkspaceContext,
   main: string,
   merged: TreeMerge,
@@ -99,14 +99,14 @@ async function conclude(
   return advance(context, main, commit)
 }
 
-/** Moves main, and the worktree with it if it stands there. */
+/** Moves main, and updates the worktree if it is on main. */
 async function advance(context: WorkspaceContext, from: string, to: string): Promise<MergeResult> {
-  const { ref, tip } = standing(context)
+  const { ref, tip } = readWorktreeHead(context)
   const move = () => moveRef(context, MAIN, to, from)
   if (ref === MAIN) {
-    await moveTo(context, MAIN, { clean: false, prepare: move })
+    await checkOutRef(context, MAIN, { clean: false, prepare: move })
   } else {
-    // A branch without a commit of its own is where main was; it must not be carried along by others' work.
+    // A job branch without a commit is treated as main. It gets a ref here, so that it does not move along with main.
     if (tip === undefined) await moveRef(context, ref, from, undefined)
     await move()
   }

@@ -12,18 +12,18 @@ import {
   unlinkFile,
   type FileState
 } from '../files/files.ts'
-import { finishMove } from './checkout.ts'
+import { finishPendingCheckout } from './checkout.ts'
 import { writeObject } from '../git/objects.ts'
 import { checkPath } from '../files/paths.ts'
-import { standing, type WorkspaceContext, type Standing } from './context.ts'
+import { readWorktreeHead, type WorkspaceContext, type WorktreeHead } from './context.ts'
 import { MAIN } from '../git/refs.ts'
 
 export interface SaveOptions {
   readonly author: Author
   readonly message?: string | undefined
-  /** The blob id that the file must have, or `*`: it must be there. */
+  /** The blob id that the file must have, or `*`: the file must exist. */
   readonly ifMatch?: string | undefined
-  /** The file must not be there. */
+  /** The file must not exist. */
   readonly ifNoneMatch?: '*' | undefined
 }
 
@@ -35,8 +35,8 @@ export interface Saved {
 }
 
 /**
- * Puts a person's file into the worktree and, as their commit, onto main; also while a job works there, whose own
- * branch then gets it as well. An ignored file is written and not committed.
+ * Writes a person's file into the worktree and commits it on main in their name. While a job is running, its branch
+ * gets the same commit. An ignored file is written and not committed.
  */
 export async function saveFile(
   context: WorkspaceContext,
@@ -46,7 +46,7 @@ export async function saveFile(
 ): Promise<Saved> {
   checkPath(path)
   if (content.length > LIMITS.fileBytesMax) throw tooLarge(path, content.length)
-  await finishMove(context)
+  await finishPendingCheckout(context)
   const before = await stateOf(context.worktree, path)
   await checkPrecondition(context, path, before, options)
 
@@ -55,17 +55,17 @@ export async function saveFile(
     isIgnored(context, path),
     writeObject(context.repo, 'blob', content)
   ])
-  using prepared = await prepareFile(context.aside, content, { executable, sync: true })
+  using prepared = await prepareFile(context.stagingDir, content, { executable, sync: true })
   placeFile(context.worktree, path, prepared)
-  context.memory.settled = undefined
+  context.memory.knownClean = undefined
 
   const message = options.message ?? `${before ? 'Save' : 'Create'} ${path}`
   const mode = executable ? '100755' : '100644'
   const edit = ['--add', '--replace', '--cacheinfo', `${mode},${sha},${path}`]
-  const stand = standing(context)
+  const head = readWorktreeHead(context)
   const commit = ignored
-    ? stand.main
-    : await commitEdit(context, stand, edit, { ...options, message })
+    ? head.main
+    : await commitEdit(context, head, edit, { ...options, message })
   return { path, sha, commit, created: before === undefined }
 }
 
@@ -74,23 +74,23 @@ export interface RemoveOptions extends Omit<SaveOptions, 'ifNoneMatch'> {
   readonly evenIfGone?: boolean
 }
 
-/** Takes a person's file out of the worktree and, as their commit, off main. */
+/** Deletes a person's file from the worktree and commits that on main in their name. */
 export async function removeFile(context: WorkspaceContext, path: string, options: RemoveOptions) {
   checkPath(path)
-  await finishMove(context)
+  await finishPendingCheckout(context)
   const before = await stateOf(context.worktree, path)
   if (!before && !options.evenIfGone) {
-    throw new AppError('not_found', 'There is no such file', { path })
+    throw new AppError('not_found', 'File not found', { path })
   }
   await checkPrecondition(context, path, before, options)
 
   unlinkFile(context.worktree, path)
-  context.memory.settled = undefined
+  context.memory.knownClean = undefined
   const message = options.message ?? `Delete ${path}`
   const edit = ['--force-remove', '--', path]
   return {
     path,
-    commit: await commitEdit(context, standing(context), edit, { ...options, message })
+    commit: await commitEdit(context, readWorktreeHead(context), edit, { ...options, message })
   }
 }
 
@@ -104,16 +104,20 @@ async function checkPrecondition(
   if (matches && !(ifNoneMatch && before)) return
 
   const changedByJob = await lastJob(context, path, before?.sha)
-  throw new AppError('file_changed', 'The file is not the one that you know', {
-    path,
-    currentSha: before?.sha ?? null,
-    ...(changedByJob === undefined ? {} : { changedByJob })
-  })
+  throw new AppError(
+    'file_changed',
+    'The file has changed since you read it: read it again and repeat the change',
+    {
+      path,
+      currentSha: before?.sha ?? null,
+      ...(changedByJob === undefined ? {} : { changedByJob })
+    }
+  )
 }
 
-/** The job whose work the file is: the running one if the file is not as committed, else that of its last commit. */
+/** The job that last changed the file: the running job if that is uncommitted, else the job of its last commit. */
 async function lastJob(context: WorkspaceContext, path: string, sha: string | undefined) {
-  const { commit, onJob } = standing(context)
+  const { commit, onJob } = readWorktreeHead(context)
   const { out } = await context.git(['rev-parse', '--verify', '--quiet', `${commit}:${path}`], {
     codes: [0, 1, 128]
   })
@@ -122,7 +126,7 @@ async function lastJob(context: WorkspaceContext, path: string, sha: string | un
 }
 
 async function isIgnored(context: WorkspaceContext, path: string): Promise<boolean> {
-  // This command knows no literal paths; with a dot in front none begins like a pattern.
+  // check-ignore does not support literal paths; the prefix keeps a path from being parsed as a pattern.
   const { code } = await context.git(['check-ignore', '--quiet', '--', `./${path}`], {
     codes: [0, 1, 128],
     env: { GIT_LITERAL_PATHSPECS: '0' }
@@ -130,34 +134,34 @@ async function isIgnored(context: WorkspaceContext, path: string): Promise<boole
   return code === 0
 }
 
-interface EditNote {
+interface CommitNote {
   readonly author: Author
   readonly message: string
 }
 
 /**
- * One edit of an index, committed on main and on the branch that the worktree stands on. The real index holds the
- * files of that branch; where main is another commit, its tree is built in an index of its own.
+ * Commits one edit on main and on the branch that the worktree is on. The repository's index holds the files of
+ * that branch; if main is at another commit, its tree is built in a temporary index.
  */
 async function commitEdit(
   context: WorkspaceContext,
-  { main, commit, tip, ref }: Standing,
+  { main, commit, tip, ref }: WorktreeHead,
   edit: readonly string[],
-  note: EditNote
+  note: CommitNote
 ): Promise<string> {
   if (commit === main) {
-    const both = await commitEdited(context, {}, edit, note, [main])
-    if (both === main) return main
-    await moveRef(context, MAIN, both, main)
-    if (ref !== MAIN && tip !== undefined) await moveRef(context, ref, both, tip)
-    return both
+    const committed = await commitEdited(context, {}, edit, note, [main])
+    if (committed === main) return main
+    await moveRef(context, MAIN, committed, main)
+    if (ref !== MAIN && tip !== undefined) await moveRef(context, ref, committed, tip)
+    return committed
   }
 
-  const onMain = await besideTheWorktree(context, main, (env) =>
+  const onMain = await withTemporaryIndex(context, main, (env) =>
     commitEdited(context, env, edit, note, [main])
   )
   if (onMain !== main) await moveRef(context, MAIN, onMain, main)
-  // With main as a second parent, the same edit on both sides is never a conflict later.
+  // With main as a second parent, the same edit on both branches cannot conflict in a later merge.
   const parents: [string, ...string[]] = (await isAncestor(context, main, commit))
     ? [commit, onMain]
     : [commit]
@@ -166,12 +170,12 @@ async function commitEdit(
   return onMain
 }
 
-/** Answers the first parent itself when the edit changes nothing. */
+/** Returns the first parent when the edit changes nothing. */
 async function commitEdited(
   context: WorkspaceContext,
   env: Readonly<Record<string, string>>,
   edit: readonly string[],
-  { author, message }: EditNote,
+  { author, message }: CommitNote,
   parents: readonly [string, ...string[]]
 ): Promise<string> {
   await context.git(['update-index', ...edit], { env })
@@ -180,12 +184,12 @@ async function commitEdited(
   return writeCommit(context, { tree, parents, author, message })
 }
 
-async function besideTheWorktree<T>(
+async function withTemporaryIndex<T>(
   context: WorkspaceContext,
   commit: string,
   work: (env: Readonly<Record<string, string>>) => Promise<T>
 ): Promise<T> {
-  const index = join(context.aside, randomUUID())
+  const index = join(context.stagingDir, randomUUID())
   const env = { GIT_INDEX_FILE: index }
   try {
     await context.git(['read-tree', commit], { env })

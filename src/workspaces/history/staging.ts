@@ -5,16 +5,43 @@ import { leadsIntoGit } from '../files/paths.ts'
 import type { WorkspaceContext } from './context.ts'
 
 /**
- * An index entry that no file belongs to. Git takes a folder with a `.git` of its own for one opaque thing, and would
- * record only that repository's head; with an entry inside the folder it is a folder like any other. Openers live
- * only in copies of the index, and adding all files takes them out again.
+ * Compares the worktree with the index, and stages it, including files of repositories that lie inside it.
+ *
+ * The problem: git treats a folder with a `.git` of its own as a submodule. It lists the folder instead of its files,
+ * and `git add` records only the commit of its HEAD (a *link*, mode 160000), so its files would be missing.
+ *
+ * The way around it: once the index has an entry below a folder, git treats the folder as an ordinary one. So the index
+ * is copied, a placeholder entry (a path for which no file exists) is added in each nested repository, and git runs
+ * with the copy. Repositories can be nested in each other, so this repeats up to `NESTING_MAX` levels.
+ *
+ *   real index ── copy ──▶ copy ── placeholders ──▶ open copy ── git add ──▶ staged copy ── rename ──▶ real index
+ *
+ * Invariants:
+ * - Placeholders exist only in copies. `git add --all` removes them, because no file exists for them, so the copy that
+ *   becomes the real index has none, and no commit can contain one.
+ * - The real index is replaced by one rename, so a crash leaves the old or the new index, plus at most a file in the
+ *   staging folder.
+ * - Paths that lead into `.git`, in any spelling of it, are never reported.
+ *
+ * What can go wrong:
+ * - `git add` exits with 1 for files that it cannot store: it stages the others, and the second run logs its message.
+ * - `git add` exits with 128 for a nested repository without a commit, perhaps before it has staged the other files. The
+ *   second run, on the copy with placeholders, stages them. Any other 128 is an error.
+ * - Repositories nested more deeply than `NESTING_MAX` are recorded without their files.
+ * - The agent can change files between two git commands. The result is then a mixture of two states, as it is for any
+ *   reader of a folder in use; the next commit has the rest.
  */
-const OPENER = '.kilowatt-nested'
+const PLACEHOLDER = '.kilowatt-nested'
 const EMPTY_BLOB = 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391'
 const NESTING_MAX = 10
 
 const LS_DIFFERENCES = [
-  ...['ls-files', '-z', '-t', '--others', '--modified', '--deleted'],
+  'ls-files',
+  '-z',
+  '-t',
+  '--others',
+  '--modified',
+  '--deleted',
   '--exclude-standard'
 ]
 
@@ -24,16 +51,16 @@ export interface Differences {
   readonly deleted: readonly string[]
 }
 
-/** How the worktree differs from the index, ignored files and anything named `.git` aside. One git command. */
+/** Compares the worktree with the index, without ignored files and anything named `.git`. Usually one git command. */
 export async function differences(context: WorkspaceContext): Promise<Differences> {
   const { lines, nested } = await compare(context, {})
-  if (nested.length === 0) return sortOut(lines)
-  return withOpenIndex(context, nested, async (opened) => sortOut(opened.lines))
+  if (nested.length === 0) return parseDifferences(lines)
+  return withOpenIndex(context, nested, async (opened) => parseDifferences(opened.lines))
 }
 
 /**
- * Takes the worktree into the index, files of nested repositories as plain files. Answers whether that changed
- * anything. What cannot be stored (unreadable, or named like git's folder) stays out and is logged.
+ * Stages the whole worktree, with the files of nested repositories as ordinary files. Returns whether the index
+ * changed. Files that git cannot store (unreadable, or named like git's folder) are excluded and logged.
  */
 export async function stageAll(context: WorkspaceContext): Promise<boolean> {
   const first = await addAll(context, {})
@@ -48,7 +75,8 @@ export async function stageAll(context: WorkspaceContext): Promise<boolean> {
     renameSync(index, join(context.repo, 'index'))
     return added
   })
-  if (second.code !== 0) context.log.warn({ git: second.err.trim() }, 'some files cannot be stored')
+  if (second.code !== 0)
+    context.log.warn({ git: second.err.trim() }, 'git could not stage some files')
   return first.changed || second.changed
 }
 
@@ -67,36 +95,36 @@ interface OpenIndex {
   readonly lines: readonly string[]
 }
 
-/** Works with a copy of the index in which the folders of nested repositories, at any depth, are open. */
+/** Calls `work` with a copy of the index that has a placeholder in each nested repository. */
 async function withOpenIndex<T>(
   context: WorkspaceContext,
   folders: readonly string[],
   work: (opened: OpenIndex) => Promise<T>
 ): Promise<T> {
-  const index = join(context.aside, randomUUID())
+  const index = join(context.stagingDir, randomUUID())
   const env = { GIT_INDEX_FILE: index }
   try {
     const real = join(context.repo, 'index')
     if (existsSync(real)) copyFileSync(real, index)
-    let seen = { lines: [] as string[], nested: [...folders] }
-    for (let depth = 0; depth === 0 || (seen.nested.length > 0 && depth < NESTING_MAX); depth++) {
-      await open(context, env, seen.nested)
-      seen = await compare(context, env)
+    let found = { lines: [] as string[], nested: [...folders] }
+    for (let depth = 0; depth === 0 || (found.nested.length > 0 && depth < NESTING_MAX); depth++) {
+      await addPlaceholders(context, env, found.nested)
+      found = await compare(context, env)
     }
-    return await work({ index, env, lines: seen.lines })
+    return await work({ index, env, lines: found.lines })
   } finally {
     rmSync(index, { force: true })
   }
 }
 
-async function open(
+async function addPlaceholders(
   context: WorkspaceContext,
   env: Env,
   folders: readonly string[]
 ): Promise<void> {
   if (folders.length === 0) return
-  const openers = folders.map((folder) => `100644,${EMPTY_BLOB},${folder}${OPENER}`)
-  const entries = openers.flatMap((opener) => ['--cacheinfo', opener])
+  const placeholders = folders.map((folder) => `100644,${EMPTY_BLOB},${folder}${PLACEHOLDER}`)
+  const entries = placeholders.flatMap((placeholder) => ['--cacheinfo', placeholder])
   await context.git(['update-index', '--add', ...entries], { env })
 }
 
@@ -108,7 +136,7 @@ async function addAll(context: WorkspaceContext, env: Env) {
   if (code === 128 && !err.includes('does not have a commit checked out')) {
     throw new Error(`git add: ${err.trim()}`)
   }
-  const lines = out.split('\n').filter((line) => line !== '' && !line.endsWith(`/${OPENER}'`))
+  const lines = out.split('\n').filter((line) => line !== '' && !line.endsWith(`/${PLACEHOLDER}'`))
   const links = lines.filter((line) => /^add '.*\/'$/.test(line))
   return {
     code,
@@ -118,19 +146,19 @@ async function addAll(context: WorkspaceContext, env: Env) {
   }
 }
 
-/** A deleted file is told twice: as removed, and as changed. */
-function sortOut(lines: readonly string[]): Differences {
-  const told = (tag: string) =>
+/** git lists a deleted file twice: as removed, and as changed. */
+function parseDifferences(lines: readonly string[]): Differences {
+  const pathsOf = (tag: string) =>
     lines
-      .filter((line) => line.startsWith(tag) && isOurs(line.slice(2)))
+      .filter((line) => line.startsWith(tag) && isReported(line.slice(2)))
       .map((line) => line.slice(2))
-  const deleted = new Set(told('R '))
+  const deleted = new Set(pathsOf('R '))
   return {
-    untracked: told('? '),
-    modified: told('C ').filter((path) => !deleted.has(path)),
+    untracked: pathsOf('? '),
+    modified: pathsOf('C ').filter((path) => !deleted.has(path)),
     deleted: [...deleted]
   }
 }
 
-const isOurs = (path: string) =>
-  !path.endsWith('/') && !path.endsWith(`/${OPENER}`) && !leadsIntoGit(path)
+const isReported = (path: string) =>
+  !path.endsWith('/') && !path.endsWith(`/${PLACEHOLDER}`) && !leadsIntoGit(path)

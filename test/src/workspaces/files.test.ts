@@ -5,12 +5,12 @@ import { LIMITS } from '#kernel/limits.ts'
 import { projectId } from '#kernel/ids.ts'
 import { ANN, newProject, newWorkspaces, folder, refusal } from './kit.ts'
 
-t.test('a new project has a first commit on main, with its files', async (t) => {
+t.test('creates a project with a first commit on main that has its files', async (t) => {
   const empty = await newProject(t)
   t.equal(await empty.ws.head(), empty.head)
   t.same(await empty.ws.list(), { head: empty.head, files: [] })
 
-  const { ws, git, head, standing } = await newProject(t, { 'a.txt': 'a\n', 'src/b ü.ts': 'b\n' })
+  const { ws, git, head, headStatus } = await newProject(t, { 'a.txt': 'a\n', 'src/b ü.ts': 'b\n' })
   t.equal(
     git('log', '--format=%an <%ae>|%cn|%s', 'main'),
     `Ann Ä <ann@example.com>|Kilowatt|Start the project`
@@ -22,11 +22,11 @@ t.test('a new project has a first commit on main, with its files', async (t) => 
       { path: 'src/b ü.ts', size: 2, sha: '61780798228d17af2d34fce4cfbdf35556832472' }
     ]
   })
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.equal(git('fsck', '--strict', '--no-dangling'), '')
 })
 
-t.test('a project that cannot be made leaves nothing behind', async (t) => {
+t.test('leaves no folder behind when a project cannot be created', async (t) => {
   const dir = folder(t)
   const workspaces = newWorkspaces(dir)
   for (const [source, code] of [
@@ -49,7 +49,7 @@ t.test('a project that cannot be made leaves nothing behind', async (t) => {
   t.same(readdirSync(dir), [])
 })
 
-t.test('a removed project is gone, and the same workspace is opened twice', async (t) => {
+t.test('removes a project, and opens the same workspace twice', async (t) => {
   const { workspaces, id, dir, ws } = await newProject(t, { a: 'a' })
   t.equal(workspaces.open(id), ws)
   await workspaces.remove(id)
@@ -58,8 +58,8 @@ t.test('a removed project is gone, and the same workspace is opened twice', asyn
   await t.rejects(workspaces.open(id).save('a', Buffer.from('b'), { author: ANN }), /no workspace/)
 })
 
-t.test('a save is a file and a commit by its author', async (t) => {
-  const { ws, git, head, text, show, standing } = await newProject(t)
+t.test('writes a saved file and commits it by its author', async (t) => {
+  const { ws, git, head, text, show, headStatus } = await newProject(t)
   const created = await ws.save('docs/hello.md', Buffer.from('one\n'), { author: ANN })
   t.match(created, { path: 'docs/hello.md', created: true, sha: /^[0-9a-f]{40}$/ })
   t.equal(created.commit, await ws.head())
@@ -79,18 +79,18 @@ t.test('a save is a file and a commit by its author', async (t) => {
 
   const same = await ws.save('docs/hello.md', Buffer.from('two\n'), { author: ANN })
   t.match(same, { commit: saved.commit, sha: saved.sha, created: false }, 'nothing new, no commit')
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
 
   const removed = await ws.remove('docs/hello.md', { author: ANN })
   t.equal(removed.commit, await ws.head())
   t.notOk(existsSync(join(ws.worktree, 'docs')), 'nor does the empty folder stay')
   t.equal((await refusal(ws.read('docs/hello.md'))).code, 'not_found')
   t.equal((await refusal(ws.remove('docs/hello.md', { author: ANN }))).code, 'not_found')
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.equal(git('fsck', '--strict', '--no-dangling'), '')
 })
 
-t.test('an author cannot write a header of their own, nor a message a commit', async (t) => {
+t.test('does not let an author or a message forge a commit header', async (t) => {
   const { ws, git } = await newProject(t)
   const author = { name: 'Eve <x>\ncommitter Root <root@x> 1 +0000', email: 'a@b> 0\n' }
   for (const message of [
@@ -109,8 +109,8 @@ t.test('an author cannot write a header of their own, nor a message a commit', a
   t.notMatch(facts, { changedByJob: /./ }, 'nor is a trailer of theirs believed')
 })
 
-t.test('names and contents of every kind come back as they were', async (t) => {
-  const { ws, show, git, at, standing } = await newProject(t, {
+t.test('returns file names and contents of every kind unchanged', async (t) => {
+  const { ws, show, git, at, headStatus } = await newProject(t, {
     '.gitattributes': '* text=auto eol=crlf ident working-tree-encoding=UTF-16\n'
   })
   const bytes = Buffer.from([0, 255, 13, 10, 10, 13, 0x24, 0x49, 0x64, 0x24, 0])
@@ -143,10 +143,10 @@ t.test('names and contents of every kind come back as they were', async (t) => {
     t.notOk(existsSync(at(path)))
   }
   t.equal(show('main', '.gitattributes').slice(0, 1), '*')
-  t.same(standing().head, 'main')
+  t.same(headStatus().head, 'main')
 })
 
-t.test('preconditions', async (t) => {
+t.test('checks ifMatch and ifNoneMatch', async (t) => {
   const { ws } = await newProject(t, { 'a.txt': 'a\n' })
   const { sha } = await ws.read('a.txt')
   const author = ANN
@@ -168,7 +168,7 @@ t.test('preconditions', async (t) => {
   t.notOk((await ws.save('a.txt', other, { author, ifMatch: '*' })).created)
 })
 
-t.test('what is too large is refused, and may be saved over', async (t) => {
+t.test('rejects a file over the limit, and lets a save replace one', async (t) => {
   const { ws, at } = await newProject(t)
   const large = Buffer.alloc(LIMITS.fileBytesMax + 1, 'x')
   t.equal((await refusal(ws.save('a', large, { author: ANN }))).code, 'payload_too_large')
@@ -179,7 +179,7 @@ t.test('what is too large is refused, and may be saved over', async (t) => {
   t.equal((await ws.read('a')).size, LIMITS.fileBytesMax)
 })
 
-t.test('a program stays a program', async (t) => {
+t.test('keeps the executable bit', async (t) => {
   const { ws, write, at, git } = await newProject(t)
   write('run.sh', '#!/bin/sh\n')
   chmodSync(at('run.sh'), 0o755)
@@ -188,8 +188,8 @@ t.test('a program stays a program', async (t) => {
   t.match(git('ls-tree', 'main', 'run.sh'), /^100755/)
 })
 
-t.test('an ignored file can be saved and read, and is neither listed nor committed', async (t) => {
-  const { ws, head, standing } = await newProject(t, { '.gitignore': '.env\nout/\n' })
+t.test('saves and reads an ignored file, without listing or committing it', async (t) => {
+  const { ws, head, headStatus } = await newProject(t, { '.gitignore': '.env\nout/\n' })
   for (const path of ['.env', 'out/deep/x']) {
     const saved = await ws.save(path, Buffer.from('secret'), { author: ANN })
     t.match(saved, { commit: head, created: true })
@@ -202,10 +202,10 @@ t.test('an ignored file can be saved and read, and is neither listed nor committ
   t.same(await ws.changes(), [])
   await ws.remove('.env', { author: ANN })
   t.equal((await refusal(ws.read('.env'))).code, 'not_found')
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
 })
 
-t.test('the list is the worktree as it is; a commit is as it was', async (t) => {
+t.test('lists the current worktree, and a commit as it was', async (t) => {
   const { ws, write, head, at, repo } = await newProject(t, { a: 'a\n', b: 'b\n', 'd/e': 'e\n' })
   write('a', 'changed\n')
   write('new/c', 'c\n')
@@ -248,8 +248,8 @@ t.test('the list is the worktree as it is; a commit is as it was', async (t) => 
   }
 })
 
-t.test('saves of many at once are all kept', async (t) => {
-  const { ws, git, standing, workspaces, id } = await newProject(t)
+t.test('keeps every one of many concurrent saves', async (t) => {
+  const { ws, git, headStatus, workspaces, id } = await newProject(t)
   // A second set of workspaces over the same folder, as another process would have.
   const other = newWorkspaces(join(ws.worktree, '..', '..')).open(id)
   t.not(other, workspaces.open(id))
@@ -259,5 +259,5 @@ t.test('saves of many at once are all kept', async (t) => {
   await Promise.all(saves)
   t.equal(git('rev-list', '--count', 'main'), '13')
   t.equal((await ws.list('main')).files.length, 12)
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
 })

@@ -115,7 +115,7 @@ async function everything(project: Project): Promise<void> {
   await ws.discardJob(branch(2))
 }
 
-t.test('nothing that lies in a worktree is ever executed', async (t) => {
+t.test('never executes a file of a worktree', async (t) => {
   const marker = join(folder(t), 'executed')
   const project = await newProject(t, { start: 'x' })
   lay(project.at, marker)
@@ -153,9 +153,9 @@ t.test('nothing that lies in a worktree is ever executed', async (t) => {
   t.notOk(existsSync(marker), 'we never do')
 })
 
-t.test('files of a nested repository are files like any other', async (t) => {
+t.test('commits files of a nested repository as ordinary files', async (t) => {
   const project = await newProject(t, { a: 'a\n' })
-  const { ws, at, git, standing, text } = project
+  const { ws, at, git, headStatus, text } = project
   await ws.startJob(branch(1))
   for (const dir of ['nested', 'nested/deep/er', 'no commit yet', 'empty']) {
     mkdirSync(at(dir), { recursive: true })
@@ -200,9 +200,9 @@ t.test('files of a nested repository are files like any other', async (t) => {
   await ws.returnToMain()
   t.equal(text('nested/ü.txt'), 'content\n')
   t.equal(git('fsck', '--strict', '--no-dangling'), '')
-  t.equal(standing().head, 'main')
+  t.equal(headStatus().head, 'main')
 
-  t.test('also when a person left one on main, or a job is held', async (t) => {
+  t.test('on main after a person, and on the branch of a held job', async (t) => {
     const { base } = await ws.startJob(branch(2))
     t.equal(base, await ws.head())
     inFolder(at('.'), 'init', '-q', 'held')
@@ -218,32 +218,29 @@ t.test('files of a nested repository are files like any other', async (t) => {
   })
 })
 
-t.test(
-  'what git refuses to store is left out, and keeps nothing else from being stored',
-  async (t) => {
-    const { ws, write, at, git } = await newProject(t, { a: 'a\n' })
-    await ws.startJob(branch(1))
-    for (const path of ['git~1', '.GIT/config', 'sub/.g\u200cit/x', 'good', 'back\\slash'])
-      write(path, 'x')
-    execFileSync('mkfifo', [at('pipe')])
-    symlinkSync('/', at('root'))
-    t.same(
-      (await ws.changes()).map(({ path }) => path),
-      ['back\\slash', 'good', 'root']
-    )
-    const commit = (await ws.commitJob(COMMIT)) ?? ''
-    t.same(git('ls-tree', '-r', '--name-only', '-z', commit).split('\0').filter(Boolean), [
-      'a',
-      'back\\slash',
-      'good',
-      'root'
-    ])
-    t.match(await ws.mergeJob(branch(1), MERGE), { kind: 'merged' })
-    await ws.returnToMain()
-  }
-)
+t.test('excludes files that git cannot store, and commits all others', async (t) => {
+  const { ws, write, at, git } = await newProject(t, { a: 'a\n' })
+  await ws.startJob(branch(1))
+  for (const path of ['git~1', '.GIT/config', 'sub/.g\u200cit/x', 'good', 'back\\slash'])
+    write(path, 'x')
+  execFileSync('mkfifo', [at('pipe')])
+  symlinkSync('/', at('root'))
+  t.same(
+    (await ws.changes()).map(({ path }) => path),
+    ['back\\slash', 'good', 'root']
+  )
+  const commit = (await ws.commitJob(COMMIT)) ?? ''
+  t.same(git('ls-tree', '-r', '--name-only', '-z', commit).split('\0').filter(Boolean), [
+    'a',
+    'back\\slash',
+    'good',
+    'root'
+  ])
+  t.match(await ws.mergeJob(branch(1), MERGE), { kind: 'merged' })
+  await ws.returnToMain()
+})
 
-t.test('a lock file is only ever removed from our own repository', async (t) => {
+t.test("removes stale lock files only inside the project's repository", async (t) => {
   const victim = folder(t)
   const lock = join(victim, 'victim.lock')
   writeFileSync(lock, 'mine')

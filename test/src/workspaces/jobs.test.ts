@@ -6,73 +6,70 @@ import { ANN, branch, MERGE, newProject, refusal, work } from './kit.ts'
 
 const COMMIT = { subject: 'Work', trailers: { 'Job-Id': 'job_1' }, author: KILO }
 
-t.test(
-  'a job opens a branch, works, is one commit, goes forward to main, and is over',
-  async (t) => {
-    const project = await newProject(t, { 'a.txt': 'a\n', 'b.txt': 'b\n' })
-    const { ws, write, git, at, head, standing, text } = project
-    t.same(await ws.startJob(branch(1)), { base: head })
-    t.equal(standing().head, branch(1))
+t.test('opens a branch for a job, commits its work once, and fast-forwards main', async (t) => {
+  const project = await newProject(t, { 'a.txt': 'a\n', 'b.txt': 'b\n' })
+  const { ws, write, git, at, head, headStatus, text } = project
+  t.same(await ws.startJob(branch(1)), { base: head })
+  t.equal(headStatus().head, branch(1))
 
-    write('a.txt', 'changed\n')
-    write('new/ü.txt', 'new\n')
-    unlinkSync(at('b.txt'))
-    symlinkSync('a.txt', at('link'))
-    t.same(await ws.changes(), [
-      { path: 'a.txt', status: 'modified', sha: '5ea2ed416fbd4a4cbe227b75fe255dd7fa6bd4d6' },
-      { path: 'b.txt', status: 'deleted', sha: null },
-      { path: 'link', status: 'added', sha: '8d14cbf983b3fad683171c9418998d9f68340823' },
-      { path: 'new/ü.txt', status: 'added', sha: '3e757656cf36eca53338e520d134963a44f793f8' }
-    ])
+  write('a.txt', 'changed\n')
+  write('new/ü.txt', 'new\n')
+  unlinkSync(at('b.txt'))
+  symlinkSync('a.txt', at('link'))
+  t.same(await ws.changes(), [
+    { path: 'a.txt', status: 'modified', sha: '5ea2ed416fbd4a4cbe227b75fe255dd7fa6bd4d6' },
+    { path: 'b.txt', status: 'deleted', sha: null },
+    { path: 'link', status: 'added', sha: '8d14cbf983b3fad683171c9418998d9f68340823' },
+    { path: 'new/ü.txt', status: 'added', sha: '3e757656cf36eca53338e520d134963a44f793f8' }
+  ])
 
-    const trailers = { 'Job-Id': 'job_1', Model: 'a/b\nCredits: 0', Credits: '1.5' }
-    const commit = await ws.commitJob({ subject: 'Do this\nand that', trailers, author: KILO })
-    t.equal(git('rev-parse', branch(1)), commit)
-    t.equal(
-      git('log', '-1', '--format=%an|%ae|%cn|%s', branch(1)),
-      'Kilo|kilo@kilowatt.invalid|Kilowatt|Do this and that'
-    )
-    t.equal(
-      git(
-        'log',
-        '-1',
-        '--format=%(trailers:key=Model,valueonly)%(trailers:key=Credits,valueonly)',
-        branch(1)
-      ).trim(),
-      'a/b Credits: 0\n1.5'
-    )
-    t.same(await ws.changes(), [])
-    t.equal(await ws.commitJob(COMMIT), null, 'nothing new, no commit')
-    t.equal(await ws.baseOf(commit ?? ''), head)
+  const trailers = { 'Job-Id': 'job_1', Model: 'a/b\nCredits: 0', Credits: '1.5' }
+  const commit = await ws.commitJob({ subject: 'Do this\nand that', trailers, author: KILO })
+  t.equal(git('rev-parse', branch(1)), commit)
+  t.equal(
+    git('log', '-1', '--format=%an|%ae|%cn|%s', branch(1)),
+    'Kilo|kilo@kilowatt.invalid|Kilowatt|Do this and that'
+  )
+  t.equal(
+    git(
+      'log',
+      '-1',
+      '--format=%(trailers:key=Model,valueonly)%(trailers:key=Credits,valueonly)',
+      branch(1)
+    ).trim(),
+    'a/b Credits: 0\n1.5'
+  )
+  t.same(await ws.changes(), [])
+  t.equal(await ws.commitJob(COMMIT), null, 'nothing new, no commit')
+  t.equal(await ws.baseOf(commit ?? ''), head)
 
-    t.same(await ws.mergeJob(branch(1), { ...MERGE, dryRun: true }), {
-      kind: 'merged',
-      commit: head
-    })
-    t.equal(await ws.head(), head, 'a dry run changes nothing')
-    t.same(await ws.mergeJob(branch(1), MERGE), { kind: 'merged', commit })
-    t.equal(await ws.head(), commit)
-    await ws.returnToMain()
-    t.same(standing(), { head: 'main', dirty: '' })
-    t.equal(text('a.txt'), 'changed\n')
-    t.same(await ws.mergeJob(branch(1), MERGE), { kind: 'nothing' })
-    t.equal(git('fsck', '--strict', '--no-dangling'), '')
-  }
-)
+  t.same(await ws.mergeJob(branch(1), { ...MERGE, dryRun: true }), {
+    kind: 'merged',
+    commit: head
+  })
+  t.equal(await ws.head(), head, 'a dry run changes nothing')
+  t.same(await ws.mergeJob(branch(1), MERGE), { kind: 'merged', commit })
+  t.equal(await ws.head(), commit)
+  await ws.returnToMain()
+  t.same(headStatus(), { head: 'main', dirty: '' })
+  t.equal(text('a.txt'), 'changed\n')
+  t.same(await ws.mergeJob(branch(1), MERGE), { kind: 'nothing' })
+  t.equal(git('fsck', '--strict', '--no-dangling'), '')
+})
 
-t.test('a job that changed nothing leaves no trace', async (t) => {
-  const { ws, git, head, standing } = await newProject(t, { a: 'a' })
+t.test('leaves no ref after a job that changed nothing', async (t) => {
+  const { ws, git, head, headStatus } = await newProject(t, { a: 'a' })
   await ws.startJob(branch(1))
   t.same(await ws.changes(), [])
   t.equal(await ws.commitJob(COMMIT), null)
   t.same(await ws.mergeJob(branch(1), MERGE), { kind: 'nothing' })
   await ws.returnToMain()
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.equal(await ws.head(), head)
   t.equal(git('for-each-ref', '--format=%(refname)'), 'refs/heads/main')
 })
 
-t.test('a file that became a folder, and a folder that became a file', async (t) => {
+t.test('commits a file replaced by a folder, and a folder replaced by a file', async (t) => {
   const project = await newProject(t, { file: 'f', 'dir/x': 'x' })
   const { ws, at, write, git } = project
   await ws.startJob(branch(1))
@@ -101,46 +98,45 @@ t.test('a file that became a folder, and a folder that became a file', async (t)
   t.equal(git('ls-tree', '-r', '--name-only', 'main'), 'dir\nfile/y\nfile/z')
 })
 
-t.test(
-  "what people left in the worktree is committed before a job, and not as the job's",
-  async (t) => {
-    const { ws, write, git, show, head, standing } = await newProject(t, { '.gitignore': 'tmp\n' })
-    write('left.txt', 'by hand\n')
-    write('tmp', 'ignored\n')
-    const { base } = await ws.startJob(branch(1))
-    t.not(base, head)
-    t.equal(base, await ws.head())
-    t.equal(
-      git('log', '-1', '--format=%an|%s', 'main'),
-      'Kilowatt|Keep changes that were made in the worktree'
-    )
-    t.equal(show('main', 'left.txt'), 'by hand\n')
-    t.same(await ws.changes(), [])
-    await ws.returnToMain()
-    t.same(standing(), { head: 'main', dirty: '' })
-  }
-)
+t.test("commits people's changes before a job, and not as the job's", async (t) => {
+  const { ws, write, git, show, head, headStatus } = await newProject(t, {
+    '.gitignore': 'tmp\n'
+  })
+  write('left.txt', 'by hand\n')
+  write('tmp', 'ignored\n')
+  const { base } = await ws.startJob(branch(1))
+  t.not(base, head)
+  t.equal(base, await ws.head())
+  t.equal(
+    git('log', '-1', '--format=%an|%s', 'main'),
+    'Kilowatt|Keep changes that were made in the worktree'
+  )
+  t.equal(show('main', 'left.txt'), 'by hand\n')
+  t.same(await ws.changes(), [])
+  await ws.returnToMain()
+  t.same(headStatus(), { head: 'main', dirty: '' })
+})
 
-t.test('held work stays on its branch; the worktree goes back to main', async (t) => {
+t.test('keeps held work on its branch and returns the worktree to main', async (t) => {
   const project = await newProject(t, { a: 'a\n', b: 'b\n', '.gitignore': 'cache\n' })
-  const { ws, at, write, head, standing, text } = project
+  const { ws, at, write, head, headStatus, text } = project
   const { commit } = await work(project, branch(1), { a: 'held\n', 'deep/new': 'n' })
   write('cache', 'ignored files stay')
   await ws.returnToMain()
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.equal(text('a'), 'a\n')
   t.notOk(existsSync(at('deep')))
   t.equal(text('cache'), 'ignored files stay')
   t.equal(await ws.head(), head)
   t.same((await ws.list(branch(1))).head, commit)
 
-  t.test('and is merged later, into the worktree too', async (t) => {
+  t.test('merges it later, into the worktree too', async (t) => {
     await ws.save('b', Buffer.from('by Ann\n'), { author: ANN })
     write('uncommitted', 'left lying\n')
     const merged = await ws.mergeJob(branch(1), MERGE)
     t.match(merged, { kind: 'merged', commit: await ws.head() })
     await ws.returnToMain()
-    t.same(standing(), { head: 'main', dirty: '' })
+    t.same(headStatus(), { head: 'main', dirty: '' })
     t.same(
       [text('a'), text('b'), text('deep/new'), text('uncommitted')],
       ['held\n', 'by Ann\n', 'n', 'left lying\n']
@@ -149,28 +145,25 @@ t.test('held work stays on its branch; the worktree goes back to main', async (t
   })
 })
 
-t.test(
-  'work that is not committed is gone when a job is given up, but for what is ignored',
-  async (t) => {
-    const { ws, write, at, standing, text } = await newProject(t, {
-      a: 'a\n',
-      '.gitignore': 'cache\n'
-    })
-    await ws.startJob(branch(1))
-    write('a', 'half done\n')
-    write('new/file', 'half done\n')
-    write('cache', 'kept')
-    await ws.returnToMain()
-    t.same(standing(), { head: 'main', dirty: '' })
-    t.equal(text('a'), 'a\n')
-    t.notOk(existsSync(at('new')))
-    t.equal(text('cache'), 'kept')
-  }
-)
+t.test('deletes uncommitted work of an abandoned job, except ignored files', async (t) => {
+  const { ws, write, at, headStatus, text } = await newProject(t, {
+    a: 'a\n',
+    '.gitignore': 'cache\n'
+  })
+  await ws.startJob(branch(1))
+  write('a', 'half done\n')
+  write('new/file', 'half done\n')
+  write('cache', 'kept')
+  await ws.returnToMain()
+  t.same(headStatus(), { head: 'main', dirty: '' })
+  t.equal(text('a'), 'a\n')
+  t.notOk(existsSync(at('new')))
+  t.equal(text('cache'), 'kept')
+})
 
-t.test('a conflict changes nothing on main, and names the paths', async (t) => {
+t.test('reports the paths of a conflict and leaves main unchanged', async (t) => {
   const project = await newProject(t, { 'a ü': 'a\n', b: 'b\n', gone: 'g\n' })
-  const { ws, standing, text } = project
+  const { ws, headStatus, text } = project
   await work(project, branch(1), { 'a ü': 'agent\n', b: 'agent\n', gone: 'agent\n' })
   await ws.returnToMain()
   await ws.save('a ü', Buffer.from('Ann\n'), { author: ANN })
@@ -183,7 +176,7 @@ t.test('a conflict changes nothing on main, and names the paths', async (t) => {
     })
   }
   t.equal(await ws.head(), main)
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.equal(text('b'), 'b\n')
 
   await ws.startJob(branch(1))
@@ -192,13 +185,13 @@ t.test('a conflict changes nothing on main, and names the paths', async (t) => {
   t.equal(early.code, 'job_not_mergeable', 'nobody takes it from under a job')
   await ws.returnToMain()
   await ws.discardJob(branch(1))
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.equal((await refusal(ws.list(branch(1)))).code, 'not_found')
   t.same(await ws.mergeJob(branch(1), MERGE), { kind: 'nothing' })
   await ws.discardJob(branch(1))
 })
 
-t.test('a session goes on', async (t) => {
+t.test('continues a session', async (t) => {
   t.test('from main, once its work is merged', async (t) => {
     const project = await newProject(t, { a: 'a\n' })
     const { ws, git } = project
@@ -215,7 +208,7 @@ t.test('a session goes on', async (t) => {
 
   t.test('from its held work with main merged in', async (t) => {
     const project = await newProject(t, { a: 'a\n', b: 'b\n' })
-    const { ws, text, git, standing } = project
+    const { ws, text, git, headStatus } = project
     const first = await work(project, branch(1), { a: 'one\n' })
     await ws.returnToMain()
     const { base: same } = await ws.startJob(branch(1))
@@ -225,7 +218,7 @@ t.test('a session goes on', async (t) => {
     const saved = await ws.save('b', Buffer.from('Ann\n'), { author: ANN })
     const { base } = await ws.startJob(branch(1))
     t.equal(git('log', '-1', '--format=%P', base), `${first.commit} ${saved.commit}`)
-    t.same(standing(), { head: branch(1), dirty: '' })
+    t.same(headStatus(), { head: branch(1), dirty: '' })
     t.same([text('a'), text('b')], ['one\n', 'Ann\n'])
     const second = await work(project, branch(1), { a: 'two\n' }, 'job_2')
     t.equal(await ws.baseOf(second.commit), second.base)
@@ -233,7 +226,7 @@ t.test('a session goes on', async (t) => {
   })
 })
 
-t.test('a save while a job works', async (t) => {
+t.test('saves while a job is running', async (t) => {
   for (const [says, prepare] of [
     ['on a new branch', async () => {}],
     [
@@ -262,7 +255,7 @@ t.test('a save while a job works', async (t) => {
   ] as [string, (project: Awaited<ReturnType<typeof newProject>>) => Promise<void>][]) {
     t.test(says, async (t) => {
       const project = await newProject(t, { a: 'a\n', b: 'b\n', c: 'c\n' })
-      const { ws, write, show, git, text, standing } = project
+      const { ws, write, show, git, text, headStatus } = project
       await prepare(project)
       const conflicting = says.includes('conflicts')
       const before = git('ls-tree', '-r', 'main')
@@ -296,7 +289,7 @@ t.test('a save while a job works', async (t) => {
       )
       const merged = await ws.mergeJob(branch(1), MERGE)
       await ws.returnToMain()
-      t.same(standing(), { head: 'main', dirty: '' })
+      t.same(headStatus(), { head: 'main', dirty: '' })
       t.equal(text('b'), 'Ann\n')
       if (conflicting) {
         t.same(merged, { kind: 'conflict', paths: ['a'] })
@@ -316,7 +309,7 @@ t.test('a save while a job works', async (t) => {
     })
   }
 
-  t.test('of a file that the agent goes on to change: no conflict', async (t) => {
+  t.test('without a conflict when the agent changes the file afterwards', async (t) => {
     const { ws, write, text } = await newProject(t, { a: '1\n2\n3\n' })
     await ws.startJob(branch(1))
     await ws.save('a', Buffer.from('1\nAnn\n3\n'), { author: ANN })
@@ -327,7 +320,7 @@ t.test('a save while a job works', async (t) => {
     t.equal(text('a'), '1\nAnn and agent\n3\n')
   })
 
-  t.test('of a file that the agent has changed: the person has it, as it was saved', async (t) => {
+  t.test("keeps the person's version of a file that the agent had changed", async (t) => {
     const { ws, write, show, text } = await newProject(t, { a: 'a\n' })
     await ws.startJob(branch(1))
     write('a', 'agent\n')
@@ -341,9 +334,9 @@ t.test('a save while a job works', async (t) => {
   })
 })
 
-t.test('a merge while another job works leaves that job alone', async (t) => {
+t.test('does not change a running job when another is merged', async (t) => {
   const project = await newProject(t, { a: 'a\n', b: 'b\n' })
-  const { ws, write, standing, text } = project
+  const { ws, write, headStatus, text } = project
   await work(project, branch(1), { a: 'one\n' })
   await ws.returnToMain()
 
@@ -358,11 +351,11 @@ t.test('a merge while another job works leaves that job alone', async (t) => {
   t.equal(await ws.baseOf(commit), base)
   t.match(await ws.mergeJob(branch(2), MERGE), { kind: 'merged', commit: /^/ })
   await ws.returnToMain()
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.same([text('a'), text('b')], ['one\n', 'two\n'])
 })
 
-t.test('a stale save says which job changed the file', async (t) => {
+t.test('names the job that changed the file when a save is stale', async (t) => {
   const project = await newProject(t, { a: 'a\n', b: 'b\n' })
   const { ws } = project
   const { sha } = await ws.read('a')
@@ -377,7 +370,7 @@ t.test('a stale save says which job changed the file', async (t) => {
   t.notOk('changedByJob' in human.facts)
 })
 
-t.test("only a job's branch can be one", async (t) => {
+t.test("rejects a branch name that is not a job's", async (t) => {
   const { ws } = await newProject(t)
   for (const name of [
     'main',
@@ -393,7 +386,7 @@ t.test("only a job's branch can be one", async (t) => {
   await t.rejects(ws.commitJob(COMMIT), /stands on no job branch/)
 })
 
-t.test('packed refs are refs too', async (t) => {
+t.test('reads packed refs', async (t) => {
   const project = await newProject(t, { a: 'a\n' })
   const { ws, git, repo, head } = project
   await work(project, branch(1), { a: 'b\n' })
@@ -407,17 +400,17 @@ t.test('packed refs are refs too', async (t) => {
 })
 
 t.test(
-  'a job that starts afresh leaves what the branch had behind, and breaks nothing',
+  'resets the branch when a job starts from main, and keeps the old commits readable',
   async (t) => {
     const project = await newProject(t, { 'a.txt': 'a\n' })
-    const { ws, head, text, git, standing } = project
+    const { ws, head, text, git, headStatus } = project
     const { commit } = await work(project, branch(1), { 'left.txt': 'left\n' })
     await ws.returnToMain()
 
     t.same(await ws.startJob(branch(1), { from: 'main' }), { base: head })
-    t.same(standing(), { head: branch(1), dirty: '' })
+    t.same(headStatus(), { head: branch(1), dirty: '' })
     t.throws(() => text('left.txt'))
-    t.equal(git('cat-file', '-t', commit), 'commit', 'its diff can still be read')
+    t.equal(git('cat-file', '-t', commit), 'commit', 'its diff is still readable')
     await ws.returnToMain()
 
     t.same(await ws.startJob(branch(1), { from: { commit } }), { base: commit }, 'or gone on with')

@@ -11,7 +11,7 @@ import { createWorkspaces, KILO, type CloneRules, type WorkspaceSource } from '#
 
 export const ANN = { name: 'Ann Ä', email: 'ann@example.com' }
 
-/** A branch as a session has it, told apart by a number. */
+/** The branch name of session number `n`. */
 export const branch = (n: number) => `ai/session-${String(n).padStart(26, '0')}`
 
 export const newWorkspaces = (projectsDir: string, clone: CloneRules = {}) =>
@@ -23,7 +23,7 @@ export function folder(t: Pick<Test, 'teardown'>): string {
   return dir
 }
 
-/** A new project, and plain ways to look at it that go past the code under test. */
+/** Creates a project, and helpers that inspect it without the code under test. */
 export async function newProject(
   t: Pick<Test, 'teardown'>,
   files: Record<string, string> = {},
@@ -57,8 +57,8 @@ export async function newProject(
       execFileSync('git', ['--git-dir', repo, ...args], { encoding: 'utf8' }).trimEnd(),
     show: (ref: string, path: string) =>
       execFileSync('git', ['--git-dir', repo, 'show', `${ref}:${path}`], { encoding: 'utf8' }),
-    /** HEAD, and what a plain status finds different from it. */
-    standing: () => ({
+    /** HEAD's branch, and the output of a plain `git status`. */
+    headStatus: () => ({
       head: readFileSync(join(repo, 'HEAD'), 'utf8').trim().replace('ref: refs/heads/', ''),
       dirty: execFileSync(
         'git',
@@ -71,7 +71,7 @@ export async function newProject(
 
 export type Project = Awaited<ReturnType<typeof newProject>>
 
-/** What a job does from its start to its commit, with an agent that writes these files. */
+/** Runs a job from its start to its commit, with an agent that writes these files. */
 export async function work(
   { ws, write }: Project,
   on: string,
@@ -87,10 +87,10 @@ export async function work(
 
 export const MERGE = { author: ANN, message: 'Merge the job' }
 
-/** The refusal that this ends in. */
+/** The AppError that this promise rejects with. */
 export async function refusal(doing: Promise<unknown>): Promise<AppError> {
   const error = await doing.then(
-    () => new Error('it was not refused'),
+    () => new Error('expected a rejection'),
     (error: unknown) => error
   )
   if (error instanceof AppError) return error

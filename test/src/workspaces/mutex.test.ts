@@ -6,7 +6,7 @@ import t from 'tap'
 import { createMutex } from '../../../src/workspaces/mutex.ts'
 import { folder } from './kit.ts'
 
-t.test('turns of one process come in order, and a failure ends only its own', async (t) => {
+t.test('runs the operations of one process in order, and continues after a failure', async (t) => {
   const alone = createMutex(join(folder(t), 'lock'))
   const told: number[] = []
   const turns = [3, 2, 1, 0].map((n) =>
@@ -27,7 +27,7 @@ t.test('turns of one process come in order, and a failure ends only its own', as
 })
 
 t.test(
-  'processes that share a folder take turns, and a killed one keeps nobody waiting',
+  'serialises processes that share a folder, and ignores the lock of a killed one',
   async (t) => {
     const dir = folder(t)
     const module = join(import.meta.dirname, '../../../src/workspaces/mutex.ts')
@@ -64,7 +64,7 @@ t.test(
   }
 )
 
-t.test('a lock of another machine is respected until it is very old', async (t) => {
+t.test('respects a lock of another machine until it is 15 minutes old', async (t) => {
   const lock = join(folder(t), 'lock')
   writeFileSync(lock, 'elsewhere 1 1')
   const alone = createMutex(lock)

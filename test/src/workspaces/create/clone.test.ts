@@ -9,7 +9,7 @@ import { projectId } from '#kernel/ids.ts'
 import { checkCloneUrl, isPublicAddress } from '../../../../src/workspaces/create/clone-url.ts'
 import { ANN, folder, newWorkspaces, refusal } from '../kit.ts'
 
-t.test('which addresses are public', async (t) => {
+t.test('recognises public addresses', async (t) => {
   for (const address of [
     '1.1.1.1',
     '140.82.121.3',
@@ -46,7 +46,7 @@ t.test('which addresses are public', async (t) => {
   }
 })
 
-t.test('which URLs are refused', async (t) => {
+t.test('rejects URLs that are not public https', async (t) => {
   for (const url of [
     '',
     'x',
@@ -86,7 +86,7 @@ t.test('which URLs are refused', async (t) => {
   })
 })
 
-t.test('nothing connects to a private address', async (t) => {
+t.test('never connects to a private address', async (t) => {
   let connections = 0
   const canary = createPlainServer((socket) => {
     connections++
@@ -175,7 +175,7 @@ async function forge(t: { teardown(work: () => unknown): void }) {
   return { dir, cert, asked, base: `https://localhost:${(server.address() as AddressInfo).port}` }
 }
 
-t.test('cloning from a forge that the operator allows', async (t) => {
+t.test('clones from a forge that the operator allows', async (t) => {
   const { dir, cert, asked, base } = await forge(t)
   const source = join(dir, 'source')
   mkdirSync(join(source, 'sub'), { recursive: true })
@@ -236,7 +236,7 @@ t.test('cloning from a forge that the operator allows', async (t) => {
     t.same(await ws.changes(), [])
   })
 
-  t.test('a branch with a submodule: the files without it', async (t) => {
+  t.test('clones a branch without its submodule', async (t) => {
     const id = projectId.create()
     const from = { url: `${base}/repo.git`, branch: 'feature/x' }
     await workspaces.create(id, { git: from, files: [{ path: 'more', content: 'm' }] }, ANN)
@@ -248,7 +248,7 @@ t.test('cloning from a forge that the operator allows', async (t) => {
     t.same(await ws.changes(), [])
   })
 
-  t.test('what does not work is a refusal, and leaves nothing', async (t) => {
+  t.test('rejects a clone that fails and leaves no folder behind', async (t) => {
     for (const from of [
       { url: `${base}/none.git` },
       { url: `${base}/moved/` },

@@ -66,7 +66,7 @@ const ALLOWED = [
   '.gitx'
 ]
 
-t.test('paths that are no plain file of the project are refused, whatever one does', async (t) => {
+t.test('rejects paths that are no regular file of the project, for every operation', async (t) => {
   const out = folder(t)
   writeFileSync(join(out, 'secret'), 'secret')
   const { ws, head, at } = await newProject(t, { file: 'x' })
@@ -89,7 +89,7 @@ t.test('paths that are no plain file of the project are refused, whatever one do
   t.equal(await ws.head(), head)
 })
 
-t.test('names that only look dangerous are allowed', async (t) => {
+t.test('allows names that only look dangerous', async (t) => {
   const { ws } = await newProject(t)
   for (const path of ALLOWED) {
     t.equal((await refusal(ws.read(path))).code, 'not_found', path)
@@ -97,7 +97,7 @@ t.test('names that only look dangerous are allowed', async (t) => {
   }
 })
 
-t.test('a folder that keeps turning into a link never leads outside', async (t) => {
+t.test('never leads outside when a folder is repeatedly swapped with a link', async (t) => {
   const out = folder(t)
   writeFileSync(join(out, 'file'), 'secret')
   const { ws, at } = await newProject(t, { 'dir/file': 'inside' })

@@ -5,36 +5,38 @@ import t from 'tap'
 import { KILO } from '#workspaces'
 import { ANN, branch, folder, MERGE, newProject } from '../kit.ts'
 
-/** Puts a git before git that writes down how it was called. Times differ between machines; this does not. */
-function witness(t: { teardown(work: () => void): void }) {
+/** Puts a git wrapper on the PATH that records every call. Unlike times, the number of calls is the same on every machine. */
+function recordGitCalls(t: { teardown(work: () => void): void }) {
   const dir = folder(t)
-  const told = join(dir, 'told')
+  const logPath = join(dir, 'calls')
   const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim()
   writeFileSync(
     join(dir, 'git'),
-    `#!/bin/sh\nprintf '%s\\036' "$@" "$(env)" >> '${told}'\nprintf '\\037' >> '${told}'\nexec '${real}' "$@"\n`
+    `#!/bin/sh\nprintf '%s\\036' "$@" "$(env)" >> '${logPath}'\nprintf '\\037' >> '${logPath}'\nexec '${real}' "$@"\n`
   )
   chmodSync(join(dir, 'git'), 0o755)
   const before = process.env['PATH']
   process.env['PATH'] = `${dir}:${before}`
   t.teardown(() => (process.env['PATH'] = before))
 
-  /** The commands that were run since the last time. */
+  /** The commands run since the previous call. */
   return () => {
-    const calls = existsSync(told) ? readFileSync(told, 'utf8').split('\x1f').slice(0, -1) : []
-    rmSync(told, { force: true })
+    const calls = existsSync(logPath)
+      ? readFileSync(logPath, 'utf8').split('\x1f').slice(0, -1)
+      : []
+    rmSync(logPath, { force: true })
     return calls.map((call) => call.split('\x1e').slice(0, -1))
   }
 }
 
-/** Ours, what a shell adds, and what the test runner puts into every child of a test. */
-const HANDED_ON = /^(GIT_\w+|PATH|HOME|LC_ALL|PWD|OLDPWD|SHLVL|_|_TAPJS_\w+|NODE_OPTIONS)$/
+/** The variables that we set, that a shell adds, and that the test runner adds to every child process. */
+const ALLOWED_VARIABLES = /^(GIT_\w+|PATH|HOME|LC_ALL|PWD|OLDPWD|SHLVL|_|_TAPJS_\w+|NODE_OPTIONS)$/
 
 const commandOf = (call: readonly string[]) =>
   call.find((word, n) => n > 0 && !word.startsWith('-') && call[n - 1] !== '-c') ?? ''
 
-t.test('how many git processes the steps of a job take', async (t) => {
-  const calls = witness(t)
+t.test('limits the git processes of each step of a job', async (t) => {
+  const calls = recordGitCalls(t)
   const { ws, write } = await newProject(t, { a: 'a\n', b: 'b\n' })
   const ran = () => calls().map(commandOf)
   ran()
@@ -63,8 +65,8 @@ t.test('how many git processes the steps of a job take', async (t) => {
   t.same(ran(), ['check-ignore', 'update-index', 'write-tree', 'update-ref'])
 })
 
-t.test('every git command is hardened', async (t) => {
-  const calls = witness(t)
+t.test('runs every git command with the safe settings and environment', async (t) => {
+  const calls = recordGitCalls(t)
   process.env['SECRET_OF_OURS'] = 'secret'
   t.teardown(() => delete process.env['SECRET_OF_OURS'])
   const project = await newProject(t, { a: 'a\n' })
@@ -101,7 +103,7 @@ t.test('every git command is hardened', async (t) => {
     t.match(environment, /^HOME=\/dev\/null$/m)
     t.notMatch(environment, 'secret')
     const names = environment.split('\n').flatMap((line) => /^(\w+)=/.exec(line)?.[1] ?? [])
-    const others = names.filter((name) => !HANDED_ON.test(name))
+    const others = names.filter((name) => !ALLOWED_VARIABLES.test(name))
     t.same(others, [], 'and nothing else is handed on')
   }
 })

@@ -8,7 +8,7 @@ import { branch, newProject, type Project } from '../kit.ts'
 const commitOf = async ({ ws }: Project) =>
   (await ws.commitJob({ subject: 'x', trailers: {}, author: KILO })) ?? ''
 
-t.test('a diff tells every kind of change, file by file', async (t) => {
+t.test('reports every kind of change, file by file', async (t) => {
   const project = await newProject(t, {
     'mod ü.txt': '1\n2\n3\n',
     gone: 'x\n',
@@ -68,7 +68,7 @@ t.test('a diff tells every kind of change, file by file', async (t) => {
     8
   )
 
-  t.test('and the raw patch can be applied', async (t) => {
+  t.test('returns a raw patch that git can apply', async (t) => {
     const raw = await ws.rawDiff(head, commit)
     const other = t.testdir({ '.git-is-not-here': '' })
     const git = (args: string[], input?: string) =>
@@ -82,13 +82,13 @@ t.test('a diff tells every kind of change, file by file', async (t) => {
   })
 })
 
-t.test('nothing between two commits', async (t) => {
+t.test('returns no files when both commits are the same', async (t) => {
   const { ws, head } = await newProject(t, { a: 'a' })
   t.same(await ws.diff(head, head), { base: head, head, files: [], truncated: false })
   t.equal(await ws.rawDiff(head, head), '')
 })
 
-t.test('a diff that is too long keeps whole patches, and says so', async (t) => {
+t.test('cuts a long diff after a whole patch and marks it truncated', async (t) => {
   const project = await newProject(t)
   const { ws, write, head } = project
   await ws.startJob(branch(1))
@@ -118,7 +118,7 @@ t.test('a diff that is too long keeps whole patches, and says so', async (t) => 
   t.ok(raw.endsWith('ö\n'))
 })
 
-t.test('a single enormous file', async (t) => {
+t.test('returns no patch for a single file over the limit', async (t) => {
   const project = await newProject(t)
   const { ws, write, head } = project
   await ws.startJob(branch(1))

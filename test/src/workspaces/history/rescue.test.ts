@@ -10,9 +10,9 @@ const RESCUE = { subject: 'Interrupted', trailers: { 'Job-Id': 'job_1' }, author
 /** The same project as another process sees it after the first one died. */
 const reopened = ({ projectsDir, id }: Project) => newWorkspaces(projectsDir).open(id)
 
-t.test('after a crash the work is a commit, and the worktree is back on main', async (t) => {
+t.test('commits the work after a crash and returns the worktree to main', async (t) => {
   const project = await newProject(t, { a: 'a\n' })
-  const { ws, write, git, show, head, standing, text } = project
+  const { ws, write, git, show, head, headStatus, text } = project
   await ws.startJob(branch(1))
   write('a', 'half\n')
   write('new', 'new\n')
@@ -23,7 +23,7 @@ t.test('after a crash the work is a commit, and the worktree is back on main', a
   t.equal(show(branch(1), 'a'), 'half\n')
   t.equal(show(branch(1), 'new'), 'new\n')
   t.equal(git('log', '-1', '--format=%an|%s', branch(1)), 'Kilo|Interrupted')
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.equal(text('a'), 'a\n')
   t.equal(await after.head(), head)
 
@@ -34,7 +34,7 @@ t.test('after a crash the work is a commit, and the worktree is back on main', a
   t.equal(await after.rescue(branch(1), other), null, "but it is not another job's")
 })
 
-t.test('a crash at any point', async (t) => {
+t.test('recovers from a crash at any step', async (t) => {
   for (const [says, upTo, found] of [
     ['before anything was written', async () => {}, null],
     [
@@ -88,7 +88,7 @@ t.test('a crash at any point', async (t) => {
       'agent\n'
     ],
     [
-      'with a lock that its maker did not come to sign',
+      'with a lock file that is still empty',
       async ({ write, dir }) => {
         write('a', 'agent\n')
         writeFileSync(join(dir, 'lock'), '')
@@ -105,17 +105,17 @@ t.test('a crash at any point', async (t) => {
       const commit = await after.rescue(branch(1), RESCUE)
       if (found === null) t.equal(commit, null)
       else t.equal(project.show(commit ?? '', 'a'), found)
-      t.same(project.standing(), { head: 'main', dirty: '' })
+      t.same(project.headStatus(), { head: 'main', dirty: '' })
       await after.save('b', Buffer.from('Ann\n'), { author: ANN })
       t.match(await after.startJob(branch(2)), { base: await after.head() })
     })
   }
 })
 
-t.test("a worktree that was half-way elsewhere gets there, and is nobody's work", async (t) => {
-  t.test('on its way to main', async (t) => {
+t.test('finishes an interrupted checkout and commits none of its files', async (t) => {
+  t.test('of main', async (t) => {
     const project = await newProject(t, { a: 'a\n', b: 'b\n' })
-    const { dir, write, git, standing } = project
+    const { dir, write, git, headStatus } = project
     const { commit } = await work(project, branch(1), { a: 'agent\n', b: 'agent\n', c: 'agent\n' })
     // HEAD is still on the branch, one file of main is there already.
     writeFileSync(join(dir, 'moving'), 'refs/heads/main')
@@ -123,12 +123,12 @@ t.test("a worktree that was half-way elsewhere gets there, and is nobody's work"
     const after = reopened(project)
     t.equal(await after.rescue(branch(1), RESCUE), commit)
     t.equal(git('rev-parse', branch(1)), commit, 'the branch did not lose what main does not have')
-    t.same(standing(), { head: 'main', dirty: '' })
+    t.same(headStatus(), { head: 'main', dirty: '' })
   })
 
-  t.test('on its way to held work', async (t) => {
+  t.test('of held work', async (t) => {
     const project = await newProject(t, { a: 'a\n' })
-    const { ws, dir, write, standing } = project
+    const { ws, dir, write, headStatus } = project
     await work(project, branch(1), { a: 'agent\n', c: 'agent\n' })
     await ws.returnToMain()
     const main = await ws.head()
@@ -137,12 +137,12 @@ t.test("a worktree that was half-way elsewhere gets there, and is nobody's work"
     const after = reopened(project)
     await after.rescue(branch(1), RESCUE)
     t.equal(await after.head(), main, 'main did not get what is held')
-    t.same(standing(), { head: 'main', dirty: '' })
+    t.same(headStatus(), { head: 'main', dirty: '' })
   })
 
-  t.test('after a merge had moved main, before its files came', async (t) => {
+  t.test('of a merge that moved main but wrote no files', async (t) => {
     const project = await newProject(t, { a: 'a\n' })
-    const { ws, dir, git, standing, text } = project
+    const { ws, dir, git, headStatus, text } = project
     const { commit } = await work(project, branch(1), { a: 'agent\n' })
     await ws.returnToMain()
     writeFileSync(join(dir, 'moving'), 'refs/heads/main')
@@ -153,12 +153,12 @@ t.test("a worktree that was half-way elsewhere gets there, and is nobody's work"
       [6]
     )
     t.equal(await after.head(), commit)
-    t.same(standing(), { head: 'main', dirty: '' })
+    t.same(headStatus(), { head: 'main', dirty: '' })
     t.equal(text('a'), 'agent\n')
   })
 })
 
-t.test('a commit that broke off is made by the next try', async (t) => {
+t.test('commits at the next attempt after an interrupted commit', async (t) => {
   const { ws, write, repo, show } = await newProject(t, { a: 'a\n' })
   await ws.startJob(branch(1))
   write('a', 'agent\n')
@@ -170,7 +170,7 @@ t.test('a commit that broke off is made by the next try', async (t) => {
   t.equal(show(branch(1), 'a'), 'agent\n')
 })
 
-t.test('a job can start where another was never rescued', async (t) => {
+t.test('starts a job after another that was never rescued', async (t) => {
   const project = await newProject(t, { a: 'a\n' })
   const { ws, write, show, head } = project
   await ws.startJob(branch(1))
@@ -181,12 +181,15 @@ t.test('a job can start where another was never rescued', async (t) => {
   t.same(await after.changes(), [])
 })
 
-t.test("what a person left on main is theirs, not the dead job's", async (t) => {
-  const project = await newProject(t, { a: 'a\n' })
-  const { write, text, dir } = project
-  write('a', 'by hand\n')
-  t.equal(await reopened(project).rescue(branch(1), RESCUE), null)
-  t.equal(text('a'), 'by hand\n')
-  t.notOk(existsSync(join(dir, 'lock')))
-  t.match(readFileSync(join(dir, 'repo', 'HEAD'), 'utf8'), 'refs/heads/main')
-})
+t.test(
+  "commits a person's changes on main as theirs, not as those of the crashed job",
+  async (t) => {
+    const project = await newProject(t, { a: 'a\n' })
+    const { write, text, dir } = project
+    write('a', 'by hand\n')
+    t.equal(await reopened(project).rescue(branch(1), RESCUE), null)
+    t.equal(text('a'), 'by hand\n')
+    t.notOk(existsSync(join(dir, 'lock')))
+    t.match(readFileSync(join(dir, 'repo', 'HEAD'), 'utf8'), 'refs/heads/main')
+  }
+)

@@ -4,9 +4,9 @@ import { ANN, branch, MERGE, newProject, refusal, work } from '../kit.ts'
 
 const UNDO = { author: ANN, message: 'Take the job back' }
 
-t.test('a revert takes one job back out of main; what came later stays', async (t) => {
+t.test('reverts one job on main and keeps later changes', async (t) => {
   const project = await newProject(t, { a: '1\n2\n3\n4\n5\n6\n7\n8\n9\n', b: 'b\n' })
-  const { ws, git, text, at, standing } = project
+  const { ws, git, text, at, headStatus } = project
   const { base, commit } = await work(project, branch(1), {
     a: 'agent\n2\n3\n4\n5\n6\n7\n8\n9\n',
     'new/file': 'x'
@@ -26,12 +26,12 @@ t.test('a revert takes one job back out of main; what came later stays', async (
   t.equal(text('a'), '1\n2\n3\n4\n5\n6\n7\n8\nAnn\n')
   t.equal(text('b'), 'Ann\n')
   t.notOk(existsSync(at('new')))
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
   t.same(await ws.revert(base, commit, UNDO), { kind: 'nothing' }, 'it is out already')
   t.equal(git('fsck', '--strict', '--no-dangling'), '')
 })
 
-t.test('a job that was merged by a merge commit', async (t) => {
+t.test('reverts a job that was merged by a merge commit', async (t) => {
   const project = await newProject(t, { a: 'a\n', b: 'b\n' })
   const { ws, text } = project
   const { base, commit } = await work(project, branch(1), { a: 'agent\n' })
@@ -43,7 +43,7 @@ t.test('a job that was merged by a merge commit', async (t) => {
   t.same([text('a'), text('b')], ['a\n', 'Ann\n'])
 })
 
-t.test('what later work built upon conflicts, and stays', async (t) => {
+t.test('reports a conflict and changes nothing when later work builds on the job', async (t) => {
   const project = await newProject(t, { a: 'a\n' })
   const { ws, text } = project
   const { base, commit } = await work(project, branch(1), { a: 'agent\n' })
@@ -57,23 +57,26 @@ t.test('what later work built upon conflicts, and stays', async (t) => {
   t.equal(text('a'), 'agent and Ann\n')
 })
 
-t.test("people's saves during the job stay, with the base that the commit tells", async (t) => {
-  const { ws, write, text } = await newProject(t, { a: 'a\n', b: 'b\n' })
-  const { base } = await ws.startJob(branch(1))
-  write('a', 'agent\n')
-  await ws.save('b', Buffer.from('Ann\n'), { author: ANN })
-  const { KILO } = await import('#workspaces')
-  const commit = (await ws.commitJob({ subject: 'x', trailers: {}, author: KILO })) ?? ''
-  await ws.mergeJob(branch(1), MERGE)
-  await ws.returnToMain()
-  t.not(await ws.baseOf(commit), base)
-  t.match(await ws.revert(await ws.baseOf(commit), commit, UNDO), { kind: 'merged' })
-  t.same([text('a'), text('b')], ['a\n', 'Ann\n'])
-})
+t.test(
+  "keeps people's saves during the job when reverting from the commit's own base",
+  async (t) => {
+    const { ws, write, text } = await newProject(t, { a: 'a\n', b: 'b\n' })
+    const { base } = await ws.startJob(branch(1))
+    write('a', 'agent\n')
+    await ws.save('b', Buffer.from('Ann\n'), { author: ANN })
+    const { KILO } = await import('#workspaces')
+    const commit = (await ws.commitJob({ subject: 'x', trailers: {}, author: KILO })) ?? ''
+    await ws.mergeJob(branch(1), MERGE)
+    await ws.returnToMain()
+    t.not(await ws.baseOf(commit), base)
+    t.match(await ws.revert(await ws.baseOf(commit), commit, UNDO), { kind: 'merged' })
+    t.same([text('a'), text('b')], ['a\n', 'Ann\n'])
+  }
+)
 
-t.test('a revert while another job works leaves that job alone', async (t) => {
+t.test('does not change a running job when another job is reverted', async (t) => {
   const project = await newProject(t, { a: 'a\n', b: 'b\n' })
-  const { ws, write, text, standing } = project
+  const { ws, write, text, headStatus } = project
   const { base, commit } = await work(project, branch(1), { a: 'agent\n' })
   await ws.mergeJob(branch(1), MERGE)
   await ws.returnToMain()
@@ -89,10 +92,10 @@ t.test('a revert while another job works leaves that job alone', async (t) => {
   await ws.mergeJob(branch(2), MERGE)
   await ws.returnToMain()
   t.same([text('a'), text('b')], ['a\n', 'second\n'])
-  t.same(standing(), { head: 'main', dirty: '' })
+  t.same(headStatus(), { head: 'main', dirty: '' })
 })
 
-t.test('commits that are not there', async (t) => {
+t.test('rejects unknown commits', async (t) => {
   const { ws, head } = await newProject(t)
   for (const other of ['0'.repeat(40), '--all', 'main^']) {
     t.equal((await refusal(ws.revert(head, other, UNDO))).code, 'not_found')
