@@ -1,3 +1,4 @@
+import accepts from '@fastify/accepts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { App, AppDeps } from './app-deps.ts'
@@ -41,6 +42,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   app.decorateRequest('onlyProject', null)
   // First of all hooks: a refused upgrade is hung up on by the plugin, once it knows that it is one.
   await admitSockets(app)
+  await app.register(accepts, { decorateReply: false })
   answerProblems(app)
   readJsonBodies(app)
   logRequests(app)

@@ -2,6 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, REFUSALS, type RefusalCode } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../app-deps.ts'
+import { PROBLEM_STATUSES } from '../problem-statuses.ts'
 
 /** When to come back, where we know better than the one who asks. */
 const RETRY_AFTER_SECONDS: Partial<Record<RefusalCode, number>> = {
@@ -38,7 +39,8 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
 }
 
 export function problemOf(refusal: AppError, url: string, requestId: string) {
-  const { status, title, retryable } = REFUSALS[refusal.code]
+  const { title, retryable } = REFUSALS[refusal.code]
+  const status = PROBLEM_STATUSES[refusal.code]
   const standard = {
     type: `urn:kilowatt:problem:${refusal.code}`,
     title,

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { REFUSALS, AppError } from '#kernel/errors.ts'
+import { PROBLEM_STATUSES } from '../../../src/http/problem-statuses.ts'
 import { isDatabaseAway } from '../../../src/http/plugins/problems.ts'
 import { ADMIN_KEY, ask, givenDoors, type Answer } from './given-doors.ts'
 
@@ -7,12 +8,12 @@ const isProblem = (t: Test, answer: Answer, code: keyof typeof REFUSALS, says: s
   t.match(
     answer,
     {
-      status: REFUSALS[code].status,
+      status: PROBLEM_STATUSES[code],
       headers: { 'content-type': /^application\/problem\+json/, 'x-request-id': String },
       body: {
         type: `urn:kilowatt:problem:${code}`,
         title: REFUSALS[code].title,
-        status: REFUSALS[code].status,
+        status: PROBLEM_STATUSES[code],
         detail: String,
         instance: /^\//,
         code,
