@@ -66,7 +66,7 @@ t.test(
 
 t.test('a lock of another machine is respected until it is very old', async (t) => {
   const lock = join(folder(t), 'lock')
-  writeFileSync(lock, 'elsewhere 1 1')
+  writeFileSync(lock, '1 1 elsewhere')
   const alone = createMutex(lock)
   let had = false
   const waiting = alone(async () => {
