@@ -127,6 +127,7 @@ t.test('the runner finds every test', async (t) => {
 /** One forbidden import each: where it is planted, what it imports, and the rule that must name it. */
 const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[] = [
   ['src/kernel/planted.ts', '#db', 'layer-of-kernel'],
+  ['src/net/planted.ts', '#db', 'layer-of-net'],
   ['src/db/planted.ts', '#billing', 'layer-of-db'],
   ['src/config/planted.ts', '#db', 'layer-of-config'],
   ['src/ports/planted.ts', '#events', 'layer-of-ports'],
