@@ -1,6 +1,7 @@
 import { join } from 'node:path'
-import { format, resolveConfig } from 'prettier'
+import { format, getFileInfo, resolveConfig } from 'prettier'
 import { scenesDocument } from '../record/scenes-document.ts'
+import { currentSchemaDocument } from './current-schema.ts'
 import { kiloEventsDocument } from './kilo-events.ts'
 import { protocolDocument, schemaDocuments } from './protocol.ts'
 
@@ -13,22 +14,27 @@ export interface GeneratedDocument {
 
 const ROOT = join(import.meta.dirname, '../..')
 
-/** Each makes some of them; a new kind of document is a line here. */
-const GENERATORS: readonly (() => readonly GeneratedDocument[])[] = [
+type Documents = readonly GeneratedDocument[]
+
+/** A new kind of document is a line here. */
+const GENERATORS: readonly (() => Documents | Promise<Documents>)[] = [
   () => [kiloEventsDocument()],
   () => [scenesDocument()],
   schemaDocuments,
-  () => [protocolDocument()]
+  () => [protocolDocument()],
+  async () => [await currentSchemaDocument()]
 ]
 
 export const pathOf = (document: GeneratedDocument) => join(ROOT, document.path)
 
 /** All generated documents, as they should lie in the repository. */
-export function generateDocuments(): Promise<GeneratedDocument[]> {
-  const documents = GENERATORS.flatMap((generate) => generate())
+export async function generateDocuments(): Promise<GeneratedDocument[]> {
+  const documents = (await Promise.all(GENERATORS.map(async (generate) => generate()))).flat()
   return Promise.all(
     documents.map(async ({ path, text }) => {
       const filepath = join(ROOT, path)
+      // Prettier does not know SQL.
+      if ((await getFileInfo(filepath)).inferredParser === null) return { path, text }
       const style = await resolveConfig(filepath)
       return { path, text: await format(text, { ...style, filepath }) }
     })
