@@ -1,6 +1,6 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
-import type { MergeState } from '#kernel/frames.ts'
+import type { JobStatus, MergeState, Review } from '#kernel/frames.ts'
 import type { Big, Time } from './columns.ts'
 import type {
   HoldMetersTable,
@@ -27,7 +27,7 @@ export interface ProjectsTable {
   id: ProjectId
   user_id: UserId
   name: string
-  review: 'merge' | 'hold'
+  review: Review
   /** The last `seq` that this project's history has given out. */
   last_seq: Generated<string>
   created_at: Generated<Date>
@@ -62,9 +62,6 @@ export interface SessionsTable {
   last_used_at: Generated<Date>
 }
 
-export type JobStatus =
-  'queued' | 'starting' | 'running' | 'settling' | 'succeeded' | 'failed' | 'cancelled'
-
 export interface JobsTable {
   id: JobId
   /** Order of arrival: jobs of one project run oldest first. */
@@ -77,7 +74,7 @@ export interface JobsTable {
   mode: string
   model: string
   current_file_path: string | null
-  review: 'merge' | 'hold'
+  review: Review
   max_credits: Big | null
   reserved: Big
   charged: Big | null

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { modelAddress } from '#kernel/model-address.ts'
+import { modelAddress } from '#kernel/text.ts'
 import { anthropic } from './protocols/anthropic.ts'
 import { openai } from './protocols/openai.ts'
 import type { ModelProtocol } from './protocols/protocol.ts'

@@ -1,10 +1,8 @@
 import { Type, type TSchema } from 'typebox'
 import { REFUSALS, type RefusalCode } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { Nullable, OnlyThese } from '#kernel/schema-kit.ts'
 
-export const OnlyThese = { additionalProperties: false } as const
-export const Time = Type.String({ format: 'date-time' })
-export const Review = Type.Enum(['merge', 'hold'])
 export const Credits = Type.Number({ description: 'credits, at most six decimals' })
 
 /** Why a request was refused (RFC 9457). `code` is the stable word; some refusals carry further facts. */
@@ -60,10 +58,7 @@ export const pageOf = (query: { cursor?: string; limit?: number }) => ({
 })
 
 export const Listed = <T extends TSchema>(item: T, description: string) =>
-  Type.Object(
-    { items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) },
-    { description }
-  )
+  Type.Object({ items: Type.Array(item), nextCursor: Nullable(Type.String()) }, { description })
 
 const IdempotencyKey = Type.String({
   pattern: '^[!-~]{1,255}$',

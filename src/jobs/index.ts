@@ -9,7 +9,6 @@ export {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
-  Review,
   ReviewResult,
   SessionView,
   Submitted,

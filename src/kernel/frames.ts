@@ -1,12 +1,11 @@
 import { Type, type Static, type TSchema } from 'typebox'
+import { Nullable, OneOf, Time } from './schema-kit.ts'
 
 /** The version of the wire protocol: `v` in every frame, and the WebSocket subprotocol. */
 export const PROTOCOL_VERSION = 1
 export const SUBPROTOCOL = 'kilowatt.v1'
 
 export const Credits = Type.Number({ minimum: 0, description: 'credits, at most six decimals' })
-const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-const oneOf = <Words extends string[]>(...words: [...Words]) => Type.Enum(words)
 
 export const UsageTotals = Type.Object({
   input: Type.Integer(),
@@ -33,10 +32,25 @@ export const NO_USAGE_TOTALS: UsageTotals = {
 export const JobCredits = Type.Object({ reserved: Credits, charged: Credits, refunded: Credits })
 export type JobCredits = Static<typeof JobCredits>
 
-export const MergeState = oneOf('none', 'merged', 'held', 'conflict', 'discarded', 'reverted')
+export const JobStatus = OneOf(
+  'queued',
+  'starting',
+  'running',
+  'settling',
+  'succeeded',
+  'failed',
+  'cancelled'
+)
+export type JobStatus = Static<typeof JobStatus>
+
+/** What happens to a job's finished work: merged into main, or held until a person decides. */
+export const Review = OneOf('merge', 'hold')
+export type Review = Static<typeof Review>
+
+export const MergeState = OneOf('none', 'merged', 'held', 'conflict', 'discarded', 'reverted')
 export type MergeState = Static<typeof MergeState>
 
-export const FileStatus = oneOf('added', 'modified', 'deleted')
+export const FileStatus = OneOf('added', 'modified', 'deleted')
 export type FileStatus = Static<typeof FileStatus>
 
 const DiffFile = Type.Object({
@@ -77,14 +91,14 @@ export const FRAME_DATA = {
     model: Type.String()
   }),
   'job:log': Type.Object({
-    source: oneOf('assistant', 'reasoning', 'tool', 'system'),
+    source: OneOf('assistant', 'reasoning', 'tool', 'system'),
     partId: Type.String(),
     text: Type.String({ description: 'what is new: the joined pieces of a part are the part' })
   }),
   'job:tool': Type.Object({
     callId: Type.String(),
     tool: Type.String(),
-    status: oneOf('running', 'completed', 'error'),
+    status: OneOf('running', 'completed', 'error'),
     title: Type.String(),
     input: Type.Optional(Type.Unknown()),
     output: Type.Optional(Type.String()),
@@ -96,17 +110,17 @@ export const FRAME_DATA = {
     kind: Type.String(),
     patterns: Type.Array(Type.String()),
     title: Type.String(),
-    expiresAt: Type.String({ format: 'date-time' })
+    expiresAt: Time
   }),
   'job:permission-resolved': Type.Object({
     permissionId: Type.String(),
-    reply: oneOf('once', 'always', 'reject'),
+    reply: OneOf('once', 'always', 'reject'),
     by: Type.String({ description: 'a user id, or `policy`' })
   }),
   'job:question': Type.Object({
     questionId: Type.String(),
     questions: Type.Array(AgentQuestion),
-    expiresAt: Type.String({ format: 'date-time' })
+    expiresAt: Time
   }),
   'job:question-resolved': Type.Object({
     questionId: Type.String(),
@@ -179,7 +193,7 @@ export const Frame = Type.Object({
   projectId: Type.String(),
   jobId: Nullable(Type.String()),
   seq: Type.Integer({ minimum: 1, description: 'counts from 1 in each project, without a gap' }),
-  ts: Type.String({ format: 'date-time' }),
+  ts: Time,
   data: Type.Unknown()
 })
 export type Frame = Static<typeof Frame>

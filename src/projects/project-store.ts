@@ -1,11 +1,12 @@
 import type { Db } from '#db'
+import type { Review } from '#kernel/frames.ts'
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 
 export interface Project {
   readonly id: ProjectId
   readonly userId: UserId
   readonly name: string
-  readonly review: 'merge' | 'hold'
+  readonly review: Review
   readonly createdAt: Date
 }
 
@@ -48,7 +49,7 @@ export function readProjects(
 export function updateProject(
   db: Db,
   id: ProjectId,
-  changes: { readonly name?: string | undefined; readonly review?: 'merge' | 'hold' | undefined }
+  changes: { readonly name?: string | undefined; readonly review?: Review | undefined }
 ): Promise<Project> {
   return db
     .updateTable('projects')

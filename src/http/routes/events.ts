@@ -4,6 +4,7 @@ import { AppError } from '#kernel/errors.ts'
 import { FRAME_DATA, Frame } from '#kernel/frames.ts'
 import { jobId, projectId, type JobId, type ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { Nullable } from '#kernel/schema-kit.ts'
 import { ownProject } from '#projects'
 import { accepts, varyByAccept } from '../accept.ts'
 import type { App, AppDeps } from '../app-deps.ts'
@@ -25,7 +26,7 @@ type EventsQuery = Static<typeof EventsQuery>
 const PageOfFrames = Type.Object(
   {
     items: Type.Array(Frame),
-    nextCursor: Type.Union([Type.String(), Type.Null()]),
+    nextCursor: Nullable(Type.String()),
     oldestSeq: Type.Integer({
       description:
         'the oldest frame of the project that is still there; more than `after` + 1: some are gone'

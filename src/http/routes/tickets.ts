@@ -1,10 +1,11 @@
 import { Type } from 'typebox'
 import { issueTicket } from '#accounts'
 import { LIMITS } from '#kernel/limits.ts'
+import { OnlyThese, Time } from '#kernel/schema-kit.ts'
 import { ownProject } from '#projects'
 import type { App, AppDeps } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
-import { OnlyThese, Time, refusals } from '../schemas.ts'
+import { refusals } from '../schemas.ts'
 
 const TicketFor = Type.Object({ projectId: Type.String({ maxLength: 64 }) }, OnlyThese)
 const TicketView = Type.Object(

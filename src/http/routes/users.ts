@@ -1,7 +1,8 @@
 import { Type } from 'typebox'
 import { inTransaction } from '#db'
+import { OnlyThese } from '#kernel/schema-kit.ts'
 import type { App, AppDeps } from '../app-deps.ts'
-import { Idempotent, OnlyThese, refusals } from '../schemas.ts'
+import { Idempotent, refusals } from '../schemas.ts'
 
 const NewUser = Type.Object(
   { name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })) },

@@ -1,5 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox'
-import { PROTOCOL_VERSION } from '#kernel/frames.ts'
+import { PROTOCOL_VERSION, Review } from '#kernel/frames.ts'
 import { JobView } from '#jobs'
 
 const Seq = Type.Integer({ minimum: 0 })
@@ -30,7 +30,7 @@ export const NOTICE_DATA = {
       project: Type.Object({
         id: Type.String(),
         name: Type.String(),
-        review: Type.Enum(['merge', 'hold']),
+        review: Review,
         head: Type.String({ description: 'the commit of main' })
       }),
       jobs: Type.Array(JobView, { description: 'those that are not over' }),

@@ -1,5 +1,6 @@
 import { Type, type TSchema } from 'typebox'
 import { FRAME_DATA, Frame, PROTOCOL_VERSION } from '#kernel/frames.ts'
+import { Time } from '#kernel/schema-kit.ts'
 import { ClientMessage } from './messages.ts'
 import { NOTICE_DATA } from './notices.ts'
 
@@ -15,7 +16,7 @@ const Notice = Type.Object({
   v: Type.Literal(PROTOCOL_VERSION),
   type: Type.String(),
   projectId: Type.Optional(Type.String()),
-  ts: Type.String({ format: 'date-time' }),
+  ts: Time,
   data: Type.Unknown()
 })
 

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
-import { IdParams, OnlyThese } from '../../schemas.ts'
+import { OnlyThese } from '#kernel/schema-kit.ts'
+import { IdParams } from '../../schemas.ts'
 
 const Sha = Type.String({ description: 'git blob id of the content' })
 const Commit = Type.String({ description: 'of main' })
