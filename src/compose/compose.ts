@@ -129,7 +129,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   return {
     url,
     adminKey: admin.key,
-    adminKeyPath: admin.made ? admin.path : null,
+    adminKeyPath: admin.isNew ? admin.path : null,
     isolation: supervisor.isolation,
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
@@ -144,8 +144,11 @@ async function listen(app: FastifyInstance, { host, port }: Config): Promise<str
     return await app.listen({ host, port })
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
-    const why = code === 'EADDRINUSE' ? 'somebody listens there already' : message
-    throw new Error(`HOST ${host}, PORT ${port} cannot be listened on: ${why}`, { cause })
+    const reason =
+      code === 'EADDRINUSE'
+        ? `PORT ${port}: address already in use`
+        : `HOST ${host}, PORT ${port}: cannot listen: ${message}`
+    throw new Error(reason, { cause })
   }
 }
 

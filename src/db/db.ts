@@ -1,7 +1,7 @@
 import type { Kysely, Transaction } from 'kysely'
 import type { Schema } from './schema.ts'
 
-/** A database, or the transaction that somebody opened above: stores take either. */
+/** A database or the caller's transaction: stores accept either. */
 export type Db = Kysely<Schema>
 export type Tx = Transaction<Schema>
 

@@ -1,6 +1,6 @@
 import type { UserId } from '#kernel/ids.ts'
 
-/** Whose name stands on a commit that a person made through the API. The domain is one that can never exist. */
+/** The author of commits that a user makes through the API. `.invalid` is a reserved domain that never exists. */
 export const authorOf = (userId: UserId) => ({
   name: userId,
   email: `${userId}@users.kilowatt.invalid`

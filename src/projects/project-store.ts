@@ -12,7 +12,8 @@ export interface Project {
 
 const COLUMNS = ['id', 'user_id as userId', 'name', 'review', 'created_at as createdAt'] as const
 
-const living = (db: Db) => db.selectFrom('projects').select(COLUMNS).where('deleted_at', 'is', null)
+const notDeleted = (db: Db) =>
+  db.selectFrom('projects').select(COLUMNS).where('deleted_at', 'is', null)
 
 export async function insertProject(
   db: Db,
@@ -30,18 +31,18 @@ export async function insertProject(
     .executeTakeFirstOrThrow()
 }
 
-/** Undefined for a project that is somebody else's, gone, or never was. */
+/** Undefined for a project of another user, a deleted one, or an unknown id. */
 export function readProject(db: Db, userId: UserId, id: ProjectId): Promise<Project | undefined> {
-  return living(db).where('id', '=', id).where('user_id', '=', userId).executeTakeFirst()
+  return notDeleted(db).where('id', '=', id).where('user_id', '=', userId).executeTakeFirst()
 }
 
-/** Newest first, those made before `before`. */
+/** Newest first; only those created before `before`. */
 export function readProjects(
   db: Db,
   userId: UserId,
   page: { readonly before?: string | undefined; readonly limit: number }
 ): Promise<Project[]> {
-  let query = living(db).where('user_id', '=', userId).orderBy('id', 'desc').limit(page.limit)
+  let query = notDeleted(db).where('user_id', '=', userId).orderBy('id', 'desc').limit(page.limit)
   if (page.before !== undefined) query = query.where('id', '<', page.before as ProjectId)
   return query.execute()
 }
@@ -59,7 +60,7 @@ export function updateProject(
     .executeTakeFirstOrThrow()
 }
 
-/** Which of these were taken away. */
+/** Those of the given projects that are deleted. */
 export async function readDeletedProjects(
   db: Db,
   among: readonly ProjectId[]
@@ -74,7 +75,7 @@ export async function readDeletedProjects(
   return rows.map(({ id }) => id)
 }
 
-/** The row stays, for the ledger and the history that point to it; nobody finds it any more. */
+/** Soft deletion: the ledger and the history refer to the row, queries for users exclude it. */
 export async function markProjectDeleted(db: Db, id: ProjectId, at: Date): Promise<void> {
   await db.updateTable('projects').set({ deleted_at: at }).where('id', '=', id).execute()
 }

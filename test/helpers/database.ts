@@ -125,7 +125,7 @@ function postgresTests(urlOf: (database: string) => string): PostgresTests {
     urlOf(await make(t, upToDate ? await (template ??= makeTemplate()) : undefined))
 
   const open = async (t: Closing, connectionsMax = 10) => {
-    const pool = { url: await url(t), connectionsMax, connectPatienceMs: PATIENCE_MS }
+    const pool = { url: await url(t), connectionsMax, connectTimeoutMs: PATIENCE_MS }
     const db = openPostgres(pool)
     t.teardown(() => db.destroy())
     return db

@@ -9,11 +9,11 @@ const NewUser = Type.Object(
   OnlyThese
 )
 const UserWithKey = Type.Object(
-  { id: Type.String(), apiKey: Type.String({ description: 'shown now and never again' }) },
+  { id: Type.String(), apiKey: Type.String({ description: 'returned only here, never again' }) },
   { description: 'The new user' }
 )
 
-/** The operator makes users; each gets a key and an empty wallet. */
+/** The operator creates users; each gets an API key and an empty wallet. */
 export function userRoutes(app: App, { db, accounts, ledger }: AppDeps): void {
   app.post(
     '/users',
@@ -21,7 +21,7 @@ export function userRoutes(app: App, { db, accounts, ledger }: AppDeps): void {
       config: { idempotent: 'sealed' },
       schema: {
         tags: ['users'],
-        summary: 'Make a user (operator only)',
+        summary: 'Create a user (operator only)',
         headers: Idempotent,
         body: Type.Union([Type.Null(), NewUser]),
         response: { 201: UserWithKey, ...refusals }
@@ -29,9 +29,9 @@ export function userRoutes(app: App, { db, accounts, ledger }: AppDeps): void {
     },
     async ({ body }, reply) => {
       const user = await inTransaction(db, async (tx) => {
-        const made = await accounts.create(tx, { name: body?.name })
-        await ledger.openWallet(tx, made.id)
-        return made
+        const created = await accounts.create(tx, { name: body?.name })
+        await ledger.openWallet(tx, created.id)
+        return created
       })
       return reply.code(201).send(user)
     }

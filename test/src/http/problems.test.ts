@@ -29,9 +29,9 @@ t.test('a refused field is told with what it could be', async (t) => {
   const { person } = await givenDoors(t)
   const ada = await person(0)
   for (const [body, detail] of [
-    [{}, 'body lacks name'],
+    [{}, 'body is missing name'],
     [{ name: 'x', review: 'maybe' }, 'body/review must be one of merge, hold'],
-    [{ name: 'x', nam: 'y' }, 'body/nam is not a field that we know']
+    [{ name: 'x', nam: 'y' }, 'body/nam is not a known field']
   ] as const) {
     t.match(await ada.call('POST', '/projects', body), { status: 400, body: { detail } })
   }
@@ -118,7 +118,7 @@ t.test('a refusal says which field is wrong', async (t) => {
   const ada = await person(0)
   const body = { name: 'x', files: [{ path: 'a' }], colour: 'red' }
   const answer = await ada.call('POST', '/projects', body)
-  t.match(answer.body.errors, [{ path: 'body/colour', message: /not a field/ }])
+  t.match(answer.body.errors, [{ path: 'body/colour', message: /not a known field/ }])
   t.match(JSON.stringify(answer.body.errors), 'body/files/0')
 })
 

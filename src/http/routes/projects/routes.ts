@@ -15,7 +15,7 @@ import { reservedUlidOf } from '../../plugins/idempotency/idempotency.ts'
 import { empty, Idempotent, IdParams, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
 import { NewProject, ProjectChanges, ProjectView } from './schemas.ts'
 
-/** A user's projects. Somebody else's do not exist here. */
+/** A user's projects. A project of another user is answered with 404. */
 export function projectRoutes(app: App, deps: AppDeps): void {
   const { db, jobs, workspaces } = deps
   const view = async (project: Project) => toView(project, await workspaces.open(project.id).head())
@@ -26,15 +26,20 @@ export function projectRoutes(app: App, deps: AppDeps): void {
       config: { idempotent: 'plain' },
       schema: {
         tags: ['projects'],
-        summary: 'Make a project',
+        summary: 'Create a project',
         headers: Idempotent,
         body: NewProject,
         response: { 201: ProjectView, ...refusals }
       }
     },
     async (request, reply) => {
-      const made = await createProject(deps, userOf(request), request.body, reservedUlidOf(request))
-      return reply.code(201).header('location', `/projects/${made.id}`).send(made)
+      const created = await createProject(
+        deps,
+        userOf(request),
+        request.body,
+        reservedUlidOf(request)
+      )
+      return reply.code(201).header('location', `/projects/${created.id}`).send(created)
     }
   )
 
@@ -43,7 +48,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['projects'],
-        summary: 'Your projects, newest first',
+        summary: 'List your projects, newest first',
         querystring: PageQuery,
         response: { 200: Listed(ProjectView, 'A page of projects'), ...refusals }
       }
@@ -51,7 +56,10 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     async (request) => {
       const { cursor, limit } = pageOf(request.query)
       if (cursor !== undefined && !projectId.is(cursor)) {
-        throw new AppError('invalid_request', 'cursor is not one that a list has given')
+        throw new AppError(
+          'invalid_request',
+          'Invalid cursor: use the nextCursor of a previous page'
+        )
       }
       const found = await readProjects(db, userOf(request), { before: cursor, limit: limit + 1 })
       const items = await Promise.all(found.slice(0, limit).map(view))
@@ -64,7 +72,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['projects'],
-        summary: 'A project',
+        summary: 'Read a project',
         params: IdParams,
         response: { 200: ProjectView, ...refusals }
       }
@@ -77,7 +85,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['projects'],
-        summary: 'Rename a project, or change how its work is reviewed',
+        summary: 'Change the name or the review setting of a project',
         params: IdParams,
         body: ProjectChanges,
         response: { 200: ProjectView, ...refusals }
@@ -95,9 +103,9 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['projects'],
-        summary: 'Stop what a project is doing, and remove it',
+        summary: 'Cancel the jobs of a project and delete it',
         params: IdParams,
-        response: { 204: empty('It is gone'), ...refusals }
+        response: { 204: empty('The project is deleted'), ...refusals }
       }
     },
     async (request, reply) => {
@@ -107,18 +115,18 @@ export function projectRoutes(app: App, deps: AppDeps): void {
   )
 }
 
-/** The files first: a project that somebody finds has them. When its row cannot be written, nothing stays. */
+/** Creates the files before the row, so that a visible project always has its files. A failed insert removes them. */
 async function createProject(
   { db, workspaces }: AppDeps,
   userId: UserId,
-  asked: NewProject,
+  project: NewProject,
   reservedId: ReservedUlid
 ) {
-  const { name, review = 'merge', template, files, git } = asked
+  const { name, review = 'merge', template, files, git } = project
   const id = projectId.from(reservedId)
   if (reservedId.mayExist) {
-    const made = await readProject(db, userId, id)
-    if (made) return toView(made, await workspaces.open(id).head())
+    const existing = await readProject(db, userId, id)
+    if (existing) return toView(existing, await workspaces.open(id).head())
     await workspaces.remove(id)
   }
   const { head } = await workspaces.create(id, { template, files, git }, authorOf(userId))

@@ -38,7 +38,7 @@ export const ProjectView = Type.Object(
   {
     id: Type.String(),
     name: Type.String(),
-    head: Type.String({ description: 'commit of main' }),
+    head: Type.String({ description: 'current commit of main' }),
     review: Review,
     createdAt: Time
   },

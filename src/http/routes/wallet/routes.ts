@@ -7,14 +7,14 @@ import { purchaseId } from './purchase-id.ts'
 import { IdempotentAlways, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
 import { Line, Purchase, Purchased, Wallet } from './schemas.ts'
 
-/** A user's credits: what there is, how more comes, and where they went. */
+/** A user's credits: balance, purchases, statement. */
 export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
   app.get(
     '/wallet',
     {
       schema: {
         tags: ['wallet'],
-        summary: 'Your credits',
+        summary: 'Read your wallet',
         response: { 200: Wallet, ...refusals }
       }
     },
@@ -51,13 +51,16 @@ export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
       const id = purchaseId(userId, request.headers['idempotency-key'])
       const granted = await ledger.grant(db, { id, userId, amount, memo: { reason: 'purchase' } })
       if (granted.kind === 'reused') {
-        throw new AppError('idempotency_key_reused', 'This key was used for another purchase')
+        throw new AppError(
+          'idempotency_key_reused',
+          'This Idempotency-Key was used for a different purchase: use a new key'
+        )
       }
       if (granted.kind === 'full') {
         const most = toCredits(WALLET_MAX)
         throw new AppError(
           'invalid_request',
-          `A wallet takes ${most} credits at most, spent ones included`
+          `A wallet is limited to ${most} credits, including reserved and spent ones`
         )
       }
       return reply.code(201).send({ transactionId: id, balance: toCredits(granted.balance) })
@@ -69,7 +72,7 @@ export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
     {
       schema: {
         tags: ['wallet'],
-        summary: 'Every movement of your credits, newest first',
+        summary: 'List the transactions of your wallet, newest first',
         querystring: PageQuery,
         response: { 200: Listed(Line, 'A page of the statement'), ...refusals }
       }

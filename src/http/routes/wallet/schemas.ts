@@ -7,7 +7,7 @@ const PURCHASE_CREDITS_MAX = 1_000_000_000
 
 export const Wallet = Type.Object(
   { userId: Type.String(), balance: Credits, reserved: Credits, spent: Credits },
-  { description: 'What can be spent, what jobs have set aside, and what they cost so far' }
+  { description: 'Spendable credits, credits reserved by jobs, and credits spent' }
 )
 export const Purchase = Type.Object(
   { credits: Type.Number({ exclusiveMinimum: 0, maximum: PURCHASE_CREDITS_MAX }) },
@@ -15,37 +15,37 @@ export const Purchase = Type.Object(
 )
 export const Purchased = Type.Object(
   { transactionId: Type.String(), balance: Credits },
-  { description: 'The credits are there' }
+  { description: 'The credits are in the wallet' }
 )
-const UsdPerMillion = Type.String({ description: 'US dollars for a million tokens' })
+const UsdPerMillion = Type.String({ description: 'US dollars per million tokens' })
 export const Line = Type.Object({
   id: Type.String(),
   kind: Type.Enum(['grant', 'hold', 'extend', 'charge', 'release']),
-  title: Type.String({ description: 'what happened, in words' }),
-  detail: Nullable(
-    Type.String({ description: 'of a charge: the tokens and their price, in words' })
-  ),
+  title: Type.String({ description: 'a title for people' }),
+  detail: Nullable(Type.String({ description: 'of a charge: tokens and prices, for people' })),
   amount: Credits,
-  change: Type.Number({ description: 'what it did to the balance; negative when credits left it' }),
+  change: Type.Number({ description: 'change of the balance; negative for a reservation' }),
   balanceAfter: Credits,
   jobId: Nullable(Type.String()),
   job: Nullable(
     Type.Object({
-      prompt: Nullable(Type.String({ description: 'its first line' })),
+      prompt: Nullable(Type.String({ description: 'first line of the prompt' })),
       mode: Nullable(Type.String()),
       model: Nullable(Type.String()),
-      outcome: Nullable(Type.String({ description: '`succeeded`, or why it failed' }))
+      outcome: Nullable(Type.String({ description: '`succeeded`, or the error code' }))
     })
   ),
   usage: Nullable(UsageTotals),
   price: Nullable(
     Type.Object({
-      priceList: Type.String({ description: 'the version of the price list' }),
+      priceList: Type.String({ description: 'version of the price list' }),
       inputUsd: UsdPerMillion,
       outputUsd: UsdPerMillion,
       cacheReadUsd: UsdPerMillion,
       cacheWriteUsd: UsdPerMillion,
-      tiered: Type.Boolean({ description: 'long prompts of this model are dearer than this' })
+      tiered: Type.Boolean({
+        description: 'long prompts of this model have higher prices than these'
+      })
     })
   ),
   createdAt: Time
