@@ -1,13 +1,14 @@
 /** What each folder may import of ours: the table of docs/architecture.md, as data. */
 export const LAYERS = {
   'src/kernel': [],
+  'src/net': ['src/kernel'],
   'src/db': ['src/kernel'],
   'src/config': ['src/kernel'],
   'src/ports': ['src/db', 'src/kernel'],
   'src/adapters': ['src/ports', 'src/db', 'src/kernel'],
-  supervisor: ['src/kernel'],
+  supervisor: ['src/net', 'src/kernel'],
   billing: ['src/db', 'src/kernel'],
-  'src/workspaces': ['src/kernel'],
+  'src/workspaces': ['src/net', 'src/kernel'],
   'src/events': ['src/ports', 'src/db', 'src/kernel'],
   'src/accounts': ['src/db', 'src/kernel'],
   'src/projects': ['src/db', 'src/kernel'],

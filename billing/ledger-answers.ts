@@ -1,6 +1,6 @@
 import type { Microcredits } from '#kernel/money.ts'
 
-/** What a movement was for: facts that help a person who reads the statement. */
+/** Facts about a transfer, for the statement. */
 export type Memo = Readonly<Record<string, string | number | boolean | null>>
 
 export type GrantResult =
@@ -23,18 +23,18 @@ export interface Resolution {
   readonly held: Microcredits
   readonly charged: Microcredits
   readonly released: Microcredits
-  /** How far the cost went above the hold: no request should ever get there, so it rings an alarm. */
+  /** The amount by which the cost exceeded the hold. Must be zero; anything else is an alarm. */
   readonly overrun: Microcredits
-  /** What the platform bears of the cost. */
+  /** The part of the cost that the platform bears. */
   readonly lost: Microcredits
   readonly reason: string
 }
 
-/** `already` carries what the one who came first decided. */
+/** `already`: the hold was resolved before, with the returned resolution. */
 export type ResolveResult = { readonly kind: 'resolved' | 'already' } & Resolution
 
 export interface Wallet {
-  /** What can be spent or held now. */
+  /** Credits that can be spent or held. */
   readonly balance: Microcredits
   readonly reserved: Microcredits
   readonly spent: Microcredits

@@ -4,7 +4,7 @@ import type { UserId } from '#kernel/ids.ts'
 import { microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import type { GrantResult, Memo, Resolution, ResolveResult, Wallet } from './ledger-answers.ts'
 
-/** One member a kind, so that a caller may rule one of them out. */
+/** One union member per kind, so that callers can narrow it. */
 type Answer<Kind extends string> =
   | (Kind extends string ? { readonly kind: Kind } : never)
   | { readonly kind: 'short'; readonly missing: Microcredits }
@@ -145,6 +145,6 @@ const toResolution = (row: ResolutionRow): Resolution => ({
 
 function only<Row>(rows: readonly Row[]): Row {
   const [row] = rows
-  if (row === undefined) throw new Error('the ledger gave no answer')
+  if (row === undefined) throw new Error('the ledger function returned no row')
   return row
 }

@@ -25,32 +25,32 @@ import type {
 import { readStatement, type StatementPage } from './statements/statement-store.ts'
 
 /**
- * Credits, moved by double entry in the database. Every method takes a database or the caller's transaction first;
- * an answer of `short` or `reused` leaves that transaction as usable as it was. Within one transaction move the
- * money first and touch other rows after it: everybody locks in that order.
+ * Credits, moved by double entry in the database. Every method takes a database or the caller's transaction first; the
+ * answers `short` and `reused` do not abort that transaction. Within a transaction move the money before touching other
+ * rows: all code locks in that order.
  */
 export interface Ledger {
-  /** Opens a wallet of nothing. Opening it twice is opening it once. */
+  /** Opens an empty wallet. Idempotent. */
   openWallet(db: Db, userId: UserId): Promise<void>
   /**
-   * Credits from outside. The id makes it happen once; under the same id with other content it is `reused`. A wallet
-   * whose credits, with those held and spent, would be more than `WALLET_MAX` is `full`.
+   * Adds credits from outside. Idempotent by id; the same id with other content is `reused`. `full`: the wallet's credits,
+   * including held and spent ones, would exceed `WALLET_MAX`.
    */
   grant(
     db: Db,
     grant: { id: string; userId: UserId; amount: Microcredits; memo: Memo }
   ): Promise<GrantResult>
-  /** Sets credits aside for a job, or says how many are missing. */
+  /** Reserves credits for a job, or answers how many are missing. */
   hold(
     db: Db,
     hold: { holdId: string; userId: UserId; amount: Microcredits; memo: Memo }
   ): Promise<HoldResult>
-  /** Sets more aside; the same step of the same hold happens once. */
+  /** Reserves more credits. Idempotent by hold and step. */
   extend(
     db: Db,
     extension: { holdId: string; step: string; amount: Microcredits }
   ): Promise<ExtendResult>
-  /** Ends a hold: charges the cost up to what is held, or nothing, and gives back the rest. Once, ever. */
+  /** Ends a hold: charges the cost up to the held amount, or nothing, and releases the rest. Happens at most once. */
   resolve(
     db: Db,
     resolution: {
@@ -61,25 +61,25 @@ export interface Ledger {
       memo: Memo
     }
   ): Promise<ResolveResult>
-  /** What a hold has set aside and how it ended, if it did; undefined when there is no such hold. */
+  /** The held amount and the resolution, if any; undefined when there is no such hold. */
   findHold(
     db: Db,
     holdId: string
   ): Promise<{ held: Microcredits; resolution: Resolution | null } | undefined>
   wallet(db: Db, userId: UserId): Promise<Wallet>
-  /** Every movement of a wallet, newest first. */
+  /** Every transfer of a wallet, newest first. */
   statement(
     db: Db,
     userId: UserId,
     page: { cursor?: string | undefined; limit: number }
   ): Promise<StatementPage>
-  /** What providers were paid and nobody was charged for, so far. */
+  /** The sum of provider costs that no user was charged for. */
   platformLoss(db: Db): Promise<Microcredits>
-  /** Named sums that are all '0', always. */
+  /** Named sums that must all be '0'. */
   audit(db: Db): Promise<Record<string, string>>
 }
 
-/** No user pays twice, pays more than was held, or owes; every microcredit comes from and goes to a named account. */
+/** Invariants: no user is charged twice, charged above the hold, or negative; every transfer has two named accounts. */
 export function createLedger(): Ledger {
   return {
     openWallet: openAccounts,
@@ -107,5 +107,5 @@ export function createLedger(): Ledger {
 }
 
 function refuseReuse(what: string): never {
-  throw new AppError('idempotency_key_reused', `Credits were held under this id before: ${what}`)
+  throw new AppError('idempotency_key_reused', `Credits are already held under this id: ${what}`)
 }

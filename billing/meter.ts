@@ -5,7 +5,7 @@ import { microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import type { PriceList } from './prices/price-list.ts'
 import { picoUsdOf, picoUsdToUsd, priceOf } from './prices/pricing.ts'
 
-/** Counts one job. */
+/** Counts the usage of one job by the steps that its agent reports. */
 export interface Meter {
   /** One model request. A step that is reported again is corrected, not added. */
   add(stepId: string, model: string, usage: Usage): void
@@ -18,7 +18,7 @@ interface Step {
   readonly picoUsd: bigint
 }
 
-/** What a job has used and costs so far; a model without a price ends the job rather than being free. */
+/** The usage and cost of a job so far. A model without a price fails the job instead of being free. */
 export function createMeter(prices: Pick<PriceList, 'find'>): Meter {
   const steps = new Map<string, Step>()
 

@@ -3,7 +3,7 @@ import type { UsageTotals } from '#kernel/frames.ts'
 import type { ProjectId, RequestId } from '#kernel/ids.ts'
 import type { Microcredits } from '#kernel/money.ts'
 
-/** A model request before it is sent: who asks, and the most that it can cost. */
+/** A model request before it is sent, with its maximum cost. */
 export interface NewRequest {
   readonly id: RequestId
   /** The job that pays. */
@@ -15,13 +15,13 @@ export interface NewRequest {
   /** `provider/model`. */
   readonly model: string
   readonly maxCost: Microcredits
-  /** What is charged if nobody ever hears how it ended: the input that is known. */
+  /** The cost that is charged if the request is lost: its known input. */
   readonly floorCost: Microcredits
 }
 
 /**
- * `served`: by the provider's own count. `estimated`: answered, and counted by us, since it told no usage or broke off.
- * `refused`: an HTTP error. `unanswered`: nobody answered, or nobody waited for it. `lost`: nobody was there to hear how it ended.
+ * `served`: answered, with the provider's own count. `estimated`: answered, without a complete count of the provider.
+ * `refused`: an HTTP error. `unanswered`: no answer began. `lost`: this process died before the request ended.
  */
 export type RequestOutcome = 'served' | 'estimated' | 'refused' | 'unanswered' | 'lost'
 
@@ -39,10 +39,10 @@ export interface RequestEnd {
 export interface ModelRequest extends Omit<NewRequest, 'id'> {
   readonly id: string
   readonly state: 'sent' | 'done' | 'lost'
-  /** Null as long as it is `sent`. */
+  /** Null while it is `sent`. */
   readonly cost: Microcredits | null
   readonly costPicoUsd: bigint
-  /** How far the cost went above the maximum: our count of the input was too low. */
+  /** The amount by which the cost exceeded the maximum: the input was underestimated. */
   readonly overrun: Microcredits
   readonly usage: Usage
   readonly outcome: RequestOutcome | null
@@ -52,16 +52,16 @@ export interface ModelRequest extends Omit<NewRequest, 'id'> {
   readonly createdAt: Date
 }
 
-/** `short` says how much of the hold is not committed yet. */
+/** `short`: only `available` of the hold is not committed yet. */
 export type OpenResult =
   | { readonly kind: 'open' }
   | { readonly kind: 'resolved' }
-  | { readonly kind: 'short'; readonly room: Microcredits }
+  | { readonly kind: 'short'; readonly available: Microcredits }
 
 export type CloseResult =
   { readonly kind: 'closed'; readonly overrun: Microcredits } | { readonly kind: 'already' }
 
-/** What a job's model requests came to. */
+/** The sum of a job's model requests. */
 export interface Spent {
   readonly cost: Microcredits
   readonly usage: UsageTotals

@@ -7,17 +7,17 @@ import { picoUsdOf, picoUsdToUsd, priceOf, type Price } from './prices/pricing.t
 import type { CloseResult, NewRequest, OpenResult, RequestEnd } from './model-request.ts'
 import type { RequestMeter } from './request-meter.ts'
 
-/** What one running job may spend on its model requests. */
+/** The spending limit of one running job on its model requests. */
 export interface Purse {
   /** Opens a request; when the hold is too small for it, extends the hold from the wallet up to the job's maximum first. */
   open(request: Omit<NewRequest, 'holdId'>): Promise<OpenResult>
-  /** Prices what was used, writes it down, and tells the job. */
+  /** Prices the usage, records it, and calls `onSpent`. */
   close(
     id: string,
     price: Price,
     end: Omit<RequestEnd, 'cost' | 'costPicoUsd'>
   ): Promise<CloseResult>
-  /** What the requests that were closed came to. */
+  /** The sum of the closed requests. */
   total(): { readonly cost: Microcredits; readonly usage: UsageTotals }
 }
 
@@ -26,9 +26,9 @@ export interface PurseOptions {
   readonly ledger: Pick<Ledger, 'extend' | 'findHold'>
   readonly requests: RequestMeter
   readonly holdId: string
-  /** The most that may ever be held for this job; null: what the wallet has. */
+  /** The maximum hold of this job; null: limited by the wallet only. */
   readonly maxCredits: Microcredits | null
-  /** The least that a hold grows by, so that a statement is not full of crumbs. */
+  /** The minimum amount of an extension, so that a statement does not contain many tiny lines. */
   readonly stepCredits: Microcredits
   /** A request was closed. */
   readonly onSpent: () => void
@@ -36,29 +36,29 @@ export interface PurseOptions {
   readonly onHeld: (held: Microcredits) => Promise<void>
 }
 
-/** A job never holds more than its maximum, and no request leaves that does not fit into what is held. */
+/** Invariants: a job never holds more than its maximum, and a request is only opened when the hold covers it. */
 export function createPurse(options: PurseOptions): Purse {
   const { db, ledger, requests, holdId, maxCredits, stepCredits } = options
   let cost = ZERO
   let picoUsd = 0n
   let usage: Usage = NO_USAGE
-  // One extension at a time: two that both look at the maximum before either pays would go over it together.
+  // Extensions are serialised: two concurrent ones could each pass the check and exceed the maximum together.
   let extending: Promise<unknown> = Promise.resolve()
   let extensions = 0
   const closing = new Set<Promise<unknown>>()
 
   const openExtended = async (request: NewRequest): Promise<OpenResult> => {
-    // An answer's end may be heard before its cost is written down.
+    // The agent may see the end of an answer before its cost is committed.
     await Promise.allSettled(closing)
-    const again = await requests.open(db, request)
-    if (again.kind !== 'short') return again
-    const missing = microcredits(request.maxCost - again.room)
+    const second = await requests.open(db, request)
+    if (second.kind !== 'short') return second
+    const missing = microcredits(request.maxCost - second.available)
     extensions += 1
-    if (!(await extend(`${request.id}:${extensions}`, missing))) return again
+    if (!(await extend(`${request.id}:${extensions}`, missing))) return second
     return requests.open(db, request)
   }
 
-  /** True when the hold has grown, if only by a part of what is missing. */
+  /** True when the hold was extended, possibly by less than the missing amount. */
   const extend = async (step: string, missing: Microcredits): Promise<boolean> => {
     const held = (await ledger.findHold(db, holdId))?.held ?? ZERO
     const allowed = maxCredits === null ? undefined : microcredits(maxCredits - held)

@@ -1,7 +1,7 @@
 import type { Usage } from '#kernel/agent-events.ts'
 import type { ModelRequest } from './model-request.ts'
 
-/** A finished step as session metadata tells it. */
+/** A finished step as the session metadata of Kilo reports it. */
 export interface Step {
   readonly stepId: string
   readonly agentSessionId: string
@@ -9,7 +9,7 @@ export interface Step {
   readonly usage: Usage
 }
 
-/** A finished step on which the two do not agree; `requestId` is null when the gateway saw no request for it. */
+/** A finished step whose usage differs. `requestId` is null when the gateway has no request for it. */
 export interface Disagreement {
   readonly stepId: string
   readonly agentSessionId: string
@@ -21,9 +21,9 @@ export interface Disagreement {
 type Counted = Pick<ModelRequest, 'id' | 'agentSessionId' | 'kind' | 'usage' | 'outcome' | 'state'>
 
 /**
- * Session metadata against the gateway, step by step: within a session a step is the first request that counts the same,
- * else the first that is left. What only the gateway saw (a broken-off step, a title, a refused try) is no disagreement,
- * and neither is a step of zero tokens whose provider told no usage.
+ * Compares session metadata with the gateway's requests. Within a session a step matches the first request with equal
+ * usage, else the first one that is left. Requests without a step (an aborted step, a title, a refused attempt) are no
+ * disagreement, and neither is a step of zero tokens whose provider reported no usage.
  */
 export function reconcile(
   steps: readonly Step[],
@@ -37,13 +37,13 @@ export function reconcile(
     return at < 0 ? undefined : left.splice(at, 1)[0]
   }
 
-  const doubtful = steps.filter(
+  const unmatched = steps.filter(
     (step) => !take((request) => isOf(step, request) && agrees(step.usage, request.usage))
   )
-  return doubtful.flatMap((step) => {
-    const untold = isNothing(step.usage) ? 'estimated' : 'served'
+  return unmatched.flatMap((step) => {
+    const outcome = isNothing(step.usage) ? 'estimated' : 'served'
     const found =
-      take((request) => isOf(step, request) && request.outcome === untold) ??
+      take((request) => isOf(step, request) && request.outcome === outcome) ??
       take((request) => isOf(step, request))
     if (found?.outcome === 'estimated' && isNothing(step.usage)) return []
     return [
@@ -60,7 +60,7 @@ export function reconcile(
 
 const isOf = (step: Step, request: Counted) => request.agentSessionId === step.agentSessionId
 
-/** Kilo has no word for what one of the two protocols writes to a cache, and counts it as input. */
+/** Kilo counts the cache writes of one of the two protocols as input. */
 const agrees = (a: Usage, b: Usage) =>
   a.input + a.cacheWrite === b.input + b.cacheWrite &&
   a.cacheRead === b.cacheRead &&

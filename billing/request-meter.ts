@@ -17,17 +17,17 @@ import {
 } from './request-store.ts'
 
 export interface RequestMeter {
-  /** Commits the most that a request can cost, if it fits into what is left of its hold. */
+  /** Commits the maximum cost of a request, if the uncommitted part of its hold covers it. */
   open(db: Db, request: NewRequest): Promise<OpenResult>
-  /** Replaces that by what it did cost. Once: a request that was closed or lost stays as it is. */
+  /** Replaces it by the actual cost. Idempotent: a closed or lost request stays as it is. */
   close(db: Db, id: string, end: RequestEnd): Promise<CloseResult>
-  /** Declares lost what is still open, at its floor, and adds everything up. Belongs before the hold's resolution. */
+  /** Marks open requests as lost, at their floor cost, and sums up all. Call it before the hold's resolution. */
   settle(db: Db, holdId: string): Promise<Spent>
   /** Oldest first. */
   requestsOf(db: Db, holdId: string): Promise<ModelRequest[]>
 }
 
-/** However many requests come at once, those under way and those done never exceed the hold together. */
+/** Invariant: the committed and actual costs of a hold's requests never exceed it, also with concurrent requests. */
 export function createRequestMeter(): RequestMeter {
   return {
     open: insertRequest,

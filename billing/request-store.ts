@@ -26,7 +26,7 @@ export async function insertRequest(db: Db, request: NewRequest): Promise<OpenRe
   const { rows } = await sql<{ answer: 'open' | 'short' | 'resolved'; room: string }>`
     SELECT * FROM model_request_open(${JSON.stringify(row)}::jsonb)`.execute(db)
   const { answer, room } = only(rows)
-  return answer === 'short' ? { kind: answer, room: money(room) } : { kind: answer }
+  return answer === 'short' ? { kind: answer, available: money(room) } : { kind: answer }
 }
 
 export async function updateRequestEnd(db: Db, id: string, end: RequestEnd): Promise<CloseResult> {
@@ -52,7 +52,7 @@ export async function updateRequestEnd(db: Db, id: string, end: RequestEnd): Pro
     : { kind: answer }
 }
 
-/** Closes what is still open, at its floor. Answers what all of them cost. */
+/** Closes open requests at their floor cost. Returns the cost of all requests of the hold. */
 export async function updateLostRequests(db: Db, holdId: string): Promise<Microcredits> {
   const { rows } = await sql<{ cost: string }>`
     SELECT model_request_settle(${holdId}) AS cost`.execute(db)
@@ -104,6 +104,6 @@ function toRequest(row: Selectable<Schema['model_requests']>): ModelRequest {
 
 function only<Row>(rows: readonly Row[]): Row {
   const [row] = rows
-  if (row === undefined) throw new Error('the meter gave no answer')
+  if (row === undefined) throw new Error('the meter function returned no row')
   return row
 }

@@ -4,9 +4,9 @@ import { HELP, readConfig } from '#config'
 import { compose } from './compose/compose.ts'
 import { createLogger } from './compose/logger.ts'
 
-/** The whole life of the product: read, compose, listen, wait for a signal, leave. */
+/** The life of the process: read the settings, compose, listen, wait for a signal, close. */
 async function main(): Promise<void> {
-  // Anything else is refused: a setting given the wrong way must not be ignored.
+  // Unknown options are errors: a setting given as an option must not be ignored.
   const { values } = parseArgs({ options: { help: { type: 'boolean', short: 'h' } } })
   if (values.help) return void process.stdout.write(HELP)
 
@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   const stopping = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   await using product = await compose(config, log)
   log.info({ url: product.url, isolation: product.isolation }, 'kilowatt listening')
-  if (product.adminKeyPath) log.info({ path: product.adminKeyPath }, 'operator key made')
+  if (product.adminKeyPath) log.info({ path: product.adminKeyPath }, 'operator key created')
   const { model, providers } = config
   if (!providers.some(({ id }) => model.startsWith(`${id}/`))) {
     const settings = ['MODEL', 'ANTHROPIC_API_KEY', 'OPENAI_COMPATIBLE_BASE_URL']
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   log.info({}, 'kilowatt stopping')
 }
 
-/** A start that fails says why in one line, and leaves nothing behind. */
+/** A failed start prints its reason in one line. */
 main().then(
   () => process.exit(0),
   (error: unknown) => {

@@ -111,10 +111,35 @@ t.test('the lockfile installs anywhere, and runs nothing while it does', async (
   t.notMatch(await read('.npmrc'), /^\s*(@[^:]+:)?registry/m)
 })
 
-t.test('a stranger needs two commands, and the README says them', async (t) => {
+t.test('the README has the two commands for demo and tests', async (t) => {
   const readme = await read('README.md')
   t.match(readme, 'npm ci && npm run demo')
   t.match(readme, 'npm ci && npm test')
+})
+
+/**
+ * Words that docs/contributing.md asks to avoid, with the number of their uses that are left. A number may only shrink:
+ * more uses fail, fewer uses fail until the number is lowered. The failure prints the whole table with today's counts.
+ */
+const WORDS_FILE = 'test/words-to-avoid.json'
+
+t.test('words to avoid only become fewer', async (t) => {
+  const allowed = JSON.parse(await read(WORDS_FILE)) as Record<string, number>
+  const files = find('{src,supervisor,billing,fixtures,test}/**/*.{ts,mjs}')
+  const pages = [...find('docs/*.md'), 'README.md']
+  const texts = await Promise.all([...files, ...pages].map(read))
+  const counted = Object.fromEntries(
+    Object.keys(allowed).map((word) => {
+      const pattern = new RegExp(`(?<![a-z])${word.replaceAll(' ', '\\s+')}(?![a-z])`, 'gi')
+      return [word, texts.reduce((sum, text) => sum + (text.match(pattern)?.length ?? 0), 0)]
+    })
+  )
+  for (const [word, max] of Object.entries(allowed)) {
+    const count = counted[word] ?? 0
+    t.ok(count <= max, `"${word}" is used ${count} times, ${max} are allowed: use plain words`)
+    t.ok(count >= max, `"${word}" is used ${count} times: lower its number in ${WORDS_FILE}`)
+  }
+  if (!t.passing()) t.comment(`${WORDS_FILE} with today's counts: ${JSON.stringify(counted)}`)
 })
 
 t.test('the runner finds every test', async (t) => {
@@ -127,6 +152,7 @@ t.test('the runner finds every test', async (t) => {
 /** One forbidden import each: where it is planted, what it imports, and the rule that must name it. */
 const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[] = [
   ['src/kernel/planted.ts', '#db', 'layer-of-kernel'],
+  ['src/net/planted.ts', '#db', 'layer-of-net'],
   ['src/db/planted.ts', '#billing', 'layer-of-db'],
   ['src/config/planted.ts', '#db', 'layer-of-config'],
   ['src/ports/planted.ts', '#events', 'layer-of-ports'],

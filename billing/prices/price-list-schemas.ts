@@ -1,9 +1,9 @@
 import { Type, type Static } from 'typebox'
+import { OnlyThese } from '#kernel/schema-kit.ts'
 
-/** US dollars for a million tokens, as text: six decimals are whole pico-dollars a token, so nothing is rounded. */
+/** US dollars per million tokens, as text with up to six decimals: a whole number of pico-dollars per token. */
 const UsdPerMillion = Type.String({ pattern: '^\\d{1,6}(\\.\\d{1,6})?$' })
 const Tokens = Type.Integer({ minimum: 1, maximum: 1_000_000_000 })
-const OnlyThese = { additionalProperties: false } as const
 
 const rates = {
   input: UsdPerMillion,
@@ -27,7 +27,7 @@ const ModelPrice = Type.Object(
 )
 export type ModelPrice = Static<typeof ModelPrice>
 
-/** A price list as it is written down. */
+/** The file of a price list. */
 export const PriceListFile = Type.Object(
   {
     version: Type.String({ minLength: 1 }),

@@ -4,10 +4,10 @@ import { Check, Errors } from 'typebox/value'
 import { PriceListFile, type ModelPrice } from './price-list-schemas.ts'
 import type { Price } from './pricing.ts'
 
-/** What every model that may be used costs. A model that is not in it has no price, and so may not be used. */
+/** The prices of all usable models. A model without a price cannot be used. */
 export interface PriceList {
   readonly version: string
-  /** What one credit is worth, as the list says it. */
+  /** The value of one credit in US dollars, as given in the list. */
   readonly creditUsd: string
   /** The price of `provider/model`. */
   find(model: string): Price | undefined
@@ -18,7 +18,7 @@ const SHIPPED = fileURLToPath(new URL('./price-list.json', import.meta.url))
 const USD_PER_MILLION_DECIMALS = 6
 const PICO_DECIMALS = 12
 
-/** A list that was checked whole, or an error that names the file and the key in one line. */
+/** Reads and validates a price list; an error names the file and the key in one line. */
 export async function readPriceList(path: string = SHIPPED): Promise<PriceList> {
   const list = checked(path, parsed(path, await readText(path)))
   const creditPicoUsd = decimal(list.creditUsd, PICO_DECIMALS)
@@ -81,7 +81,7 @@ function whatIsWrong(list: unknown): string {
     .slice(1)
     .map((part) => part.replaceAll('~1', '/').replaceAll('~0', '~'))
     .join(' › ')
-  const problem = error.keyword === 'boolean' ? 'is not a key that a price list has' : error.message
+  const problem = error.keyword === 'boolean' ? 'is not a known key' : error.message
   return oneLine(`${key || 'the list'} ${problem}`)
 }
 
@@ -99,7 +99,7 @@ function toPrice(model: string, price: ModelPrice, creditPicoUsd: bigint): Price
 
 type RatesText = Pick<ModelPrice, 'input' | 'output' | 'cacheRead' | 'cacheWrite'>
 
-/** A millionth of a dollar a million tokens is a pico-dollar a token. */
+/** One millionth of a dollar per million tokens is one pico-dollar per token. */
 const toRates = (price: RatesText) => ({
   input: decimal(price.input, USD_PER_MILLION_DECIMALS),
   output: decimal(price.output, USD_PER_MILLION_DECIMALS),

@@ -3,7 +3,7 @@ import type { PriceList } from './price-list.ts'
 
 const MILLION = 1_000_000n
 
-/** The price of a model in words that stay true when the list changes: US dollars for a million tokens. */
+/** The price of a model at this time, in US dollars per million tokens, for the memo of a hold. */
 export function priceMemo(prices: Pick<PriceList, 'find' | 'version'>, model: string): Memo {
   const price = prices.find(model)
   if (!price) return {}
@@ -17,7 +17,7 @@ export function priceMemo(prices: Pick<PriceList, 'find' | 'version'>, model: st
   }
 }
 
-/** A pico-dollar a token is a millionth of a dollar for a million of them. */
+/** One pico-dollar per token is one millionth of a dollar per million tokens. */
 function usdPerMillion(picoUsd: bigint): string {
   const millionths = String(picoUsd % MILLION).padStart(6, '0')
   const fraction = millionths.replace(/0+$/, '')

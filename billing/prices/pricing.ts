@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Usage } from '#kernel/agent-events.ts'
 import { microcredits, type Microcredits } from '#kernel/money.ts'
 
-/** Whole pico-dollars for one token of each sort. Reasoning is output. */
+/** Pico-dollars per token. Reasoning tokens cost as much as output. */
 export interface Rates {
   readonly input: bigint
   readonly output: bigint
@@ -10,35 +10,35 @@ export interface Rates {
   readonly cacheWrite: bigint
 }
 
-/** What one model costs. A tier's rates hold for the whole of a request whose prompt is longer than `aboveTokens`. */
+/** The price of a model. The rates of a tier apply to all tokens of a request with a prompt above `aboveTokens`. */
 export interface Price extends Rates {
   readonly model: string
   readonly tiers: readonly (Rates & { readonly aboveTokens: number })[]
   readonly contextTokens?: number
   readonly outputTokens?: number
-  /** What a credit is worth, in pico-dollars. */
+  /** The value of one credit in pico-dollars. */
   readonly creditPicoUsd: bigint
 }
 
 const MICROCREDITS_PER_CREDIT = 1_000_000n
 const PICO_PER_USD = 1e12
 
-/** What one model request costs, exactly, rounded up to a whole microcredit once. */
+/** The exact cost of one model request, rounded up once to a whole microcredit. */
 export function priceOf(usage: Usage, price: Price): Microcredits {
   return toMicrocredits(picoUsdOf(usage, price), price)
 }
 
-/** The most that a request can cost whose prompt and answer have at most so many tokens, whatever the cache does. */
+/** The maximum cost of a request with at most this many prompt and answer tokens, with any use of the cache. */
 export function ceilingOf(promptTokens: number, outputTokens: number, price: Price): Microcredits {
   const reachable = [price, ...price.tiers.filter((tier) => promptTokens > tier.aboveTokens)]
   const costs = reachable.map((rates) => {
-    const dearest = max(rates.input, rates.cacheRead, rates.cacheWrite)
-    return tokens(promptTokens) * dearest + tokens(outputTokens) * rates.output
+    const highest = max(rates.input, rates.cacheRead, rates.cacheWrite)
+    return tokens(promptTokens) * highest + tokens(outputTokens) * rates.output
   })
   return toMicrocredits(max(...costs), price)
 }
 
-/** The same in US dollars, for people to look at; nothing is charged by it. */
+/** The same in US dollars, for display only. */
 export const costUsd = (usage: Usage, price: Price): number => picoUsdToUsd(picoUsdOf(usage, price))
 
 export const picoUsdToUsd = (picoUsd: bigint): number => Number(picoUsd) / PICO_PER_USD
@@ -54,7 +54,7 @@ export function picoUsdOf(usage: Usage, price: Price): bigint {
   )
 }
 
-/** The last tier that the prompt went above: what was read from the cache is part of the prompt. */
+/** The rates of the last tier that the prompt exceeds; cached tokens are part of the prompt. */
 function ratesFor(usage: Usage, price: Price): Rates {
   const promptTokens = usage.input + usage.cacheRead + usage.cacheWrite
   return price.tiers.findLast((tier) => promptTokens > tier.aboveTokens) ?? price

@@ -12,45 +12,45 @@ export interface LineUsage {
   readonly costUsd: number
 }
 
-/** US dollars for a million tokens. */
+/** US dollars per million tokens. */
 export interface LinePrice {
   readonly priceList: string
   readonly inputUsd: string
   readonly outputUsd: string
   readonly cacheReadUsd: string
   readonly cacheWriteUsd: string
-  /** Whether long prompts of this model have a dearer price than this. */
+  /** Whether long prompts of this model have higher prices. */
   readonly tiered: boolean
 }
 
 export interface LineFacts {
   readonly kind: LineKind
   readonly memo: Memo
-  /** How the job ended: `succeeded` or why it failed; null while it has not. */
+  /** `succeeded`, or the error code of the job; null while it runs. */
   readonly outcome: string | null
 }
 
-/** What happened, in words for the owner of the wallet. */
+/** The title of a line. */
 export function titleOf({ kind, memo, outcome }: LineFacts): string {
   const job = typeof memo['prompt'] === 'string' ? `“${memo['prompt']}”` : 'a job'
   switch (kind) {
     case 'grant':
-      return memo['reason'] === 'purchase' ? 'Credits bought' : 'Credits added'
+      return memo['reason'] === 'purchase' ? 'Credits purchased' : 'Credits added'
     case 'hold':
       return `Reserved for ${job}`
     case 'extend':
-      return `Reserved more for ${job}`
+      return `Additional credits reserved for ${job}`
     case 'charge':
-      return `Paid for ${job}${ending(outcome)}`
+      return `Charged for ${job}${ending(outcome)}`
     case 'release':
       if (isRefund(outcome)) return `Refunded: ${job} failed (${outcome})`
-      return `Given back: reserved for ${job} and not used`
+      return `Released: reserved for ${job} and not used`
   }
 }
 
-/** How a charge came about: tokens and what a million of them cost. Null where there is nothing to explain. */
+/** The explanation of a charge: tokens and prices per million. Null for other lines. */
 export function detailOf({ kind, memo, outcome }: LineFacts): string | null {
-  if (kind === 'release') return isRefund(outcome) ? 'Nothing is charged for it' : null
+  if (kind === 'release') return isRefund(outcome) ? 'No charge' : null
   const usage = kind === 'charge' ? usageOf(memo) : null
   if (!usage) return null
 
@@ -61,16 +61,16 @@ export function detailOf({ kind, memo, outcome }: LineFacts): string | null {
     [usage.cacheRead, 'read from the cache', price?.cacheReadUsd],
     [usage.cacheWrite, 'written to the cache', price?.cacheWriteUsd]
   ] as const
-  const told = parts
+  const listed = parts
     .filter(([tokens]) => tokens > 0)
     .map(([tokens, what, usd], i) => {
       const number = `${tokens.toLocaleString('en')}${i === 0 ? ' tokens' : ''}`
       return `${number} ${what}${usd ? ` at $${usd}` : ''}`
     })
-  if (told.length === 0) return null
+  if (listed.length === 0) return null
   const model = typeof memo['model'] === 'string' ? `${memo['model']}: ` : ''
-  const dearer = price?.tiered ? ', more for long prompts' : ''
-  return `${model}${told.join(', ')}${price ? ` a million${dearer}` : ''}`
+  const tiers = price?.tiered ? ', more for long prompts' : ''
+  return `${model}${listed.join(', ')}${price ? ` a million${tiers}` : ''}`
 }
 
 const USAGE = ['input', 'output', 'reasoning', 'cacheRead', 'cacheWrite', 'costUsd'] as const
@@ -87,7 +87,7 @@ export function priceOf(memo: Memo): LinePrice | null {
   return { ...texts, tiered: memo['tiered'] === true } as LinePrice
 }
 
-/** The user does not pay when the reason is not the user's. */
+/** Whether the job failed for a reason that the user does not pay for. */
 function isRefund(outcome: string | null): boolean {
   if (outcome === null || !Object.hasOwn(JOB_FAILURES, outcome)) return false
   return JOB_FAILURES[outcome as JobFailureCode].userPays === 'nothing'
@@ -95,7 +95,7 @@ function isRefund(outcome: string | null): boolean {
 
 function ending(outcome: string | null): string {
   if (outcome === null || outcome === 'succeeded') return ''
-  if (outcome === 'cancelled') return ', which was cancelled: what it had used'
-  if (outcome === 'credits_exhausted') return ', which used up what it may cost'
-  return `, which failed (${outcome}): what it had used`
+  if (outcome === 'cancelled') return ' (cancelled; usage until then)'
+  if (outcome === 'credits_exhausted') return ' (stopped at its credit limit)'
+  return ` (failed: ${outcome}; usage until then)`
 }

@@ -13,27 +13,27 @@ import {
   type LineUsage
 } from './lines.ts'
 
-/** One movement, as the owner of the wallet reads it. */
+/** One line of the statement. */
 export interface StatementLine {
   readonly id: string
   readonly kind: LineKind
-  /** What happened, in words. */
+  /** A title for people. */
   readonly title: string
-  /** Of a charge: the tokens and what they cost. */
+  /** Of a charge: tokens and prices, for people. */
   readonly detail: string | null
-  /** How much moved; never negative. */
+  /** The transferred amount; never negative. */
   readonly amount: Microcredits
-  /** What that did to the balance. A charge is paid from what was reserved, so it changes nothing there. */
+  /** The change of the balance. A charge is paid from the reservation, so it does not change the balance. */
   readonly change: Microcredits
   readonly balanceAfter: Microcredits
-  /** What was noted when credits were held for the job, and what this movement added. */
+  /** The memo of the job's hold, merged with that of this transfer. */
   readonly memo: Memo
   readonly jobId: string | null
-  /** Of charges and releases: `succeeded`, or why the job failed. */
+  /** Of charges and releases: `succeeded`, or the error code of the job. */
   readonly outcome: string | null
   /** Of a charge: the tokens. */
   readonly usage: LineUsage | null
-  /** The price that the job was promised. */
+  /** The price at the time of the hold. */
   readonly price: LinePrice | null
   readonly createdAt: Date
 }
@@ -51,7 +51,7 @@ const SIGNS: Record<LineKind, -1n | 0n | 1n> = {
   release: 1n
 }
 
-/** A wallet's movements, newest first. The cursor is the place of the last line that was given. */
+/** The transfers of a wallet, newest first. The cursor is the `seq` of the last line of the previous page. */
 export async function readStatement(
   db: Db,
   userId: UserId,
@@ -108,5 +108,5 @@ function toLine(row: Row): StatementLine {
 
 function parseCursor(cursor: string): string {
   if (/^\d{1,18}$/.test(cursor)) return cursor
-  throw new AppError('invalid_request', 'This cursor is not one that we gave out')
+  throw new AppError('invalid_request', 'Invalid cursor: use the nextCursor of a previous page')
 }

@@ -4,13 +4,13 @@ import { findUserOfHash, insertApiKey, insertUser } from './account-store.ts'
 import { hashOf, isApiKey, newApiKey } from './keys.ts'
 
 export interface Accounts {
-  /** A new user. The key is in this answer and nowhere else, ever. The wallet is the caller's to open. */
+  /** Creates a user. The key is only in this result, never stored. The caller opens the wallet. */
   create(db: Db, user?: { name?: string | undefined }): Promise<{ id: UserId; apiKey: string }>
-  /** Whose key this is; undefined for nobody's. */
+  /** The user of a key; undefined for an unknown key. */
   userOfKey(db: Db, key: string): Promise<UserId | undefined>
 }
 
-/** Users, known by keys that only they have. Every method takes a database or the caller's transaction first. */
+/** Users and their API keys. Every method takes a database or the caller's transaction first. */
 export function createAccounts(): Accounts {
   return {
     create: (db, { name } = {}) =>
@@ -23,7 +23,7 @@ export function createAccounts(): Accounts {
       }),
 
     async userOfKey(db, key) {
-      // What cannot be a key costs no query.
+      // A malformed key costs no query.
       return isApiKey(key) ? findUserOfHash(db, hashOf(key)) : undefined
     }
   }

@@ -6,26 +6,26 @@ export interface AdminKey {
   readonly key: string
   /** The file that holds it; null when the key was given in the settings. */
   readonly path: string | null
-  /** True for the start that made it. */
-  readonly made: boolean
+  /** True for the start that created it. */
+  readonly isNew: boolean
 }
 
 /**
- * The operator's key: the one that was given, else the one of the first start, kept in a file that only we may
- * read. Two servers that start at once on one folder end up with the same key.
+ * The operator's key: the given one, else the one that the first start created and stored in a file with mode 0600.
+ * Servers that start concurrently on one folder get the same key.
  */
 export async function loadOrCreateAdminKey(dataDir: string, given?: string): Promise<AdminKey> {
-  if (given) return { key: given, path: null, made: false }
+  if (given) return { key: given, path: null, isNew: false }
 
   const path = join(dataDir, 'admin-key')
   const kept = await readKey(path)
-  if (kept) return { key: kept, path, made: false }
+  if (kept) return { key: kept, path, isNew: false }
 
   await mkdir(dataDir, { recursive: true })
   await writeOnce(path, newApiKey())
   const key = await readKey(path)
   if (!key) throw new Error(`the admin key in ${path} is empty: delete the file to get a new one`)
-  return { key, path, made: true }
+  return { key, path, isNew: true }
 }
 
 async function readKey(path: string): Promise<string | undefined> {
@@ -37,7 +37,7 @@ async function readKey(path: string): Promise<string | undefined> {
   }
 }
 
-/** Whole or not at all, and never over a key that somebody else wrote a moment ago. */
+/** Creates the file with its content in one step; an existing file stays as it is. */
 async function writeOnce(path: string, key: string): Promise<void> {
   const draft = `${path}.${newSecret()}`
   const file = await open(draft, 'wx', 0o600)

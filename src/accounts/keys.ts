@@ -3,19 +3,19 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 const SECRET_BYTES = 32
 const API_KEY = /^kw_[\w-]{43}$/
 
-/** A new secret: 256 random bits, in letters that a URL and a header can carry. */
+/** A new secret: 256 random bits, in characters that URLs and headers allow. */
 export const newSecret = (): string => randomBytes(SECRET_BYTES).toString('base64url')
 
-/** A new API key. It is shown once; what we keep is its hash. */
+/** A new API key. Only its hash is stored. */
 export const newApiKey = (): string => `kw_${newSecret()}`
 
-/** Whether a text could be an API key at all. */
+/** Whether a text has the form of an API key. */
 export const isApiKey = (text: string): boolean => API_KEY.test(text)
 
-// A fast hash is enough: there are 256 random bits to guess, not a person's password.
+// A fast hash is sufficient: the secret has 256 random bits, unlike a password.
 export const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
 
-/** Whether two keys are the same, in a time that says nothing about where or by how much they differ. */
+/** Compares two keys in constant time. */
 export function sameKey(a: string, b: string): boolean {
   return timingSafeEqual(Buffer.from(hashOf(a), 'hex'), Buffer.from(hashOf(b), 'hex'))
 }

@@ -12,7 +12,7 @@ export interface TicketHolder {
   readonly projectId: ProjectId
 }
 
-/** A way into one project's socket, for a browser that cannot send a header. It opens once, and not for long. */
+/** Creates a one-time ticket for a socket to one project, for browsers, which cannot set headers of a WebSocket. */
 export async function issueTicket(
   db: Db,
   userId: UserId,
@@ -23,7 +23,7 @@ export async function issueTicket(
   const ticket = newSecret()
   const expiresAt = new Date(now.getTime() + ttlMs)
 
-  // Tickets that nobody came with are swept out by whoever comes for the next one.
+  // Each new ticket deletes the expired ones.
   await db.deleteFrom('ws_tickets').where('expires_at', '<=', now).execute()
   await db
     .insertInto('ws_tickets')
@@ -37,7 +37,7 @@ export async function issueTicket(
   return { ticket, expiresAt }
 }
 
-/** Tears the ticket and says whose it was; undefined when it is torn, run out or not one of ours. */
+/** Deletes the ticket and returns its holder; undefined when it is used, expired or unknown. */
 export async function redeemTicket(
   db: Db,
   ticket: string,

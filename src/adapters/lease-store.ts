@@ -2,10 +2,10 @@ import { sql } from 'kysely'
 import type { Db } from '#db'
 import type { ProjectId } from '#kernel/ids.ts'
 
-/** The database's clock decides, so that machines need not agree on the time. */
+/** By the database's clock, so that the clocks of the machines do not matter. */
 const fromNow = (ms: number) => sql<Date>`clock_timestamp() + ${ms} * interval '1 millisecond'`
 
-/** Takes a free lease with a token larger than every earlier one; undefined while somebody holds it. */
+/** Acquires a free or expired lease, with a larger fencing token; undefined while another worker holds it. */
 export async function takeLeaseRow(
   db: Db,
   projectId: ProjectId,
@@ -30,7 +30,7 @@ export async function takeLeaseRow(
   return row && BigInt(row.token)
 }
 
-/** Moves the end of a lease; false when it is no longer ours. */
+/** Extends a lease; false when it has expired or another worker has it. */
 export async function renewLeaseRow(
   db: Db,
   projectId: ProjectId,
@@ -47,7 +47,7 @@ export async function renewLeaseRow(
   return done.numUpdatedRows === 1n
 }
 
-/** Gives the project back; the row stays, for its token. */
+/** Releases the lease; the row stays, for its token. */
 export async function releaseLeaseRow(db: Db, projectId: ProjectId, token: bigint): Promise<void> {
   await db
     .updateTable('project_leases')
@@ -57,7 +57,7 @@ export async function releaseLeaseRow(db: Db, projectId: ProjectId, token: bigin
     .execute()
 }
 
-/** Ends every lease: for the one process that has just proved that it alone owns this database. */
+/** Expires every lease: for a process that owns the database exclusively. */
 export async function expireAllLeaseRows(db: Db): Promise<void> {
   await db
     .updateTable('project_leases')

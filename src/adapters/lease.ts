@@ -18,8 +18,8 @@ const TIMES: LeaseTimes = {
 }
 
 /**
- * Holds the lease row of a project and renews it until disposed of. Its signal aborts when the row is not
- * ours any more, or when no renewal has succeeded for `giveUpAfterMs` of monotonic time.
+ * Acquires the lease row of a project and renews it until disposal. Its signal aborts when another worker has the row, or
+ * when no renewal has succeeded for `giveUpAfterMs` of monotonic time.
  */
 export async function openLease(
   db: Db,
@@ -33,25 +33,26 @@ export async function openLease(
   if (token === undefined) return undefined
 
   const lost = new AbortController()
-  const loseIt = (why: string) => lost.abort(new Error(`the lease of ${projectId} is lost: ${why}`))
+  const lose = (why: string) => lost.abort(new Error(`the lease of ${projectId} is lost: ${why}`))
 
-  let giveUp: NodeJS.Timeout
+  let expiry: NodeJS.Timeout
   const renewedAt = (ms: number) => {
-    clearTimeout(giveUp)
+    clearTimeout(expiry)
     const leftMs = ms + times.giveUpAfterMs - clock.monotonicMs()
-    giveUp = setTimeout(() => loseIt('it could not be renewed'), leftMs)
+    expiry = setTimeout(() => lose('renewals failed'), leftMs)
   }
   const renew = async () => {
     const startedAt = clock.monotonicMs()
     try {
-      if (!(await renewLeaseRow(db, projectId, token, times.ttlMs))) return loseIt('taken over')
+      if (!(await renewLeaseRow(db, projectId, token, times.ttlMs)))
+        return lose('another worker took it over')
       if (!released) renewedAt(startedAt)
     } catch {
-      // The next beat tries again; giveUpAfterMs decides when that has lasted too long.
+      // The next renewal tries again, until `giveUpAfterMs`.
     }
   }
   renewedAt(askedAt)
-  const beat = setInterval(() => void renew(), times.renewEveryMs)
+  const renewing = setInterval(() => void renew(), times.renewEveryMs)
 
   let released: Promise<void> | undefined
   return {
@@ -59,8 +60,8 @@ export async function openLease(
     token,
     signal: lost.signal,
     [Symbol.asyncDispose]: () => {
-      clearInterval(beat)
-      clearTimeout(giveUp)
+      clearInterval(renewing)
+      clearTimeout(expiry)
       return (released ??= releaseLeaseRow(db, projectId, token))
     }
   }

@@ -57,7 +57,10 @@ export async function listen(app: FastifyInstance, { host, port }: Config): Prom
     return await app.listen({ host, port })
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
-    const why = code === 'EADDRINUSE' ? 'address already in use' : message
-    throw new Error(`HOST ${host}, PORT ${port}: ${why}`, { cause })
+    const reason =
+      code === 'EADDRINUSE'
+        ? `PORT ${port}: address already in use`
+        : `HOST ${host}, PORT ${port}: cannot listen: ${message}`
+    throw new Error(reason, { cause })
   }
 }

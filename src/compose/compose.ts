@@ -71,7 +71,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   return {
     url,
     adminKey: admin.key,
-    adminKeyPath: admin.made ? admin.path : null,
+    adminKeyPath: admin.isNew ? admin.path : null,
     isolation: worker.supervisor.isolation,
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }

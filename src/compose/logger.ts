@@ -1,6 +1,6 @@
 import pino, { type Logger } from 'pino'
 
-/** JSON lines on stdout. Whatever carries a key, a password or a ticket is taken out by name. */
+/** JSON lines on stdout. Fields with keys, passwords or tickets are redacted by name. */
 export function createLogger(level: string): Logger {
   return pino({
     level,

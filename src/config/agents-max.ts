@@ -1,9 +1,9 @@
 import { availableParallelism, totalmem } from 'node:os'
 
 const GB = 1e9
-/** What one agent in steady work takes, measured, with its project's own programs beside it. */
+/** Memory of one working agent with the programs that it starts, measured. */
 const BYTES_PER_AGENT = 1.2 * GB
-/** The rest is for this process, the database's cache and the machine. */
+/** The rest is for this process, the database's cache and the operating system. */
 const SHARE_FOR_AGENTS = 0.7
 const AGENTS_PER_CORE = 4
 
@@ -12,13 +12,13 @@ export interface Machine {
   readonly cores: number
 }
 
-/** How many agents this machine carries: as many as fit into memory, and not so many that all of them crawl. */
+/** The number of agents for this machine: limited by memory, and by cores. */
 export function agentsThatFit({ memoryBytes, cores }: Machine): number {
   const fit = Math.floor((memoryBytes * SHARE_FOR_AGENTS) / BYTES_PER_AGENT)
   return Math.max(1, Math.min(fit, cores * AGENTS_PER_CORE))
 }
 
-/** The machine as this process may use it: a container's limit counts, where there is one. */
+/** Memory and cores that this process may use; a container's memory limit counts. */
 export function thisMachine(): Machine {
   const limit = process.constrainedMemory()
   const memory = totalmem()

@@ -1,6 +1,6 @@
 const SHOWN_CHARS_MAX = 60
 
-/** A setting that stops the start. Its message is one line: which setting, what was given, what is allowed. */
+/** An invalid setting. Its message is one line: the setting, the given value, the expected values. */
 export class ConfigError extends Error {
   readonly setting: string
 
@@ -11,13 +11,13 @@ export class ConfigError extends Error {
   }
 }
 
-/** Refuses a value, and shows it: not for secrets, nor for what may hold one. */
-export const refuse = (setting: string, given: string, allowed: string): ConfigError =>
-  new ConfigError(setting, `is ${shown(given)}: give ${allowed}.`)
+/** An error that shows the value: not for secrets, nor for values that may contain one. */
+export const refuse = (setting: string, given: string, expected: string): ConfigError =>
+  new ConfigError(setting, `is ${shown(given)}: expected ${expected}.`)
 
-/** Refuses a value without showing it. */
-export const refuseSecret = (setting: string, allowed: string): ConfigError =>
-  new ConfigError(setting, `is not usable: give ${allowed}.`)
+/** An error that does not show the value. */
+export const refuseSecret = (setting: string, expected: string): ConfigError =>
+  new ConfigError(setting, `is invalid: expected ${expected}.`)
 
 function shown(given: string): string {
   const text = given.length > SHOWN_CHARS_MAX ? `${given.slice(0, SHOWN_CHARS_MAX)}…` : given

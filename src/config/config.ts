@@ -15,7 +15,7 @@ const ADMIN_KEY_CHARS_MIN = 20
 /** Every setting, read once and checked. Paths are absolute. */
 export interface Config {
   readonly host: string
-  /** 0 means a free one. */
+  /** 0: any free port. */
   readonly port: number
   readonly dataDir: string
   readonly projectsDir: string
@@ -24,20 +24,20 @@ export interface Config {
   /** Empty: queue, lock and bell in this process. */
   readonly redisUrls: readonly string[]
   readonly role: (typeof ROLES)[number]
-  /** Undefined: made at the first start and kept in `dataDir`. */
+  /** Undefined: created at the first start and stored in `dataDir`. */
   readonly adminApiKey: string | undefined
-  /** Undefined: the supervisor takes the one of the installed platform package. */
+  /** Undefined: the supervisor uses the installed platform package. */
   readonly kiloBin: string | undefined
   /** `provider/model`. */
   readonly model: string
-  /** Those that can be asked, each with its key. */
+  /** The configured providers, each with its key. */
   readonly providers: readonly ProviderSettings[]
-  /** Undefined: the list shipped with the product. */
+  /** Undefined: the price list shipped with the product. */
   readonly priceList: string | undefined
   readonly reserveCredits: Microcredits
   readonly idleStopSeconds: number
   readonly jobTimeoutSeconds: number
-  /** Undefined: history is kept for ever. */
+  /** Undefined: history is never removed. */
   readonly eventRetentionDays: number | undefined
   readonly agentsMax: number
   readonly isolation: (typeof ISOLATIONS)[number]
@@ -46,7 +46,7 @@ export interface Config {
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
-/** The settings of an environment, or a `ConfigError` that names the first one that cannot be. */
+/** Reads the settings of an environment; throws a `ConfigError` for the first invalid one. */
 export function readConfig(
   env: Environment,
   cwd: string,
@@ -75,7 +75,7 @@ export function readConfig(
     reserveCredits: readReserve(env),
     idleStopSeconds: seconds('IDLE_STOP_SECONDS', 600),
     jobTimeoutSeconds: seconds('JOB_TIMEOUT_SECONDS', 3600),
-    // 0 is refused: it could mean "nothing is kept" as well as "nothing is removed".
+    // 0 is invalid: it could mean "keep nothing" as well as "remove nothing".
     eventRetentionDays: wholeNumber(env, 'EVENT_RETENTION_DAYS', {
       from: 1,
       to: 36_500,
@@ -105,13 +105,16 @@ function readDatabaseUrl(env: Environment): string | undefined {
   return given && secretUrl(given, 'DATABASE_URL', ['postgres:', 'postgresql:'])
 }
 
-/** An even number of nodes can split its votes, and then nobody ever holds the lock. */
+/** With an even number of Redis nodes the votes can be split, and no process would ever get the lock. */
 function readRedisUrls(env: Environment): readonly string[] {
   const urls = list(env, 'REDIS_URL').map((url) =>
     secretUrl(url, 'REDIS_URL', ['redis:', 'rediss:'])
   )
   if (urls.length > 0 && urls.length % 2 === 0) {
-    throw new ConfigError('REDIS_URL', `names ${urls.length} nodes: give an odd number of them.`)
+    throw new ConfigError(
+      'REDIS_URL',
+      `names ${urls.length} nodes: expected an odd number of them.`
+    )
   }
   if (new Set(urls).size < urls.length) throw refuseSecret('REDIS_URL', 'each node once')
   return Object.freeze(urls)
@@ -141,12 +144,9 @@ function checkOrigin(given: string): string {
   return given
 }
 
-/** Apart, the two halves meet in the database and in Redis and nowhere else. */
+/** Separate `api` and `worker` processes share only PostgreSQL and Redis, so both are required. */
 function checkRole({ role, databaseUrl, redisUrls }: Config): void {
   if (role === 'all' || (databaseUrl !== undefined && redisUrls.length > 0)) return
   const missing = databaseUrl === undefined ? 'DATABASE_URL' : 'REDIS_URL'
-  throw new ConfigError(
-    'ROLE',
-    `is "${role}", which needs ${missing} as well: give it, or ROLE=all.`
-  )
+  throw new ConfigError('ROLE', `is "${role}", which requires ${missing}: set it, or use ROLE=all.`)
 }

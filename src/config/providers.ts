@@ -4,13 +4,13 @@ import { type Environment, httpUrl, secret } from './readers.ts'
 export interface ProviderSettings {
   /** The first half of a model's name. */
   readonly id: 'anthropic' | 'openai-compatible'
-  /** Undefined where the endpoint wants none. */
+  /** Undefined if the endpoint needs none. */
   readonly apiKey: string | undefined
-  /** As people write it: Anthropic's with its version or without. No slash at the end. */
+  /** As given: Anthropic's with its version or without. Without a slash at the end. */
   readonly baseUrl: string
 }
 
-/** The providers that the environment gives what they need. */
+/** The providers whose required settings are given. */
 export function readProviders(env: Environment): readonly ProviderSettings[] {
   return [readAnthropic(env), readOpenAiCompatible(env)]
     .filter((provider) => provider !== undefined)
@@ -31,6 +31,6 @@ function readOpenAiCompatible(env: Environment): ProviderSettings | undefined {
   if (apiKey === undefined) return undefined
   throw new ConfigError(
     'OPENAI_COMPATIBLE_BASE_URL',
-    'is missing: OPENAI_COMPATIBLE_API_KEY alone does not say which endpoint it is for.'
+    'is missing: OPENAI_COMPATIBLE_API_KEY needs the address of its endpoint.'
   )
 }

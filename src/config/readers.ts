@@ -3,7 +3,7 @@ import type { SettingName } from './settings.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** The setting's text; an empty one counts as not given, as a compose file writes it. */
+/** The text of a setting. An empty one counts as not given, since compose files set absent variables to "". */
 export function text(env: Environment, name: SettingName): string | undefined {
   return env[name]?.trim() || undefined
 }
@@ -42,7 +42,7 @@ export function oneOf<Word extends string>(
   return word
 }
 
-/** An address that may hold a password, and so is never shown. */
+/** A URL that may contain a password, so errors do not show it. */
 export function secretUrl(given: string, name: SettingName, protocols: readonly string[]): string {
   const url = URL.parse(given)
   if (!url?.hostname || !protocols.includes(url.protocol)) {
@@ -51,7 +51,7 @@ export function secretUrl(given: string, name: SettingName, protocols: readonly 
   return given
 }
 
-/** Where an HTTP service is, without a slash at its end. */
+/** The URL of an HTTP service, without a slash at the end. */
 export function httpUrl(env: Environment, name: SettingName): string | undefined {
   const given = text(env, name)
   if (given === undefined) return undefined
@@ -66,7 +66,7 @@ export function httpUrl(env: Environment, name: SettingName): string | undefined
   return url.href.replace(/\/+$/, '')
 }
 
-/** A key as it goes into a header: no spaces, no control characters. */
+/** A key that can be sent in a header: no spaces, no control characters. */
 export function secret(env: Environment, name: SettingName, charsMin = 1): string | undefined {
   const given = text(env, name)
   if (given === undefined) return undefined

@@ -2,7 +2,7 @@ import { tracingChannel } from 'node:diagnostics_channel'
 import type { Kysely, Transaction } from 'kysely'
 import type { Schema } from './schema.ts'
 
-/** A database, or the caller's transaction: stores take either. */
+/** A database or the caller's transaction: stores accept either. */
 export type Db = Kysely<Schema>
 export type Tx = Transaction<Schema>
 

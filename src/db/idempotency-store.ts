@@ -3,7 +3,7 @@ import { reserveUlid, type ReservedUlid, type UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Db } from './db.ts'
 
-/** Who asked, under which key, and for what: the same three mean the same request. */
+/** A request with an idempotency key. It is the same request if owner, key, route and body hash are equal. */
 export interface IdempotentRequest {
   readonly owner: string
   readonly key: string
@@ -18,25 +18,25 @@ export interface StoredAnswer {
 }
 
 export type Claim =
-  /** What the request makes is called so, whoever has to try again. */
+  /** `reservedId` is the id of the resource that the request creates; a later attempt gets the same one. */
   | { readonly kind: 'mine'; readonly reservedId: ReservedUlid }
   | { readonly kind: 'in-flight' }
   | { readonly kind: 'reused' }
   | { readonly kind: 'answered'; readonly answer: StoredAnswer }
 
 export interface IdempotencyStore {
-  /** Takes the key, or says what became of the request that took it first. */
+  /** Claims the key, or reports the state of the request that claimed it first. */
   claim(request: IdempotentRequest): Promise<Claim>
-  /** Says that the one who took the key is still at work. */
+  /** Heartbeat of a claim whose request is in progress. */
   touch(request: IdempotentRequest): Promise<void>
   finish(request: IdempotentRequest, answer: StoredAnswer): Promise<void>
-  /** Gives the key back: what was answered is not final, so the request may be made again, under the same name. */
+  /** Releases the claim after a non-final answer: the request can be repeated, with the same reserved id. */
   release(request: IdempotentRequest): Promise<void>
-  /** Removes the keys that no longer bind anybody. */
-  forget(): Promise<void>
+  /** Deletes keys that are older than their time to live. */
+  deleteExpired(): Promise<void>
 }
 
-/** One of all requests under a key gets it, whatever the number of servers: the primary key decides. */
+/** Of concurrent requests with the same key, on any number of servers, one gets the claim: the primary key decides. */
 export function createIdempotencyStore(db: Db): IdempotencyStore {
   const mine = ({ owner, key, route, bodyHash }: IdempotentRequest) => sql`
     user_id = ${owner} AND key = ${key} AND route = ${route} AND body_hash = ${bodyHash}
@@ -65,7 +65,7 @@ export function createIdempotencyStore(db: Db): IdempotencyStore {
         WHERE ${mine(request)}`.execute(db)
     },
 
-    async forget() {
+    async deleteExpired() {
       await sql`DELETE FROM idempotency_keys WHERE created_at < ${ago(LIMITS.idempotencyKeyTtlMs)}`.execute(
         db
       )
@@ -76,8 +76,8 @@ export function createIdempotencyStore(db: Db): IdempotencyStore {
 const ago = (ms: number) => sql`now() - make_interval(secs => ${ms / 1000})`
 
 /**
- * A key that is a day old, or whose server died with it, is free again. Whoever makes the same request that a dead
- * server had begun gets its name too, and so finds what that one may have made.
+ * Claims a new, expired or abandoned key. A repeated request whose first server died gets the same reserved id, and so
+ * finds the resource that the first attempt may have created.
  */
 async function insertKey(
   db: Db,
@@ -108,7 +108,7 @@ async function readKey(db: Db, { owner, key, route, bodyHash }: IdempotentReques
     .where('key', '=', key)
     .executeTakeFirst()
 
-  // Given back between our two looks: the next try will get it.
+  // Deleted between the two statements: the next attempt will claim it.
   if (!row) return { kind: 'in-flight' }
   if (row.route !== route || row.body_hash !== bodyHash) return { kind: 'reused' }
   if (row.status === null) return { kind: 'in-flight' }

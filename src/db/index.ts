@@ -6,4 +6,4 @@ export {
   type StoredAnswer
 } from './idempotency-store.ts'
 export { migrate } from './migrate.ts'
-export type { JobStatus, Schema, TransferKind } from './schema.ts'
+export type { Schema, TransferKind } from './schema.ts'

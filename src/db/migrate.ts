@@ -18,7 +18,7 @@ const MIGRATIONS = {
   '0007-pending-edits': pendingEdits
 }
 
-/** Brings the database up to date; runs what has not run yet, in order. Throws the migration's own error. */
+/** Runs the pending migrations, in order. Throws the error of the migration that failed. */
 export async function migrate(db: Db): Promise<void> {
   const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } })
   const { error } = await migrator.migrateToLatest()

@@ -2,30 +2,30 @@ import type { Generated } from 'kysely'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { Big, Time } from './columns.ts'
 
-/** How much of a hold its model requests may cost, or have cost. */
+/** The part of a hold that is committed to model requests. */
 export interface HoldMetersTable {
   hold_id: string
   committed: Big
 }
 
-/** One model request: opened at the most that it may cost, closed at what it did cost. */
+/** One model request: opened with its maximum cost, closed with its actual cost. */
 export interface ModelRequestsTable {
   id: string
   hold_id: string
   project_id: ProjectId
-  /** Kilo's own ids of the conversation, and of the one that a sub-agent works for. */
+  /** Kilo's session id, and the session id of the parent of a sub-agent. */
   agent_session_id: string | null
   parent_session_id: string | null
   kind: 'turn' | 'title'
   /** `provider/model`. */
   model: string
   max_cost: Big
-  /** What it costs if nobody ever hears how it ended: the input that is known. */
+  /** The cost that is charged if the request is lost: its known input. */
   floor_cost: Big
   state: Generated<'sent' | 'done' | 'lost'>
   cost: Big | null
   cost_pico_usd: Big | null
-  /** How far the cost went above its maximum. */
+  /** The amount by which the cost exceeded `max_cost`. */
   overrun: Generated<string>
   input: Big | null
   output: Big | null
@@ -40,7 +40,7 @@ export interface ModelRequestsTable {
   closed_at: Time | null
 }
 
-/** Every column is zero, always. */
+/** Every column must be zero. */
 export interface ModelRequestAuditView {
   committed_mismatch: string
   unsettled_requests: string

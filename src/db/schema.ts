@@ -1,6 +1,6 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
-import type { MergeState } from '#kernel/frames.ts'
+import type { JobStatus, MergeState, Review } from '#kernel/frames.ts'
 import type { Big, Time } from './columns.ts'
 import type {
   HoldMetersTable,
@@ -27,8 +27,8 @@ export interface ProjectsTable {
   id: ProjectId
   user_id: UserId
   name: string
-  review: 'merge' | 'hold'
-  /** The last `seq` that this project's history has given out. */
+  review: Review
+  /** The last `seq` of this project's history. */
   last_seq: Generated<string>
   created_at: Generated<Date>
   deleted_at: Time | null
@@ -56,14 +56,11 @@ export interface SessionsTable {
   id: SessionId
   project_id: ProjectId
   title: string
-  /** Kilo's own id of the conversation, once there is one. */
+  /** Kilo's own id of the conversation; null before its first job. */
   agent_session_id: string | null
   created_at: Generated<Date>
   last_used_at: Generated<Date>
 }
-
-export type JobStatus =
-  'queued' | 'starting' | 'running' | 'settling' | 'succeeded' | 'failed' | 'cancelled'
 
 export interface JobsTable {
   id: JobId
@@ -77,13 +74,13 @@ export interface JobsTable {
   mode: string
   model: string
   current_file_path: string | null
-  review: 'merge' | 'hold'
+  review: Review
   max_credits: Big | null
   reserved: Big
   charged: Big | null
   refunded: Big | null
   usage: Json<object> | null
-  /** Where session metadata and the gateway did not agree on a finished step. */
+  /** Finished steps whose usage differs between session metadata and the gateway. */
   usage_mismatch: ColumnType<object | null, object | string | null, string | null>
   branch: string | null
   base: string | null
@@ -107,7 +104,7 @@ export interface JobsTable {
   finished_at: Time | null
 }
 
-/** What the agent asked of a person, and the answer: written down first, then the bell rings. */
+/** A question or permission request of the agent, and its answer. The row is written before the bell rings. */
 export interface JobPromptsTable {
   id: string
   job_id: JobId
@@ -144,7 +141,7 @@ export interface IdempotencyKeysTable {
   status: number | null
   headers: Json<object> | null
   body: string | null
-  /** What the request makes is called so, whoever has to try again. */
+  /** The reserved id of the resource that the request creates. */
   ulid: string | null
   created_at: Generated<Date>
 }
@@ -162,17 +159,17 @@ export interface LedgerAccountsTable {
   /** `usr_…:available`, `usr_…:held`, `usr_…:spent`, `world:funding`, `world:platform_loss`, `world:providers`. */
   code: string
   wallet: UserId | null
-  /** Moves only when a transfer is inserted. */
+  /** Changed only by inserting a transfer. */
   balance: Generated<string>
-  /** Null for the accounts of the world that may owe. */
+  /** Null for the `world:` accounts, which may be negative. */
   floor: Big | null
 }
 
-/** `loss` is what a provider was paid and no user was charged for. */
+/** `loss`: provider costs that no user was charged for. */
 export type TransferKind = 'grant' | 'hold' | 'extend' | 'charge' | 'release' | 'loss'
 
 export interface LedgerTransfersTable {
-  /** Said twice, it happens once: the id is the idempotency key. */
+  /** The idempotency key of the transfer. */
   id: string
   seq: Generated<string>
   from_id: string
@@ -180,17 +177,17 @@ export interface LedgerTransfersTable {
   amount: Big
   kind: TransferKind
   hold_id: string | null
-  /** Whose statement it is a line of, and what was available after it; a trigger fills both in. */
+  /** The wallet whose statement contains it, and the balance after it; set by a trigger. */
   wallet: Generated<UserId | null>
   balance_after: Generated<string | null>
-  /** What it was for, for the statement. */
+  /** Facts for the statement. */
   memo: Json<object>
   created_at: Generated<Date>
 }
 
-/** Holds what its `hold` and `extend` transfers add up to, until it is resolved. */
+/** Reserves the sum of its `hold` and `extend` transfers until it is resolved. */
 export interface LedgerHoldsTable {
-  /** The id of the job that it pays for. */
+  /** The id of its job. */
   id: string
   wallet: UserId
   created_at: Generated<Date>
@@ -203,15 +200,15 @@ export interface LedgerHoldResolutionsTable {
   cost: Big
   charged: Big
   released: Big
-  /** What the platform bears of the cost. */
+  /** The part of the cost that the platform bears. */
   lost: Big
-  /** How far the cost went above the hold. */
+  /** The amount by which the cost exceeded the hold. */
   overrun: Generated<string>
   reason: string
   created_at: Generated<Date>
 }
 
-/** Every column is zero, always. */
+/** Every column must be zero. */
 export interface LedgerAuditView {
   total: string
   drifted_accounts: string
@@ -224,7 +221,7 @@ export interface LedgerAuditView {
   statement_mismatch: string
 }
 
-/** Every table, on one page. */
+/** All tables and views. */
 export interface Schema {
   users: UsersTable
   api_keys: ApiKeysTable

@@ -1,7 +1,7 @@
 import type { Frame } from '#kernel/frames.ts'
 import { SUBPROTOCOL } from '#kernel/frames.ts'
 
-/** Kilowatt as an integrator sees it: REST with a key, frames over a WebSocket with a ticket. */
+/** A client of the public API: REST with a key, frames over a WebSocket with a ticket. */
 export interface ApiClient {
   post<T>(path: string, body?: unknown, headers?: Record<string, string>): Promise<T>
   get<T>(path: string): Promise<T>
@@ -10,7 +10,7 @@ export interface ApiClient {
   watch(projectId: string): Promise<AsyncGenerator<Frame>>
 }
 
-/** Throws an Error with the refusal's own words when the answer is one. */
+/** Throws an Error with the code and the detail of a refusal. */
 export function createApiClient(url: string, key: string): ApiClient {
   const call = async (method: string, path: string, init: RequestInit = {}) => {
     const headers = { authorization: `Bearer ${key}`, ...(init.headers as Record<string, string>) }
@@ -42,7 +42,7 @@ export function createApiClient(url: string, key: string): ApiClient {
   return client
 }
 
-/** Resolves once the subscription stands, so that nothing that happens afterwards is missed. */
+/** Resolves once the subscription is active, so that no later frame is missed. */
 async function framesOf(url: string, projectId: string): Promise<AsyncGenerator<Frame>> {
   const socket = new WebSocket(url, SUBPROTOCOL)
   const waiting: Frame[] = []

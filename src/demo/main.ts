@@ -7,12 +7,12 @@ import { readConfig } from '#config'
 import { startScriptedModel } from '#fixtures'
 import { compose } from '../compose/compose.ts'
 import { createLogger } from '../compose/logger.ts'
-import { tellStory } from './story.ts'
+import { runStory } from './story.ts'
 
-/** Somebody has seen enough: what was opened closes all the same. */
+/** Ctrl-C ends the demo, with the same cleanup as its normal end. */
 const interrupted = () => once(process, 'SIGINT').then(() => false)
 
-/** Whatever the environment says of a real installation does not concern the demo. */
+/** Settings of a real installation that the demo ignores. */
 const EMBEDDED = Object.fromEntries(
   ['DATABASE_URL', 'REDIS_URL', 'ROLE', 'PROJECTS_DIR', 'ADMIN_API_KEY'].map((name) => [
     name,
@@ -21,8 +21,8 @@ const EMBEDDED = Object.fromEntries(
 )
 
 /**
- * The product in one command, with nothing set up: embedded, on a folder of its own that goes afterwards, with the
- * real Kilo. The model is Claude when ANTHROPIC_API_KEY is set, and else one that follows a script.
+ * Runs the embedded product without any setup, with the real Kilo, in a temporary folder. The model is Claude when
+ * ANTHROPIC_API_KEY is set, else a scripted one.
  */
 async function main(): Promise<boolean> {
   await using closing = new AsyncDisposableStack()
@@ -46,7 +46,7 @@ async function main(): Promise<boolean> {
   process.stdout.write(`${styleText('bold', 'Kilowatt')} at ${server.url}, with ${model}\n`)
   process.stdout.write(styleText('dim', `Kilo runs in isolation: ${server.isolation}\n`))
   // Awaited here: the server closes when this scope ends.
-  return await Promise.race([tellStory(server, process.stdout), interrupted()])
+  return await Promise.race([runStory(server, process.stdout), interrupted()])
 }
 
 main().then(

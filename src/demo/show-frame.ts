@@ -18,13 +18,13 @@ const TOOL_MARKS = {
 
 type Showers = { readonly [T in FrameType]?: (data: FrameData<T>) => string | undefined }
 
-/** One line for each thing worth seeing; what is missing here is shown as nothing. */
+/** One line per frame; frame types that are missing here are not shown. */
 const LINES: Showers = {
   'job:queued': ({ mode, model, creditsReserved }) =>
-    paint('cyan', `● queued   ${mode} with ${model}, ${credits(creditsReserved)} held`),
+    paint('cyan', `● queued   ${mode} with ${model}, ${credits(creditsReserved)} reserved`),
   'job:running': ({ branch }) => paint('cyan', `● running  on branch ${branch}`),
   'job:tool': ({ status, tool, title }) =>
-    // A todo list has a frame of its own that says it better.
+    // The todo list has its own frame.
     status === 'running' || tool === 'todowrite'
       ? undefined
       : `  ${TOOL_MARKS[status]} ${paint('bold', tool)} ${title}`,
@@ -35,23 +35,20 @@ const LINES: Showers = {
   'job:file-created': ({ path }) => paint('green', `  + ${path}`),
   'job:file-updated': ({ path }) => paint('yellow', `  ~ ${path}`),
   'job:file-deleted': ({ path }) => paint('red', `  - ${path}`),
-  'job:permission': ({ kind, title }) => paint('magenta', `? may it ${kind}: ${title}`),
+  'job:permission': ({ kind, title }) => paint('magenta', `? permission to ${kind}: ${title}`),
   'job:question': ({ questions }) =>
     questions.map(({ question }) => paint('magenta', `? ${question}`)).join('\n'),
   'job:credits-used': ({ credits: used, final, usage }) =>
     paint(
       'dim',
-      `  ${final ? 'in all' : 'so far'} ${credits(used)} (${usage.input + usage.cacheRead} tokens in, ${usage.output + usage.reasoning} out)`
+      `  ${final ? 'total' : 'so far'} ${credits(used)} (${usage.input + usage.cacheRead} tokens in, ${usage.output + usage.reasoning} out)`
     ),
   'job:success': ({ merge, commit }) =>
     paint('green', `● done     ${merge}${commit ? `, commit ${commit.slice(0, 10)}` : ''}`),
   'job:error': ({ code, message }) => paint('red', `● failed   ${code}: ${message}`)
 }
 
-/**
- * Shows a job as it happens. The agent's words run on as they come, its reasoning dimmed; everything else
- * begins a line of its own.
- */
+/** Shows a job as it happens: the agent's text is continuous, its reasoning dimmed; other frames are one line each. */
 export function createFrameShow(out: NodeJS.WritableStream): (frame: Frame) => void {
   let midLine = false
   let speaker = ''

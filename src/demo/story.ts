@@ -24,15 +24,15 @@ interface Diff {
 }
 
 /**
- * The main job, the way a client does it: a user with credits, a project, a prompt, the frames as they come, and
- * then what came of it. Answers whether the job succeeded.
+ * The main use case from a client's view: create a user with credits and a project, send a prompt, show the frames as
+ * they arrive, then the diff and the cost. Returns whether the job succeeded.
  */
-export async function tellStory(
+export async function runStory(
   server: { readonly url: string; readonly adminKey: string },
   out: NodeJS.WritableStream
 ): Promise<boolean> {
   const heading = (text: string) => out.write(`\n${styleText(['bold', 'underline'], text)}\n`)
-  const client = await becomeUser(server)
+  const client = await createUser(server)
   const project = await client.post<{ id: string }>('/projects', { name: 'pantry', files: STARTER })
 
   heading(`“${PROMPT}”`)
@@ -44,7 +44,7 @@ export async function tellStory(
   const last = await showJob(frames, jobId, out)
   out.write(styleText('dim', `  ${((performance.now() - startedAt) / 1000).toFixed(1)} s\n`))
 
-  heading('What changed')
+  heading('Changes')
   const { files } = await client.get<Diff>(`/jobs/${jobId}/diff`)
   for (const { path, additions, deletions } of files) {
     const plus = styleText('green', `+${additions}`)
@@ -52,15 +52,17 @@ export async function tellStory(
   }
   out.write(`\n${paintPatch(await client.text(`/jobs/${jobId}/diff`, 'text/x-diff'))}\n`)
 
-  heading('What it cost')
+  heading('Cost')
   const { credits } = last.data as { credits: { charged: number; refunded: number } }
   const wallet = await client.get<Wallet>('/wallet')
-  out.write(`  ${credits.charged} credits charged, ${credits.refunded} of the hold given back\n`)
+  out.write(
+    `  ${credits.charged} credits charged, ${credits.refunded} of the reservation released\n`
+  )
   out.write(`  wallet: ${wallet.balance} left of ${CREDITS}, ${wallet.spent} spent\n\n`)
   return last.type === 'job:success'
 }
 
-async function becomeUser({
+async function createUser({
   url,
   adminKey
 }: {
@@ -85,5 +87,5 @@ async function showJob(
     show(frame)
     if (isTerminalFrame(frame)) return frame
   }
-  throw new Error('the stream ended before the job did')
+  throw new Error('the stream ended before the job')
 }

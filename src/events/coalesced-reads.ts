@@ -2,22 +2,22 @@ import type { Frame } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { FrameQuery } from './event-store.ts'
 
-/** Where a reader stands, and whether much is expected to come after it. */
+/** A reader's cursor and filter, and whether a large page is expected. */
 interface Position extends Omit<FrameQuery, 'limit'> {
   readonly isBehind: boolean
 }
 
 export interface FramePage {
   readonly frames: readonly Frame[]
-  /** The page was full, and the next one may hold something. */
+  /** The page was full: there may be more frames. */
   readonly more: boolean
 }
 
 export type ReadPage = (projectId: ProjectId, position: Position) => Promise<FramePage>
 
 /**
- * Readers who stand at the same place read once, together: a frame costs its watchers one read, however many they are.
- * Whoever hears the project's bell calls `invalidate` first, so that nobody joins a read that began before the ring.
+ * Concurrent readers with the same cursor share one read, so the number of reads does not depend on the number of
+ * followers. A follower calls `invalidate` when the bell rings, so that no reader joins a read that began before it.
  */
 export function coalesceReads(readPage: ReadPage) {
   const reading = new Map<ProjectId, Map<string, Promise<FramePage>>>()

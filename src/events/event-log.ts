@@ -7,17 +7,17 @@ import { insertFrames, type FrameScope } from './event-store.ts'
 
 export interface EventLog {
   /**
-   * Writes the drafts into the project's history, in the caller's transaction if `db` is one; then the caller
-   * announces after its commit. Throws `lease_lost` when the scope's token has been overtaken.
+   * Appends the drafts to the project's history, in the caller's transaction if `db` is one; the caller announces after
+   * its commit. Throws `lease_lost` when the scope's fencing token is outdated.
    */
   append(db: Db, scope: FrameScope, drafts: readonly Draft[]): Promise<void>
-  /** Rings the bell: "the history has grown, look again". */
+  /** Rings the bell of the project's history. */
   announce(projectId: ProjectId): void
   /** Appends and announces. */
   record(scope: FrameScope, drafts: readonly Draft[]): Promise<void>
 }
 
-/** Writes first, announces second: a frame on the wire is always a row in the log. */
+/** Commits frames before announcing them: every frame that a client sees is a row of the log. */
 export function createEventLog(db: Db, bus: Bus): EventLog {
   const log: EventLog = {
     async append(within, scope, drafts) {

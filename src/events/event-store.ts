@@ -7,7 +7,7 @@ import { eventId, type JobId, type ProjectId } from '#kernel/ids.ts'
 export interface FrameScope {
   readonly projectId: ProjectId
   readonly jobId: JobId | null
-  /** The writer's fencing token: nothing is written once a later lease has been given out. */
+  /** The writer's fencing token: nothing is written after a later lease was acquired. */
   readonly token?: bigint | undefined
 }
 
@@ -16,8 +16,8 @@ const fencedBy = (projectId: ProjectId, token: bigint) => sql<boolean>`EXISTS (
   SELECT FROM project_leases WHERE project_id = ${projectId} AND token = ${String(token)})`
 
 /**
- * Gives the drafts the next places in their project's history, all or none, in one statement. False when the
- * fence refused (or there is no such project): then nothing was written.
+ * Appends the drafts with the next `seq` numbers of their project, all or none, in one statement. False when the fencing
+ * token is outdated or the project does not exist: then nothing was written.
  */
 export async function insertFrames(
   db: Db,
@@ -63,7 +63,7 @@ const selectAfter = (db: Db, projectId: ProjectId, { after, limit, types, jobId 
   return query
 }
 
-/** The frames after a scope, oldest first. */
+/** The frames after a `seq`, oldest first. */
 export async function readFramesAfter(
   db: Db,
   projectId: ProjectId,
@@ -74,8 +74,8 @@ export async function readFramesAfter(
 }
 
 /**
- * The same, but no frame more once the page holds so many bytes: a page of large frames is short. `more` says
- * that the page was full, and that the next one may hold something.
+ * The same, with a limit of bytes: a page of large frames has fewer frames. `more`: the page was full, so there may be
+ * more frames.
  */
 export async function readBatchAfter(
   db: Db,
@@ -101,8 +101,8 @@ export async function readBatchAfter(
 }
 
 /**
- * All rows as one value: the embedded database takes longer to hand over many values than to find them. Measured for 200
- * frames: 8 ms one by one, 3 ms as one.
+ * Reads all rows as one JSON value: the embedded database needs more time to transfer many values than to find them.
+ * Measured for 200 frames: 8 ms as rows, 3 ms as one value.
  */
 async function readAsOne<Row>(db: Db, rows: Expression<Row>) {
   const { page } = await db.selectNoFrom(jsonArrayFrom(rows).as('page')).executeTakeFirstOrThrow()
@@ -125,7 +125,7 @@ const frameOf = (projectId: ProjectId, row: Row): Frame => ({
   data: row.data
 })
 
-/** The last scope given out, and the oldest that is still there (last + 1 when none is). */
+/** The last `seq`, and the oldest one that is still kept (last + 1 when there is none). */
 export async function readReach(db: Db, projectId: ProjectId) {
   const row = await db
     .selectFrom('projects')

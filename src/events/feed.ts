@@ -7,19 +7,19 @@ import { historyOf, type Bus } from '#ports/bus.ts'
 import { readBatchAfter, readFramesAfter, readReach, type FrameQuery } from './event-store.ts'
 import { coalesceReads, type ReadPage } from './coalesced-reads.ts'
 
-/** How long a follower trusts the bell: a ring that was missed costs this much and no frame. */
-const LOOK_ANYWAY_MS = 5000
+/** Followers poll at this interval, so a lost ring delays frames by at most this time. */
+const POLL_EVERY_MS = 5000
 
 const PAGE = { limit: LIMITS.framesPerPage, bytesMax: LIMITS.framesPageBytesMax }
 
 export interface Feed {
   /** One page of history, oldest first. */
   page(projectId: ProjectId, page: FrameQuery): Promise<Frame[]>
-  /** The last `seq` of a project, and the oldest that its history still has. */
+  /** The last `seq` of a project, and the oldest `seq` that its history still contains. */
   reach(projectId: ProjectId): Promise<{ lastSeq: number; oldestSeq: number }>
   /**
-   * Everything after a place, history first and then live, until the signal aborts. It ends earlier when
-   * history was removed before it was read: whoever follows then is told, rather than shown a gap.
+   * All frames after a cursor, history first and then live, until the signal aborts. It returns early when frames were
+   * removed before they were read, so that the caller can report the gap.
    */
   follow(
     projectId: ProjectId,
@@ -28,12 +28,12 @@ export interface Feed {
   ): AsyncGenerator<Frame>
 }
 
-/** History and live frames are one loop: read what is after the last one, and sleep until the bell. */
+/** History and live frames are read by one loop: read after the cursor, then wait for the bell. */
 export function createFeed(db: Db, bus: Bus): Feed {
-  const readPage: ReadPage = async (projectId, { isBehind, ...place }) => {
-    if (isBehind) return readBatchAfter(db, projectId, { ...place, ...PAGE })
-    // Live, and not worth weighing: a plain read takes the database a third of the time.
-    const frames = await readFramesAfter(db, projectId, { ...place, limit: LIMITS.framesPerLook })
+  const readPage: ReadPage = async (projectId, { isBehind, ...query }) => {
+    if (isBehind) return readBatchAfter(db, projectId, { ...query, ...PAGE })
+    // Live pages are small: a read without the byte limit takes a third of the time.
+    const frames = await readFramesAfter(db, projectId, { ...query, limit: LIMITS.framesPerLook })
     return { frames, more: frames.length === LIMITS.framesPerLook }
   }
   const coalesced = coalesceReads(readPage)
@@ -44,50 +44,50 @@ export function createFeed(db: Db, bus: Bus): Feed {
     async *follow(projectId, { after, ...filter }, signal) {
       const isFiltered = filter.types !== undefined || filter.jobId !== undefined
       const reading = isFiltered ? await readingFiltered(db, projectId, after) : readingAll(after)
-      // Who cannot count must not join a read that began before the reach was looked up.
+      // A filtered reader detects gaps by the reach, so it must not join a read that began before the reach was read.
       const read = isFiltered ? readPage : coalesced.read
-      let heard = Promise.withResolvers<void>()
-      const wake = () => heard.resolve()
+      let rung = Promise.withResolvers<void>()
+      const wake = () => rung.resolve()
       const stopListening = bus.listen(historyOf(projectId), () => {
         coalesced.invalidate(projectId)
         wake()
       })
-      const lookAnyway = setInterval(wake, LOOK_ANYWAY_MS)
+      const polling = setInterval(wake, POLL_EVERY_MS)
       signal.addEventListener('abort', wake)
       let isBehind = true
       try {
         while (!signal.aborted) {
-          heard = Promise.withResolvers<void>()
-          const place = { ...filter, after: reading.upTo, isBehind }
-          const { frames, more } = await read(projectId, place)
+          rung = Promise.withResolvers<void>()
+          const position = { ...filter, after: reading.upTo, isBehind }
+          const { frames, more } = await read(projectId, position)
           isBehind = more
           if ((await reading.advance(frames, more)) === 'gap') return
           for (const frame of frames) {
             if (signal.aborted) return
             yield frame
           }
-          // The embedded database answers without leaving the microtasks: who reads much would hold up everybody else,
-          // and not even notice that its own reader has gone.
-          await (more ? yieldToEventLoop() : heard.promise)
+          // The embedded database answers within microtasks: without yielding, a long read would block the event loop,
+          // and would not see that its own client has disconnected.
+          await (more ? yieldToEventLoop() : rung.promise)
         }
       } finally {
         stopListening()
-        clearInterval(lookAnyway)
+        clearInterval(polling)
         signal.removeEventListener('abort', wake)
       }
     }
   }
 }
 
-/** How far history has been read, and whether some of it was removed before it could be. */
+/** The cursor of a reader, and the detection of removed frames. */
 interface Reading {
-  /** Everything up to here has been read. */
+  /** The last `seq` that was read. */
   readonly upTo: number
-  /** Moves `upTo` past the page that was read after it; `gap`: frames in between were removed. */
+  /** Moves `upTo` to the end of the page; `gap`: frames before the page were removed. */
   advance(page: readonly Frame[], more: boolean): Promise<'read' | 'gap'>
 }
 
-/** Who reads everything counts. The last frame of a project is never removed, so a gap always shows. */
+/** Without a filter a gap shows in the numbers. The last frame of a project is never removed, so no gap is missed. */
 function readingAll(after: number): Reading {
   const reading = {
     upTo: after,
@@ -100,9 +100,9 @@ function readingAll(after: number): Reading {
   return reading
 }
 
-/** Who reads a choice cannot count, and asks how far history reaches back. */
+/** With a filter the numbers are not consecutive, so a gap is detected by the oldest `seq` of the history. */
 async function readingFiltered(db: Db, projectId: ProjectId, after: number): Promise<Reading> {
-  /** What was there before a page was read: if it was not full, it has all that is chosen up to here. */
+  /** The last `seq` before a page was read: a page that is not full contains all matching frames up to it. */
   let { lastSeq: known } = await readReach(db, projectId)
   const reading = {
     upTo: after,

@@ -2,10 +2,10 @@ import { sql } from 'kysely'
 import { inTransaction, type Db } from '#db'
 import type { ProjectId } from '#kernel/ids.ts'
 
-/** Any number: the name of this lock among those of the database. */
+/** An arbitrary number: the key of the advisory lock. */
 const SWEEPING = 7_241_001
 
-/** The next projects by id whose oldest frame is older than `before`, out of `limit` that are looked at. */
+/** Of the next `limit` projects by id, those whose oldest frame is older than `before`. */
 export async function readProjectsWithOldFrames(
   db: Db,
   { before, after, limit }: { before: Date; after: string; limit: number }
@@ -21,9 +21,9 @@ export async function readProjectsWithOldFrames(
 }
 
 /**
- * Deletes the oldest frames of a project that are all older than `before`, at most `limit`, and says how many.
- * A job's frames go only once its end is that old, and a project keeps its last frame, so what is left is always
- * the end of its history, without a gap. Undefined: somebody else is sweeping.
+ * Deletes the oldest frames of a project that are older than `before`, at most `limit`, and returns their number. A job's
+ * frames are deleted only when its end is older than `before`, and a project keeps its last frame: the rest is always
+ * the end of the history, without gaps. Undefined: another process is removing frames.
  */
 export function deleteOldFrames(
   db: Db,

@@ -9,21 +9,21 @@ export interface RetentionDeps {
   readonly db: Db
   readonly clock: Clock
   readonly log: Log
-  /** Frames older than this go. Undefined: none ever does. */
+  /** Frames older than this are removed. Undefined: none are. */
   readonly keepMs: number | undefined
   readonly onRemoved?: (frames: number) => void
 }
 
 export interface Retention extends AsyncDisposable {
-  /** From now on, and every `retentionEveryMs`. */
+  /** Sweeps immediately, and then every `retentionEveryMs`. */
   start(): void
-  /** Removes what is too old now, and says how many frames that were. */
+  /** Removes old frames and returns their number. */
   sweep(signal?: AbortSignal): Promise<number>
 }
 
 /**
- * Removes frames that are too old: whole jobs, oldest first, in small batches with a rest after each, so that
- * nobody waits long for the database. Numbers are never given out again. Two that sweep at once do no harm.
+ * Removes old frames: whole jobs, oldest first, in small batches with a pause after each, so that other queries are not
+ * delayed for long. A `seq` is never reused. Concurrent sweeps are safe: one of them stops.
  */
 export function createRetention(deps: RetentionDeps): Retention {
   const { log, keepMs } = deps
@@ -36,7 +36,7 @@ export function createRetention(deps: RetentionDeps): Retention {
   const begin = () => {
     sweeping ??= sweep()
       .catch((err: unknown) => {
-        if (!stopping.signal.aborted) log.warn({ err }, 'history sweep failed')
+        if (!stopping.signal.aborted) log.warn({ err }, 'failed to remove old history')
       })
       .finally(() => (sweeping = undefined))
   }
@@ -96,7 +96,7 @@ async function* projectsWithOldFrames(db: Db, before: Date, signal: AbortSignal)
   }
 }
 
-/** Undefined: somebody else is sweeping, and will come to all of them. */
+/** Undefined: another process is removing frames, of all projects. */
 async function removeFromProject(
   { db, clock }: RetentionDeps,
   projectId: ProjectId,
@@ -111,7 +111,7 @@ async function removeFromProject(
     if (batch === undefined) return removed || undefined
     removed += batch
     if (batch < limit) break
-    // Everybody else has the database for as long as we had it.
+    // A pause as long as the batch took, for the queries of others.
     await clock.sleep(clock.monotonicMs() - startedMs, signal).catch(() => {})
   }
   return removed

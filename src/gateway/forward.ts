@@ -11,18 +11,18 @@ export interface Forwarding {
   readonly url: string
   readonly headers: Record<string, string>
   readonly body: Buffer | string
-  /** It asks for its answer in pieces. */
+  /** The request asks for a streamed answer. */
   readonly streams: boolean
   readonly response: ServerResponse
   readonly dispatcher: Dispatcher
   readonly count: AnswerCount
-  /** Takes the provider's key out of what is told of an error. */
+  /** Removes the provider's key from error bodies. */
   readonly scrub: (text: string) => string
-  /** Aborts when the answer is of no use to anybody any more. */
+  /** Aborts when no one waits for the answer any more: its job has ended. */
   readonly signal: AbortSignal
-  /** How long an answer is read on that its reader has left: its end says what it costs. */
+  /** How long an answer is read after the agent has disconnected: its end contains the usage. */
   readonly drainMs: number
-  /** A provider that says nothing for this long within its answer is gone. */
+  /** Timeout without a byte within an answer: the connection counts as broken. */
   readonly silenceMs: number
   readonly now: () => number
 }
@@ -32,15 +32,15 @@ export interface Forwarded {
   readonly status: number | null
   readonly ttfbMs: number | null
   readonly durationMs: number
-  /** Undefined: nothing was used, or it has to be estimated. */
-  readonly told: Usage | undefined
-  /** Why the connection to the provider broke, if it did and nobody here broke it off. */
+  /** The provider's count. Undefined: nothing was used, or it has to be estimated. */
+  readonly reported: Usage | undefined
+  /** The error of the connection to the provider, unless the gateway itself aborted it. */
   readonly failure?: unknown
 }
 
 /**
- * Sends a request to its provider and the answer back as it comes, at the pace of the slower of the two. A connection
- * that breaks on that side breaks on this side too, at the same point, so that Kilo sees what really happened.
+ * Forwards a request to its provider and streams the answer back with backpressure. When the provider's connection
+ * breaks, the agent's connection is reset at the same byte, so that Kilo sees the failure as it happened.
  */
 export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   const { url, headers, body, dispatcher, response, count, now } = forwarding
@@ -49,13 +49,13 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   let failure: unknown
   const ended = (outcome: Forwarded['outcome'], status: number | null): Forwarded => {
     const durationMs = Math.round(now() - startedAt)
-    return { outcome, status, ttfbMs, durationMs, told: count.told(), failure }
+    return { outcome, status, ttfbMs, durationMs, reported: count.reported(), failure }
   }
 
   using reader = watchReader(response, forwarding.drainMs)
-  // A stream that has not begun has made nothing yet, but a whole answer is made before its first byte.
-  if (!forwarding.streams) reader.stay()
-  const signal = AbortSignal.any([forwarding.signal, reader.gaveUp])
+  // A stream without a first byte has produced no tokens; an unstreamed answer is produced before its first byte.
+  if (!forwarding.streams) reader.keepReading()
+  const signal = AbortSignal.any([forwarding.signal, reader.timedOut])
   const breakOff = (error: unknown) => {
     if (!signal.aborted) failure = error
     response.socket?.resetAndDestroy()
@@ -72,7 +72,7 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   if (!upstream) {
     return ended(signal.aborted && !forwarding.streams ? 'estimated' : 'unanswered', null)
   }
-  reader.stay()
+  reader.keepReading()
   const status = upstream.statusCode
   if (status >= 400) {
     ttfbMs = Math.round(now() - startedAt)
@@ -96,7 +96,7 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
     answer.end()
     breakOff(error)
   }
-  return ended(count.told() ? 'served' : 'estimated', status)
+  return ended(count.reported() ? 'served' : 'estimated', status)
 }
 
 async function passError(
@@ -114,39 +114,39 @@ async function passError(
   response.end(scrub(Buffer.concat(chunks).toString()))
 }
 
-/** Whether anybody still reads the answer, and when it is time to stop caring. */
+/** Observes whether the agent still reads the answer, and ends the drain time after it has disconnected. */
 function watchReader(response: ServerResponse, drainMs: number) {
-  const patience = new AbortController()
+  const drainTimeout = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let gone = false
-  let staying = false
+  let isKept = false
   let wake = () => {}
-  const left = () => {
+  const disconnected = () => {
     gone = true
     wake()
     if (response.writableFinished) return
-    if (staying) timer ??= setTimeout(() => patience.abort(), drainMs)
-    else patience.abort()
+    if (isKept) timer ??= setTimeout(() => drainTimeout.abort(), drainMs)
+    else drainTimeout.abort()
   }
   const go = () => wake()
-  response.on('close', left)
+  response.on('close', disconnected)
   response.on('drain', go)
-  if (response.destroyed) left()
+  if (response.destroyed) disconnected()
 
   return {
     get gone() {
       return gone
     },
-    gaveUp: patience.signal,
-    /** From here on the answer is read to its end, or for `drainMs`, whoever leaves: its end says what it costs. */
-    stay() {
-      staying = true
+    timedOut: drainTimeout.signal,
+    /** From now on a disconnect does not abort the request: the answer is read to its end, or for `drainMs`. */
+    keepReading() {
+      isKept = true
     },
-    /** The reader has taken what was written, or left. */
+    /** Resolves when the agent has read the written data, or has disconnected. */
     drained: () => (gone ? Promise.resolve() : new Promise<void>((resolve) => (wake = resolve))),
     [Symbol.dispose]() {
       clearTimeout(timer)
-      response.off('close', left)
+      response.off('close', disconnected)
       response.off('drain', go)
     }
   }

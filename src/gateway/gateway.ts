@@ -21,10 +21,7 @@ export interface GatewayOptions {
   readonly clock: Clock
   readonly log: Log
   readonly onMetric?: (metric: GatewayMetric) => void
-  /**
-   * Shorter in tests: how long an answer is read on that its reader has left, and that its job has; how long a provider
-   * may say nothing within its answer.
-   */
+  /** Timeouts, shorter in tests; see `Forwarding` and `createAccounts`. */
   readonly times?: {
     readonly drainMs?: number
     readonly usageWaitMs?: number
@@ -33,18 +30,18 @@ export interface GatewayOptions {
 }
 
 export interface Gateway extends AsyncDisposable {
-  /** Where an agent finds this provider: what it takes for the provider's own address. */
+  /** The base URL that an agent uses for this provider. */
   addressOf(providerId: Provider['id']): string
-  /** What an agent shows instead of a key; a new one for every process, and the one before is worth nothing. */
+  /** Issues the capability token of a project's agent, and revokes the previous one. */
   tokenFor(projectId: ProjectId): string
   revoke(token: string): void
-  /** From now on this job pays for what the project's agent asks; nobody does once it is disposed. */
+  /** The account pays for the model requests of the project's agent until it is disposed. */
   bind(projectId: ProjectId, account: Account): AsyncDisposable
 }
 
 /**
- * Every model request of every agent passes here, and only here are the providers' keys: none leaves that its job
- * cannot pay for at its dearest, and each is a row with what the provider itself counted.
+ * The proxy between agents and model providers. Only the gateway has the providers' keys. It forwards a request only
+ * when the job's credits cover its maximum cost, and records each request with the provider's own token count.
  */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { prices, clock, log, onMetric = () => {}, times = {} } = options
@@ -58,7 +55,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const accounts = createAccounts(times.usageWaitMs ?? LIMITS.usageWaitMs)
   const dispatcher = new Agent({ connections: null, pipelining: 1 })
   const deps = {
-    ...{ tokens, accounts, prices, dispatcher, clock, log, onMetric },
+    tokens,
+    accounts,
+    prices,
+    dispatcher,
+    clock,
+    log,
+    onMetric,
     inputs: createInputCount(),
     drainMs: times.drainMs ?? LIMITS.modelDrainMs,
     silenceMs: times.silenceMs ?? LIMITS.modelSilenceMs
@@ -67,7 +70,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const serve = async (upstream: Upstream | undefined, exchange: Exchange) => {
     try {
       if (!upstream || exchange.request.method !== 'POST') {
-        throw new GatewayRefusal('nothing_here', 'There is nothing here.')
+        throw new GatewayRefusal('nothing_here', 'No route matches this address.')
       }
       await serveRequest(deps, upstream, exchange)
     } catch (error) {
@@ -75,7 +78,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       const refusal =
         error instanceof GatewayRefusal
           ? error
-          : new GatewayRefusal('broken', 'Something broke in the gateway.')
+          : new GatewayRefusal('broken', 'Internal error of the model gateway.')
       onMetric({ kind: 'refused', why: refusal.kind })
       refuse(exchange.response, upstream, refusal)
     }
@@ -86,7 +89,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const exchange = { request, response, query: query === undefined ? '' : `?${query}` }
     void serve(upstreams.get(path), exchange)
   })
-  // An agent keeps its connections, and loses a request on one that is closed under it.
+  // Agents reuse connections, and would lose a request on one that is closed while idle.
   server.keepAliveTimeout = 0
   server.requestTimeout = 0
   server.listen(0, '127.0.0.1')

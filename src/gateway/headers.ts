@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** Of one connection, of our own business, or what would make an answer unreadable to us. */
+/** Hop-by-hop headers, credentials, and headers that would make the answer unreadable for the gateway. */
 const NOT_PASSED_ON: ReadonlySet<string> = new Set([
   'host',
   'connection',
@@ -20,7 +20,7 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
   'cookie'
 ])
 
-/** Of a provider's answer: what Kilo reads, and nothing that could hold what is not Kilo's to know. */
+/** The headers of a provider's answer that Kilo reads. */
 const PASSED_BACK = [
   'content-type',
   'retry-after',
@@ -30,7 +30,7 @@ const PASSED_BACK = [
   'x-request-id'
 ]
 
-/** The agent's headers without its token and what belongs to its connection. */
+/** The agent's headers without its token and hop-by-hop headers. */
 export function headersForProvider(headers: IncomingHttpHeaders): Record<string, string> {
   const passed: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
@@ -48,7 +48,7 @@ export function headersForAgent(headers: IncomingHttpHeaders): Record<string, st
   return passed
 }
 
-/** The token, wherever this provider's library puts a key. */
+/** The agent's token, in the header where the provider's library sends its key. */
 export function tokenOf(headers: IncomingHttpHeaders): string | undefined {
   const key = headers['x-api-key']
   if (typeof key === 'string') return key
@@ -64,7 +64,7 @@ export interface Attribution {
 const TITLE = 'title-'
 const ID_CHARS_MAX = 100
 
-/** In whose name Kilo asks: a title says so before the session's id. */
+/** The session of a request. For a title request Kilo prefixes the session id with `title-`. */
 export function attributionOf(headers: IncomingHttpHeaders): Attribution {
   const word = (name: string) => {
     const value = headers[name]

@@ -2,33 +2,33 @@ import type { Usage } from '#kernel/agent-events.ts'
 import type { Body } from './protocols/protocol.ts'
 
 const BYTES_PER_TOKEN_MIN = 2
-/** What a provider adds that is not in the body: its own words about tools, and around each message. */
+/** Tokens that a provider adds to the body: its own instructions about tools, and around each message. */
 const HIDDEN_TOKENS = 500
-/** A picture is paid by its size on the screen, not in the body; no provider that we know goes above this. */
+/** Images are priced by their dimensions, not by their bytes; no known provider exceeds this. */
 const IMAGE_TOKENS_MAX = 5000
 const SHRUNK_MARGIN = 1.25
 const SESSIONS_MAX = 2000
 
-/** How large a request is, as far as its tokens depend on it. */
+/** The size of a request, as far as its tokens depend on it. */
 export interface RequestSize {
-  /** Of the body, without what its pictures are made of. */
+  /** Bytes of the body without its images. */
   readonly textBytes: number
   readonly images: number
 }
 
 export interface InputCount {
-  /** At least as many tokens as the provider will count. */
+  /** An upper bound of the tokens that the provider will count. */
   atMost(key: string, size: RequestSize): number
-  /** About as many, by what the conversation weighed so far; undefined when nobody knows yet. */
+  /** An estimate, from the conversation's last request; undefined before its first one. */
   about(key: string, size: RequestSize): number | undefined
-  /** What the provider counted for a request of this size. */
+  /** Records the provider's count for a request of this size. */
   learn(key: string, size: RequestSize, usage: Usage): void
 }
 
 /**
- * Counts input before anybody has counted it. Two bytes a token is more than text, code or JSON of any language needs; a
- * provider's tokenizer would be exact, and each has its own. A conversation only grows, so from its second request on
- * nearly all of it is what the provider itself counted the last time, and only what is new is guessed.
+ * Estimates input tokens before a request. Two bytes per token is an upper bound for text, code and JSON in any language;
+ * exact tokenizers differ by provider. A conversation only grows, so from its second request on the estimate is the
+ * provider's last count plus an upper bound for the added bytes.
  */
 export function createInputCount(): InputCount {
   const known = new Map<string, { readonly size: RequestSize; readonly tokens: number }>()
@@ -36,11 +36,11 @@ export function createInputCount(): InputCount {
   return {
     atMost(key, size) {
       const last = known.get(key)
-      if (!last) return guess(size)
+      if (!last) return upperBound(size)
       const added = size.textBytes - last.size.textBytes
       const images = Math.max(0, size.images - last.size.images)
       const grown = Math.max(0, added) / BYTES_PER_TOKEN_MIN + images * IMAGE_TOKENS_MAX
-      // Smaller than before: it was summed up, and other text may weigh more a byte.
+      // Smaller than before: the conversation was compacted, and the new text may have more tokens per byte.
       const before = added >= 0 ? last.tokens : share(last, size) * SHRUNK_MARGIN
       return Math.ceil(before + grown) + HIDDEN_TOKENS
     },
@@ -60,27 +60,27 @@ export function createInputCount(): InputCount {
   }
 }
 
-const guess = ({ textBytes, images }: RequestSize) =>
+const upperBound = ({ textBytes, images }: RequestSize) =>
   Math.ceil(textBytes / BYTES_PER_TOKEN_MIN) + images * IMAGE_TOKENS_MAX + HIDDEN_TOKENS
 
 const share = (last: { size: RequestSize; tokens: number }, size: RequestSize) =>
   (last.tokens * size.textBytes) / Math.max(1, last.size.textBytes)
 
-/** Pictures stand in the contents of messages, in both protocols, or in the results of tools. */
+/** In both protocols images are in the contents of messages, or in tool results. */
 export function sizeOf(body: Body, bytes: number): RequestSize {
   let images = 0
   let imageBytes = 0
-  const look = (content: unknown): void => {
+  const visit = (content: unknown): void => {
     if (!Array.isArray(content)) return
     for (const part of content as readonly Record<string, unknown>[]) {
       const type = part?.['type']
       if (type === 'image' || type === 'image_url') {
         images += 1
         imageBytes += JSON.stringify(part).length
-      } else if (type === 'tool_result') look(part['content'])
+      } else if (type === 'tool_result') visit(part['content'])
     }
   }
   const messages = Array.isArray(body['messages']) ? (body['messages'] as unknown[]) : []
-  for (const message of messages) look((message as { content?: unknown } | null)?.content)
+  for (const message of messages) visit((message as { content?: unknown } | null)?.content)
   return { textBytes: Math.max(0, bytes - imageBytes), images }
 }

@@ -1,7 +1,7 @@
 import type { RequestOutcome } from '#billing'
 import type { RefusalKind } from './refusal.ts'
 
-/** What is worth a number on a dashboard. */
+/** The gateway's measurements. */
 export type GatewayMetric =
   | {
       readonly kind: 'request'
@@ -9,7 +9,7 @@ export type GatewayMetric =
       readonly outcome: RequestOutcome
       readonly ttfbMs: number | null
     }
-  /** Our own no: nothing was sent. */
+  /** Refused by the gateway: nothing was sent. */
   | { readonly kind: 'refused'; readonly why: RefusalKind }
-  /** A request cost more than the most that we had thought: the platform bears it. */
+  /** A request cost more than its maximum: the platform bears the difference. */
   | { readonly kind: 'overrun'; readonly model: string }

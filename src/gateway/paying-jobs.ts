@@ -2,21 +2,21 @@ import type { Purse } from '#billing'
 import type { ProjectId } from '#kernel/ids.ts'
 import { GatewayRefusal } from './refusal.ts'
 
-/** The job that pays for what a project's agent asks. */
+/** The job that pays for the model requests of a project's agent. */
 export interface Account {
   readonly purse: Purse
-  /** Models that may be asked, as `provider/model`. */
+  /** The allowed models, as `provider/model`. */
   readonly models: readonly string[]
-  /** A request could not be paid for. */
+  /** Called when the credits do not cover a request. */
   readonly onExhausted: () => void
 }
 
-/** An account while its job runs, and the requests that it has under way. */
+/** The account of a running job, and its requests in progress. */
 export interface OpenAccount extends Account {
   readonly projectId: ProjectId
-  /** Aborts when nobody waits for an answer any more. */
+  /** Aborts when the job has ended and its requests have not completed in time. */
   readonly signal: AbortSignal
-  /** Keeps the account open until this has been written down. */
+  /** Keeps the account open until the work has finished. */
   during<T>(work: Promise<T>): Promise<T>
 }
 
@@ -26,8 +26,8 @@ export interface Accounts {
 }
 
 /**
- * One account a project, for as long as its job runs. Closing it takes no new request, waits a moment for those
- * under way to tell what they cost, and then ends them: what is known by then is what they cost.
+ * One account per project while its job runs. Closing it rejects new requests, waits up to `usageWaitMs` for requests in
+ * progress to report their usage, and then aborts them: they are charged by what is known then.
  */
 export function createAccounts(usageWaitMs: number): Accounts {
   const open = new Map<ProjectId, OpenAccount>()
@@ -35,14 +35,14 @@ export function createAccounts(usageWaitMs: number): Accounts {
   return {
     bind(projectId, account) {
       const stopper = new AbortController()
-      const underWay = new Set<Promise<unknown>>()
+      const inProgress = new Set<Promise<unknown>>()
       const it: OpenAccount = {
         ...account,
         projectId,
         signal: stopper.signal,
         during(work) {
-          underWay.add(work)
-          return work.finally(() => underWay.delete(work))
+          inProgress.add(work)
+          return work.finally(() => inProgress.delete(work))
         }
       }
       open.set(projectId, it)
@@ -50,9 +50,9 @@ export function createAccounts(usageWaitMs: number): Accounts {
 
       const close = async () => {
         if (open.get(projectId) === it) open.delete(projectId)
-        if (underWay.size === 0) return
+        if (inProgress.size === 0) return
         const timer = setTimeout(() => stopper.abort(), usageWaitMs)
-        while (underWay.size > 0) await Promise.allSettled(underWay)
+        while (inProgress.size > 0) await Promise.allSettled(inProgress)
         clearTimeout(timer)
       }
       return { [Symbol.asyncDispose]: () => (closing ??= close()) }

@@ -4,42 +4,42 @@ import { LIMITS } from '#kernel/limits.ts'
 import type { Body } from './protocols/protocol.ts'
 import { GatewayRefusal } from './refusal.ts'
 
-/** What would cost more than its tokens, or ask another model than the one that is named. */
-const DEARER_WORDS = ['web_search_options', 'plugins', 'models', 'audio', 'mcp_servers']
-const DEARER_TOOLS = /^(web_search|web_fetch|code_execution|mcp)/
-/** Choices of a dearer service, which a request can do without. */
-const DROPPED_WORDS = ['service_tier', 'speed', 'inference_geo']
+/** Fields that cost more than tokens, or select another model than the named one. */
+const PRICED_FIELDS = ['web_search_options', 'plugins', 'models', 'audio', 'mcp_servers']
+const PRICED_TOOLS = /^(web_search|web_fetch|code_execution|mcp)/
+/** Fields that select a more expensive service; they are removed. */
+const REMOVED_FIELDS = ['service_tier', 'speed', 'inference_geo']
 
 export interface ReadRequest {
   readonly body: Body
   readonly bytes: Buffer
-  /** `bytes` do not say what `body` says any more. */
+  /** `body` differs from `bytes`. */
   readonly changed: boolean
   readonly model: string
 }
 
-/** A model request that costs its tokens and nothing else, or a refusal. */
+/** Reads a request that costs only its tokens; refuses others. */
 export async function readRequest(request: IncomingMessage): Promise<ReadRequest> {
   const bytes = await readBytes(request)
   const body = parse(bytes)
   const model = body['model']
-  if (typeof model !== 'string') throw new GatewayRefusal('invalid', 'The request names no model.')
+  if (typeof model !== 'string') throw new GatewayRefusal('invalid', 'The field model is missing.')
 
-  const dearer = DEARER_WORDS.find((word) => body[word] !== undefined && body[word] !== null)
-  if (dearer) throw new GatewayRefusal('not_allowed', `${dearer} is not available here.`)
+  const priced = PRICED_FIELDS.find((field) => body[field] !== undefined && body[field] !== null)
+  if (priced) throw new GatewayRefusal('not_allowed', `The field ${priced} is not supported.`)
   if ((body['n'] ?? 1) !== 1) {
-    throw new GatewayRefusal('not_allowed', 'One answer a request, not several.')
+    throw new GatewayRefusal('not_allowed', 'Only one choice per request is supported: set n to 1.')
   }
   for (const { type } of (Array.isArray(body['tools']) ? body['tools'] : []) as {
     type?: string
   }[]) {
-    if (typeof type === 'string' && DEARER_TOOLS.test(type)) {
-      throw new GatewayRefusal('not_allowed', `The tool ${type} is not available here.`)
+    if (typeof type === 'string' && PRICED_TOOLS.test(type)) {
+      throw new GatewayRefusal('not_allowed', `The tool ${type} is not supported.`)
     }
   }
-  const dropped = DROPPED_WORDS.filter((word) => word in body)
-  for (const word of dropped) delete body[word]
-  return { body, bytes, changed: dropped.length > 0, model }
+  const removed = REMOVED_FIELDS.filter((field) => field in body)
+  for (const field of removed) delete body[field]
+  return { body, bytes, changed: removed.length > 0, model }
 }
 
 async function readBytes(request: IncomingMessage): Promise<Buffer> {
@@ -48,7 +48,10 @@ async function readBytes(request: IncomingMessage): Promise<Buffer> {
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length
     if (size > LIMITS.modelRequestBytesMax) {
-      throw new GatewayRefusal('too_large', 'The request is too large.')
+      throw new GatewayRefusal(
+        'too_large',
+        `The request is larger than the limit of ${LIMITS.modelRequestBytesMax} bytes.`
+      )
     }
     chunks.push(chunk)
   }

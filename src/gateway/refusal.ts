@@ -6,14 +6,14 @@ const MEANINGS = {
   invalid: { status: 400, type: 'invalid_request_error' },
   too_large: { status: 413, type: 'request_too_large' },
   nothing_here: { status: 404, type: 'not_found_error' },
-  // Kilo does not try again after a 402.
+  // Kilo does not retry after a 402.
   exhausted: { status: 402, type: 'billing_error' },
   broken: { status: 500, type: 'api_error' }
 } as const
 
 export type RefusalKind = keyof typeof MEANINGS
 
-/** The gateway's own no: such a request never reaches a provider and costs nothing. */
+/** A request that the gateway refuses: it is not forwarded and costs nothing. */
 export class GatewayRefusal extends Error {
   readonly kind: RefusalKind
 

@@ -8,7 +8,7 @@ import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import { ZERO } from '#kernel/money.ts'
 import type { Accounts, OpenAccount } from './paying-jobs.ts'
-import { afford, type Wish } from './afford.ts'
+import { afford, type RequestEstimate } from './afford.ts'
 import { forward, type Forwarded } from './forward.ts'
 import { attributionOf, headersForProvider, tokenOf } from './headers.ts'
 import { sizeOf, type InputCount, type RequestSize } from './input-count.ts'
@@ -39,16 +39,16 @@ export interface Exchange {
   readonly query: string
 }
 
-interface Asked {
+interface RequestFacts {
   readonly id: RequestId
-  /** Whose input this is, for counting the next one. */
+  /** The conversation, for estimating its next request. */
   readonly key: string
   readonly size: RequestSize
   readonly model: string
   readonly price: Price
 }
 
-/** One model request: who asks, who pays, how much at most; then there and back, and what it did cost is written down. */
+/** Serves one model request: finds the project and the account, covers the maximum cost, forwards, records the cost. */
 export async function serveRequest(
   deps: ServeDeps,
   upstream: Upstream,
@@ -57,12 +57,13 @@ export async function serveRequest(
   const projectId = projectOf(deps, request)
   const { protocol } = upstream
   const { body, bytes, changed, model: name } = await readRequest(request)
-  // Found when all of the request is here: from now on, without a pause, its account stays open for it.
+  // Looked up after the whole body was read: no await lies between this line and `account.during`, so the account
+  // cannot close in between.
   const account = deps.accounts.find(projectId)
   const model = `${upstream.id}/${name}`
   const price = priceFor(deps, account, model)
   const attribution = attributionOf(request.headers)
-  const asked: Asked = {
+  const facts: RequestFacts = {
     id: requestId.create(),
     key: `${account.projectId} ${attribution.agentSessionId} ${attribution.kind} ${model}`,
     size: sizeOf(body, bytes.length),
@@ -71,8 +72,8 @@ export async function serveRequest(
   }
 
   const carryOut = async () => {
-    const { maxTokens } = await payFor(deps, account, asked, {
-      request: { id: asked.id, projectId: account.projectId, ...attribution, model },
+    const { maxTokens } = await payFor(deps, account, facts, {
+      request: { id: facts.id, projectId: account.projectId, ...attribution, model },
       wanted: protocol.maxTokens(body)
     })
     const isOther = protocol.prepare(body, maxTokens) || changed
@@ -82,15 +83,20 @@ export async function serveRequest(
       headers: { ...headersForProvider(request.headers), ...upstream.keyHeaders },
       body: isOther ? JSON.stringify(body) : bytes,
       streams: body['stream'] === true,
-      ...{ response, count, dispatcher: deps.dispatcher },
-      ...{ drainMs: deps.drainMs, silenceMs: deps.silenceMs },
-      ...{ signal: account.signal, scrub: upstream.scrub, now: () => deps.clock.monotonicMs() }
+      response,
+      count,
+      dispatcher: deps.dispatcher,
+      drainMs: deps.drainMs,
+      silenceMs: deps.silenceMs,
+      signal: account.signal,
+      scrub: upstream.scrub,
+      now: () => deps.clock.monotonicMs()
     })
     const known = () => {
-      const learned = deps.inputs.about(asked.key, asked.size)
+      const learned = deps.inputs.about(facts.key, facts.size)
       return count.known(learned ?? tokensOfChars(protocol.promptChars(body)))
     }
-    await writeDown(deps, account, asked, forwarded, known)
+    await recordEnd(deps, account, facts, forwarded, known)
   }
   await account.during(carryOut())
 }
@@ -99,24 +105,25 @@ function projectOf({ tokens }: ServeDeps, request: IncomingMessage): ProjectId {
   const token = tokenOf(request.headers)
   const projectId = token && tokens.projectOf(token)
   if (projectId) return projectId
-  throw new GatewayRefusal('no_token', 'Nobody here knows this token.')
+  throw new GatewayRefusal('no_token', 'Unknown or revoked agent token.')
 }
 
 function priceFor({ prices }: ServeDeps, { models }: OpenAccount, model: string): Price {
   const price = prices.find(model)
   if (price && models.includes(model)) return price
-  throw new GatewayRefusal('model_not_allowed', `This job may not ask ${model}.`)
+  throw new GatewayRefusal('model_not_allowed', `This job may not use the model ${model}.`)
 }
 
 async function payFor(
   { inputs }: ServeDeps,
   account: OpenAccount,
-  { key, size, price }: Asked,
-  { request, wanted }: { request: Wish['request']; wanted: number | undefined }
+  { key, size, price }: RequestFacts,
+  { request, wanted }: { request: RequestEstimate['request']; wanted: number | undefined }
 ): Promise<{ readonly maxTokens: number }> {
   const most = price.outputTokens ?? LIMITS.answerTokensDefault
   const paid = await afford(account.purse, {
-    ...{ request, price },
+    request,
+    price,
     inputTokens: inputs.atMost(key, size),
     inputTokensUsual: inputs.about(key, size) ?? tokensOfChars(size.textBytes),
     maxTokens: Math.min(wanted ?? most, most)
@@ -126,23 +133,23 @@ async function payFor(
   throw new GatewayRefusal('exhausted', 'The credits of this job are used up.')
 }
 
-async function writeDown(
+async function recordEnd(
   { inputs, log, onMetric }: ServeDeps,
   account: OpenAccount,
-  { id, key, size, model, price }: Asked,
-  { told, failure, ...end }: Forwarded,
+  { id, key, size, model, price }: RequestFacts,
+  { reported, failure, ...end }: Forwarded,
   known: () => Usage
 ): Promise<void> {
   if (failure) log.warn({ id, model, err: failure }, 'provider connection failed')
-  if (told) inputs.learn(key, size, told)
-  const usage = told ?? (end.outcome === 'estimated' ? known() : NO_USAGE)
+  if (reported) inputs.learn(key, size, reported)
+  const usage = reported ?? (end.outcome === 'estimated' ? known() : NO_USAGE)
   onMetric({ kind: 'request', model, outcome: end.outcome, ttfbMs: end.ttfbMs })
   const closed = await account.purse.close(id, price, { ...end, usage })
   if (closed.kind === 'closed' && closed.overrun > ZERO) {
     onMetric({ kind: 'overrun', model })
     log.error(
       { id, model, overrun: String(closed.overrun) },
-      'a model request cost more than its maximum'
+      'model request cost more than its maximum'
     )
   }
 }

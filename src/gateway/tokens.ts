@@ -4,15 +4,15 @@ import type { ProjectId } from '#kernel/ids.ts'
 const TOKEN_BYTES = 32
 
 export interface Tokens {
-  /** A new one for the project; the one before is worth nothing from now on. */
+  /** Issues a token for the project, and revokes the previous one. */
   issue(projectId: ProjectId): string
   revoke(token: string): void
   projectOf(token: string): ProjectId | undefined
 }
 
-/** What an agent shows instead of a provider's key: 256 random bits for one process of one project. */
+/** Capability tokens that agents use instead of a provider's key: 256 random bits per process. */
 export function createTokens(): Tokens {
-  // By digest, so that looking one up takes the same time whatever was guessed.
+  // Looked up by digest, so that the time does not depend on how much of a guess is right.
   const projects = new Map<string, ProjectId>()
   const current = new Map<ProjectId, string>()
   const digest = (token: string) => createHash('sha256').update(token).digest('base64')

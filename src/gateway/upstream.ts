@@ -1,13 +1,13 @@
 import { Buffer } from 'node:buffer'
-import { modelAddress } from '#kernel/model-address.ts'
+import { modelAddress } from '#kernel/text.ts'
 import { anthropic } from './protocols/anthropic.ts'
 import { openai } from './protocols/openai.ts'
 import type { ModelProtocol } from './protocols/protocol.ts'
 
-/** A model provider as it really is: this is the only place that knows its key. */
+/** A model provider with its key. */
 export interface Provider {
   readonly id: 'anthropic' | 'openai-compatible'
-  /** As people write it: Anthropic's with its version or without. */
+  /** As given: Anthropic's with its version or without. */
   readonly baseUrl: string
   readonly apiKey: string | undefined
 }
@@ -38,5 +38,5 @@ export function createUpstream({ id, baseUrl, apiKey }: Provider): Upstream {
   }
 }
 
-/** Where an agent finds this provider at the gateway, after the gateway's own address. */
+/** The path of a provider at the gateway. */
 export const pathOf = (id: Provider['id']): string => `/${id}/v1`

@@ -1,10 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** Whether the one who asks names this media type. `*` names JSON, which is what everybody gets. */
-export const accepts = ({ headers }: FastifyRequest, type: string): boolean =>
-  (headers.accept ?? '').split(',').some((range) => range.split(';', 1)[0]?.trim() === type)
+/**
+ * Whether the client prefers this media type to JSON, by the q-values of its `Accept` header. JSON is the answer to
+ * `*` and to a header that names neither.
+ */
+export const accepts = (request: FastifyRequest, type: string): boolean =>
+  request.type('application/json', type) === type
 
-/** Tells caches that the answer depends on `Accept`, besides what it depended on already. */
+/** Adds `Accept` to the `Vary` header, so that caches keep one answer per media type. */
 export function varyByAccept(reply: FastifyReply): void {
   const known = reply.getHeader('vary')
   void reply.header('vary', known ? `${String(known)}, Accept` : 'Accept')

@@ -12,11 +12,11 @@ import type { Jobs } from '#jobs'
 import type { Clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
 
-/** Everything that the doors of the product need from what stands behind them. */
+/** What the HTTP server needs from the rest of the product. */
 export interface AppDeps {
   readonly db: Db
   readonly accounts: Accounts
-  /** The operator's key: the only one that makes users. */
+  /** The operator's key: the only one that can create users. */
   readonly adminKey: string
   readonly jobs: Jobs
   readonly events: EventLog
@@ -29,29 +29,29 @@ export interface AppDeps {
   readonly clock: Clock
   readonly version: string
   readonly health: () => Health | Promise<Health>
-  /** Whether work can be taken in: the database answers. */
+  /** Whether the server can accept work: the database answers. */
   readonly ready: () => boolean | Promise<boolean>
   readonly metrics: Registry
   /** Browser origins, compared whole. */
   readonly allowedOrigins: readonly string[]
-  /** Aborts when the server is to stop: new requests are refused, streams and sockets end. */
+  /** Aborts when the server shuts down: new requests are refused, streams and sockets end. */
   readonly signal: AbortSignal
   readonly timings?: Partial<Timings>
   readonly requestsPerMinuteMax?: number
 }
 
-/** How long sockets and streams wait for things; a test may be in a hurry. */
+/** Timeouts of sockets and streams; tests use shorter ones. */
 export interface Timings {
   readonly heartbeatMs: number
-  /** A socket that answers no ping for this long is gone. */
+  /** A socket that answers no ping for this long is terminated. */
   readonly silenceMs: number
-  /** A socket must have subscribed to something by then. */
+  /** A socket without a subscription after this time is closed. */
   readonly handshakeMs: number
-  /** A reader for whom too much waits, and who takes nothing for this long, is slow. */
+  /** A client with a full buffer that reads nothing for this long is closed. */
   readonly stallMs: number
 }
 
-/** What `/health` answers. */
+/** The response of `/health`. */
 export const Health = Type.Object(
   {
     status: Type.String(),
@@ -59,9 +59,9 @@ export const Health = Type.Object(
     kilo: Type.Object({ version: Type.String() }),
     database: Type.String({ description: '`pglite` or `postgres`' }),
     coordination: Type.String({ description: '`in-process` or `redis`' }),
-    isolation: Type.String({ description: 'what an agent is kept in: `bubblewrap` or `process`' })
+    isolation: Type.String({ description: 'sandbox of the agents: `bubblewrap` or `process`' })
   },
-  { description: 'What runs here' }
+  { description: 'Version and state of the server' }
 )
 export type Health = Static<typeof Health>
 
@@ -74,7 +74,7 @@ export type App = FastifyInstance<
   TypeBoxTypeProvider
 >
 
-/** What we promise, unless somebody is in a hurry. */
+/** The timeouts of production, unless given. */
 export const timingsOf = (given: Partial<Timings> = {}): Timings => ({
   heartbeatMs: LIMITS.socketHeartbeatMs,
   silenceMs: LIMITS.socketSilenceMs,

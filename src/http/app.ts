@@ -1,3 +1,4 @@
+import accepts from '@fastify/accepts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { App, AppDeps } from './app-deps.ts'
@@ -29,18 +30,19 @@ import { userRoutes } from './routes/users.ts'
 import { walletRoutes } from './routes/wallet/routes.ts'
 import { serverOptions } from './server-options.ts'
 
-/** The doors of the product: every route of the contract, and around them what holds for all. Not listening yet. */
+/** The HTTP server with all routes and the plugins that apply to all of them. It does not listen yet. */
 export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   const app: App = Fastify(serverOptions(given.log)).withTypeProvider<TypeBoxTypeProvider>()
   const deps = { ...given, signal: endingWith(app, given.signal) }
 
   app.setValidatorCompiler(compileValidator)
-  // Schemas describe answers; what is answered is what the handler said.
+  // Response schemas only document: the answer is serialised as the handler returns it.
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.decorateRequest('userId', null)
   app.decorateRequest('onlyProject', null)
-  // First of all hooks: a refused upgrade is hung up on by the plugin, once it knows that it is one.
+  // Before all other hooks: the plugin closes the connection of a refused upgrade.
   await admitSockets(app)
+  await app.register(accepts, { decorateReply: false })
   answerProblems(app)
   readJsonBodies(app)
   logRequests(app)
@@ -79,7 +81,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   return app
 }
 
-/** Aborts with the server's own signal, or when the app is closed without it. */
+/** Aborts with the given signal, or when the app is closed. */
 function endingWith(app: App, signal: AbortSignal): AbortSignal {
   const closing = new AbortController()
   app.addHook('preClose', async () => closing.abort())

@@ -9,32 +9,32 @@ interface SchemaError {
   readonly params: Readonly<Record<string, unknown>>
 }
 
-/** One thing that is wrong, as a refusal lists it in `errors`. */
+/** One invalid field, as a refusal lists it in `errors`. */
 export interface FieldError {
   readonly path: string
   readonly message: string
 }
 
-/** Refuses what does not fit its schema: names each field, as a path that begins with the part that was looked at. */
+/** An `invalid_request` refusal that lists each invalid field by its path; the path begins with the part. */
 export function refusalOf(part: string, found: readonly SchemaError[]): AppError {
   const errors: FieldError[] = found.slice(0, ERRORS_SHOWN_MAX).map((error) => ({
     path: `${part}${error.instancePath}`,
-    message: wordsFor(error)
+    message: messageFor(error)
   }))
   const [first] = errors
-  const detail = first ? `${first.path} ${first.message}` : `The ${part} is not valid`
+  const detail = first ? `${first.path} ${first.message}` : `The ${part} is invalid`
   return new AppError('invalid_request', detail, { errors })
 }
 
-/** What the schema's own words leave unsaid: which field, which values. */
-function wordsFor({ keyword, params, message }: SchemaError): string {
+/** Adds field names and allowed values to the messages of the validator. */
+function messageFor({ keyword, params, message }: SchemaError): string {
   const list = (values: unknown) => (values as unknown[]).join(', ')
   switch (keyword) {
-    // A schema says `false` of a field that it does not have.
+    // The error of `additionalProperties: false`.
     case 'boolean':
-      return 'is not a field that we know'
+      return 'is not a known field'
     case 'required':
-      return `lacks ${list(params['requiredProperties'])}`
+      return `is missing ${list(params['requiredProperties'])}`
     case 'enum':
       return `must be one of ${list(params['allowedValues'])}`
     default:

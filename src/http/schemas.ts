@@ -1,13 +1,11 @@
 import { Type, type TSchema } from 'typebox'
 import { REFUSALS, type RefusalCode } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { Nullable, OnlyThese } from '#kernel/schema-kit.ts'
 
-export const OnlyThese = { additionalProperties: false } as const
-export const Time = Type.String({ format: 'date-time' })
-export const Review = Type.Enum(['merge', 'hold'])
 export const Credits = Type.Number({ description: 'credits, at most six decimals' })
 
-/** Why a request was refused (RFC 9457). `code` is the stable word; some refusals carry further facts. */
+/** A problem document (RFC 9457). `code` is stable; some refusals have further members. */
 export const Problem = Type.Object(
   {
     type: Type.String(),
@@ -16,7 +14,7 @@ export const Problem = Type.Object(
     detail: Type.String(),
     instance: Type.String(),
     code: Type.Enum(Object.keys(REFUSALS) as RefusalCode[]),
-    retryable: Type.Boolean({ description: 'whether the same request may succeed later' }),
+    retryable: Type.Boolean({ description: 'whether the unchanged request may succeed later' }),
     requestId: Type.String()
   },
   { description: 'Why the request was refused (RFC 9457)' }
@@ -27,28 +25,28 @@ const refusal = (description: string) => ({
   content: { 'application/problem+json': { schema: Problem } }
 })
 
-/** The answers that any route may give besides its own. */
+/** The error responses of every route. */
 export const refusals = {
   '4xx': refusal('The request was refused'),
-  '5xx': refusal('It is our fault, or we are stopping')
+  '5xx': refusal('The server failed or is shutting down')
 } as const
 
 export const empty = (description: string) => Type.Null({ description })
 
-/** The body of a command that takes none: absent, or an object with nothing in it. */
+/** The body of a command without parameters: absent, or an empty object. */
 export const NoBody = Type.Union([Type.Null(), Type.Object({}, OnlyThese)])
 
 export const IdParams = Type.Object({ id: Type.String({ maxLength: 64 }) })
 
 export const PageQuery = Type.Object({
   cursor: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 200, description: '`nextCursor` of the page before' })
+    Type.String({ minLength: 1, maxLength: 200, description: '`nextCursor` of the previous page' })
   ),
   limit: Type.Optional(
     Type.Integer({
       minimum: 1,
       maximum: LIMITS.pageItemsMax,
-      description: `${LIMITS.pageItemsDefault} unless told`
+      description: `default ${LIMITS.pageItemsDefault}`
     })
   )
 })
@@ -60,15 +58,12 @@ export const pageOf = (query: { cursor?: string; limit?: number }) => ({
 })
 
 export const Listed = <T extends TSchema>(item: T, description: string) =>
-  Type.Object(
-    { items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) },
-    { description }
-  )
+  Type.Object({ items: Type.Array(item), nextCursor: Nullable(Type.String()) }, { description })
 
 const IdempotencyKey = Type.String({
   pattern: '^[!-~]{1,255}$',
   description:
-    'The same key and body again is answered as the first time, and nothing happens twice'
+    'A repeated request with the same key and body gets the first answer and has no further effect'
 })
 
 /** The headers of a route that creates or spends. */

@@ -13,7 +13,7 @@ import { problemOf, sendProblem } from './plugins/problems.ts'
 import { requestIdOf } from './plugins/request-log.ts'
 import { SOCKET_PATH } from './stream/handshake.ts'
 
-/** How the server listens: no surprises in what it reads, and a problem document even for what is no request. */
+/** Options of the HTTP server. Even unparsable requests are answered with a problem document. */
 export const serverOptions = (loggerInstance: FastifyBaseLogger) =>
   ({
     loggerInstance,
@@ -24,22 +24,22 @@ export const serverOptions = (loggerInstance: FastifyBaseLogger) =>
     genReqId: requestIdOf,
     bodyLimit: LIMITS.bodyBytesMax,
     http: { shouldUpgradeCallback: isForSocket },
-    // A param's length is its schema's affair: a long one is refused, not unknown.
+    // The schema limits the length of a parameter: a long one is answered with 400 instead of 404.
     routerOptions: { maxParamLength: 16 * 1024 },
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       void reply.header('x-request-id', request.id)
       void sendProblem(error, request, reply)
     },
-    clientErrorHandler: refuseNonsense
+    clientErrorHandler: refuseUnparsable
   }) satisfies FastifyHttpOptions<RawServerDefault>
 
-/** An offer to speak something else, or elsewhere, is passed over: the request is answered as it stands. */
+/** Other upgrade requests (to other protocols or paths) are ignored, and answered like plain requests. */
 const isForSocket = ({ headers, url = '' }: IncomingMessage) =>
   headers.upgrade?.toLowerCase() === 'websocket' && url.split('?', 1)[0] === SOCKET_PATH
 
-/** What Node could not read as HTTP: too long a header, a broken line, a request that never ends. */
-function refuseNonsense(error: Error & { code?: string }, socket: Socket): void {
+/** Answers requests that Node cannot parse: too long a header, a malformed line, a timeout. */
+function refuseUnparsable(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
@@ -47,8 +47,8 @@ function refuseNonsense(error: Error & { code?: string }, socket: Socket): void 
   const id = randomUUID()
   const detail =
     error.code === 'HPE_HEADER_OVERFLOW'
-      ? 'The address or a header is too long'
-      : 'This is not a request that we can read'
+      ? 'The request line or a header is too long'
+      : 'The request is not valid HTTP'
   const problem = JSON.stringify(problemOf(new AppError('invalid_request', detail), '/', id))
   const lines = [
     'HTTP/1.1 400 Bad Request',

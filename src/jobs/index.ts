@@ -16,7 +16,6 @@ export {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
-  Review,
   ReviewResult,
   SessionView,
   Submitted,

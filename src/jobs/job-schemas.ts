@@ -1,13 +1,15 @@
-import { Type, type Static, type TSchema } from 'typebox'
+import { Type, type Static } from 'typebox'
 import { LIMITS } from '#kernel/limits.ts'
-import { AgentQuestion, FileStatus, JobCredits, MergeState, UsageTotals } from '#kernel/frames.ts'
-
-const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-const Time = Type.String({ format: 'date-time' })
-const OnlyThese = { additionalProperties: false } as const
-
-export const Review = Type.Enum(['merge', 'hold'])
-export type Review = Static<typeof Review>
+import {
+  AgentQuestion,
+  FileStatus,
+  JobCredits,
+  JobStatus,
+  MergeState,
+  Review,
+  UsageTotals
+} from '#kernel/frames.ts'
+import { Nullable, OnlyThese, Time } from '#kernel/schema-kit.ts'
 
 /** A prompt for the agent. */
 export const AiCommand = Type.Object(
@@ -70,15 +72,7 @@ export const JobView = Type.Object({
   id: Type.String(),
   projectId: Type.String(),
   sessionId: Type.String(),
-  status: Type.Enum([
-    'queued',
-    'starting',
-    'running',
-    'settling',
-    'succeeded',
-    'failed',
-    'cancelled'
-  ]),
+  status: JobStatus,
   text: Type.String(),
   mode: Type.String(),
   model: Type.String(),

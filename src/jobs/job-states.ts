@@ -1,4 +1,4 @@
-import type { JobStatus } from '#db'
+import type { JobStatus } from '#kernel/frames.ts'
 import type { Transitions } from '#kernel/transitions.ts'
 
 /**

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Time, as something that is handed in: a test can hold it still. */
+/** Time as a dependency, so that tests control it. */
 export interface Clock {
   /** Wall-clock time, for people and rows. */
   now(): Date
-  /** Milliseconds that never go backwards, for measuring how long something took. */
+  /** Milliseconds that never go backwards, for measuring durations. */
   monotonicMs(): number
   /** Rejects with the signal's reason when it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>

@@ -1,12 +1,11 @@
 import { Type, type Static, type TSchema } from 'typebox'
+import { Nullable, OneOf, Time } from './schema-kit.ts'
 
 /** The version of the wire protocol: `v` in every frame, and the WebSocket subprotocol. */
 export const PROTOCOL_VERSION = 1
 export const SUBPROTOCOL = 'kilowatt.v1'
 
 export const Credits = Type.Number({ minimum: 0, description: 'credits, at most six decimals' })
-const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-const oneOf = <Words extends string[]>(...words: [...Words]) => Type.Enum(words)
 
 export const UsageTotals = Type.Object({
   input: Type.Integer(),
@@ -14,9 +13,11 @@ export const UsageTotals = Type.Object({
   reasoning: Type.Integer(),
   cacheRead: Type.Integer(),
   cacheWrite: Type.Integer(),
-  costUsd: Type.Number({ description: 'what the provider asks for it, in US dollars' }),
+  costUsd: Type.Number({ description: 'the price that the provider asks, in US dollars' }),
   metered: Type.Optional(
-    Type.Boolean({ description: 'counted by the model gateway, and not only told by the agent' })
+    Type.Boolean({
+      description: 'true: counted by the model gateway, not only reported by the agent'
+    })
   )
 })
 export type UsageTotals = Static<typeof UsageTotals>
@@ -33,7 +34,22 @@ export const NO_USAGE_TOTALS: UsageTotals = {
 export const JobCredits = Type.Object({ reserved: Credits, charged: Credits, refunded: Credits })
 export type JobCredits = Static<typeof JobCredits>
 
-export const MergeState = oneOf(
+export const JobStatus = OneOf(
+  'queued',
+  'starting',
+  'running',
+  'settling',
+  'succeeded',
+  'failed',
+  'cancelled'
+)
+export type JobStatus = Static<typeof JobStatus>
+
+/** What happens to a job's finished work: merged into main, or held until a person decides. */
+export const Review = OneOf('merge', 'hold')
+export type Review = Static<typeof Review>
+
+export const MergeState = OneOf(
   'none',
   'merging',
   'merged',
@@ -44,7 +60,7 @@ export const MergeState = oneOf(
 )
 export type MergeState = Static<typeof MergeState>
 
-export const FileStatus = oneOf('added', 'modified', 'deleted')
+export const FileStatus = OneOf('added', 'modified', 'deleted')
 export type FileStatus = Static<typeof FileStatus>
 
 const DiffFile = Type.Object({
@@ -55,7 +71,7 @@ const DiffFile = Type.Object({
 })
 const FileData = Type.Object({
   path: Type.String({ description: 'relative to the worktree, with /' }),
-  sha: Nullable(Type.String({ description: 'git blob id; null once deleted' })),
+  sha: Nullable(Type.String({ description: 'git blob id; null: deleted' })),
   by: Type.Literal('agent')
 })
 const Todo = Type.Object({
@@ -70,13 +86,13 @@ export const AgentQuestion = Type.Object({
   multiple: Type.Boolean()
 })
 
-/** What each type of frame carries. Clients ignore types and fields that they don't know. */
+/** The data of each frame type. Clients ignore types and fields that they do not know. */
 export const FRAME_DATA = {
   'job:queued': Type.Object({
     text: Type.String(),
     mode: Type.String(),
     model: Type.String(),
-    position: Type.Integer({ description: 'jobs that come first' }),
+    position: Type.Integer({ description: 'number of jobs ahead in the queue' }),
     creditsReserved: Credits
   }),
   'job:running': Type.Object({
@@ -85,18 +101,18 @@ export const FRAME_DATA = {
     model: Type.String()
   }),
   'job:log': Type.Object({
-    source: oneOf('assistant', 'reasoning', 'tool', 'system'),
+    source: OneOf('assistant', 'reasoning', 'tool', 'system'),
     partId: Type.String(),
-    text: Type.String({ description: 'what is new: the joined pieces of a part are the part' })
+    text: Type.String({ description: 'new text: the joined texts of a part are the whole part' })
   }),
   'job:tool': Type.Object({
     callId: Type.String(),
     tool: Type.String(),
-    status: oneOf('running', 'completed', 'error'),
+    status: OneOf('running', 'completed', 'error'),
     title: Type.String(),
     input: Type.Optional(Type.Unknown()),
     output: Type.Optional(Type.String()),
-    truncated: Type.Optional(Type.Literal(true, { description: 'either was cut' }))
+    truncated: Type.Optional(Type.Literal(true, { description: 'input or output was cut' }))
   }),
   'job:todo': Type.Object({ items: Type.Array(Todo, { description: 'the whole list' }) }),
   'job:permission': Type.Object({
@@ -104,22 +120,24 @@ export const FRAME_DATA = {
     kind: Type.String(),
     patterns: Type.Array(Type.String()),
     title: Type.String(),
-    expiresAt: Type.String({ format: 'date-time' })
+    expiresAt: Time
   }),
   'job:permission-resolved': Type.Object({
     permissionId: Type.String(),
-    reply: oneOf('once', 'always', 'reject'),
+    reply: OneOf('once', 'always', 'reject'),
     by: Type.String({ description: 'a user id, or `policy`' })
   }),
   'job:question': Type.Object({
     questionId: Type.String(),
     questions: Type.Array(AgentQuestion),
-    expiresAt: Type.String({ format: 'date-time' })
+    expiresAt: Time
   }),
   'job:question-resolved': Type.Object({
     questionId: Type.String(),
     answers: Nullable(
-      Type.Array(Type.Array(Type.String()), { description: 'null: refused, or nobody answered' })
+      Type.Array(Type.Array(Type.String()), {
+        description: 'null: rejected, or not answered in time'
+      })
     ),
     by: Type.String({ description: 'a user id, or `policy`' })
   }),
@@ -136,10 +154,10 @@ export const FRAME_DATA = {
   'job:credits-used': Type.Object({
     credits: Credits,
     usage: UsageTotals,
-    final: Type.Boolean({ description: 'nothing more will be used' })
+    final: Type.Boolean({ description: 'true: the final amount' })
   }),
   'job:success': Type.Object({
-    commit: Nullable(Type.String({ description: 'null: nothing was changed' })),
+    commit: Nullable(Type.String({ description: 'null: nothing changed' })),
     branch: Type.String(),
     merge: MergeState,
     credits: JobCredits
@@ -154,11 +172,11 @@ export const FRAME_DATA = {
   'file:changed': Type.Object(
     {
       path: Type.String(),
-      sha: Nullable(Type.String({ description: 'null once deleted' })),
+      sha: Nullable(Type.String({ description: 'null: deleted' })),
       commit: Type.String(),
       by: Type.String({ description: 'a user id' })
     },
-    { description: 'a save through the API' }
+    { description: 'a file was saved through the API' }
   ),
   'project:changed': Type.Object(
     {
@@ -167,34 +185,34 @@ export const FRAME_DATA = {
       merge: MergeState,
       by: Type.String({ description: 'a user id' })
     },
-    { description: 'somebody’s verdict on a job’s work' }
+    { description: 'a review decision changed main or the state of a job’s work' }
   )
 } as const satisfies Record<string, TSchema>
 
 export type FrameType = keyof typeof FRAME_DATA
 export type FrameData<T extends FrameType> = Static<(typeof FRAME_DATA)[T]>
 
-/** A frame before the log has given it a place: what happened, and to which job. */
+/** A frame before the log assigns its `seq`. */
 export type Draft = {
   [T in FrameType]: { readonly type: T; readonly data: FrameData<T> }
 }[FrameType]
 
-/** One line of a project's history, the same over WebSocket, SSE and JSON pages. */
+/** One entry of a project's history, the same over WebSocket, SSE and JSON pages. */
 export const Frame = Type.Object({
   v: Type.Literal(PROTOCOL_VERSION),
   type: Type.String(),
   id: Type.String(),
   projectId: Type.String(),
   jobId: Nullable(Type.String()),
-  seq: Type.Integer({ minimum: 1, description: 'counts from 1 in each project, without a gap' }),
-  ts: Type.String({ format: 'date-time' }),
+  seq: Type.Integer({ minimum: 1, description: 'counts from 1 in each project, without gaps' }),
+  ts: Time,
   data: Type.Unknown()
 })
 export type Frame = Static<typeof Frame>
 
-/** The two frames that end a job; of each job exactly one of them is ever written. */
+/** The two frames that end a job; each job has exactly one of them. */
 export const TERMINAL_FRAMES = ['job:success', 'job:error'] as const satisfies FrameType[]
 
-/** Whether this frame is its job's last. */
+/** Whether this frame ends its job. */
 export const isTerminalFrame = ({ type }: Pick<Frame, 'type'>): boolean =>
   (TERMINAL_FRAMES as readonly string[]).includes(type)

@@ -3,7 +3,7 @@ import { monotonicFactory } from 'ulid'
 
 declare const brand: unique symbol
 
-/** A text that names one thing of one kind: `prj_` and 26 characters of ULID. */
+/** An id with a type prefix: `prj_` and a ULID of 26 characters. */
 export type Id<Kind extends string> = string & { readonly [brand]: Kind }
 
 export type UserId = Id<'usr'>
@@ -15,13 +15,13 @@ export type EventId = Id<'evt'>
 export type RequestId = Id<'req'>
 
 const RANDOM_BITS = 2 ** 32
-/** Node draws random numbers from a store; the library by itself asks the system for each letter (measured: 80 µs an id). */
+/** Node buffers random numbers; the library's own source calls the system for each letter (measured: 80 µs per id). */
 const random = () => randomInt(RANDOM_BITS) / RANDOM_BITS
 
-/** Two ids made in one millisecond still sort in the order in which they were made. */
+/** Monotonic: ids of the same millisecond sort in the order of their creation. */
 const ulid = monotonicFactory(random)
 
-/** What the id of the thing that a request makes is going to be; `mayExist`: an earlier try of the same request may have made it. */
+/** The ULID for a resource that a request creates. `mayExist`: an earlier attempt of the request may have created it. */
 export interface ReservedUlid {
   readonly ulid: string
   readonly mayExist: boolean
@@ -48,5 +48,5 @@ export const sessionId = kind('ses')
 export const jobId = kind('job')
 export const transactionId = kind('txn')
 export const eventId = kind('evt')
-/** One request to a model. */
+/** A model request. */
 export const requestId = kind('req')

@@ -1,10 +1,10 @@
 interface Meaning {
   readonly retryable: boolean
-  /** `used`: what was used is charged. `nothing`: the job is refunded whole and the platform bears the cost. */
+  /** `used`: the user pays for the usage. `nothing`: the job is fully refunded and the platform bears the cost. */
   readonly userPays: 'used' | 'nothing'
 }
 
-/** Every reason for which a job fails, whether to try again, and who bears the cost. */
+/** Every reason for which a job fails, whether a retry may succeed, and who bears the cost. */
 export const JOB_FAILURES = {
   cancelled: { retryable: true, userPays: 'used' },
   credits_exhausted: { retryable: false, userPays: 'used' },
@@ -23,7 +23,7 @@ export const JOB_FAILURES = {
 
 export type JobFailureCode = keyof typeof JOB_FAILURES
 
-/** Ends a job: thrown wherever the reason is known, mapped to a state and a refund in one place. */
+/** Ends a job: thrown where the reason is known, mapped to a final state and a refund by `src/jobs/finish`. */
 export class JobFailure extends Error {
   readonly code: JobFailureCode
 

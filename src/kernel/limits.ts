@@ -5,7 +5,7 @@ const MINUTE_MS = 60 * SECOND_MS
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** Every size and time that we promise to stay within, with its unit at the end of its name. */
+/** Every limit of sizes and times, with the unit at the end of its name. */
 export const LIMITS = {
   promptCharsMax: 100_000,
   jobsQueuedPerProjectMax: 20,
@@ -76,5 +76,5 @@ export const LIMITS = {
 assert.ok(
   LIMITS.leaseRenewEveryMs * 2 <= LIMITS.leaseGiveUpAfterMs &&
     LIMITS.leaseGiveUpAfterMs + LIMITS.cancelGraceMs < LIMITS.leaseTtlMs,
-  'a renewal may fail before the lease is given up, and the agent is stopped before it runs out'
+  'one renewal may fail before the lease counts as lost, and the agent is stopped before the lease expires'
 )

@@ -6,7 +6,7 @@ declare const brand: unique symbol
 export type Microcredits = bigint & { readonly [brand]: 'microcredits' }
 
 const PER_CREDIT = 1_000_000n
-/** The contract's form of an amount: a JSON number with at most six decimals. */
+/** An amount in the API: a JSON number with at most six decimals. */
 const SIX_DECIMALS = /^(\d+)(?:\.(\d{1,6}))?$/
 
 export const ZERO = 0n as Microcredits
@@ -16,7 +16,7 @@ export const microcredits = (whole: bigint): Microcredits => whole as Microcredi
 /** One credit is a million microcredits. */
 export const credits = (whole: number): Microcredits => microcredits(BigInt(whole) * PER_CREDIT)
 
-/** Reads the contract's number of credits; undefined when it is negative or has more than six decimals. */
+/** Parses an amount of the API; undefined when it is negative or has more than six decimals. */
 export function parseCredits(amount: number): Microcredits | undefined {
   const [, whole, fraction = ''] = SIX_DECIMALS.exec(String(amount)) ?? []
   if (whole === undefined) return undefined
@@ -24,12 +24,12 @@ export function parseCredits(amount: number): Microcredits | undefined {
 }
 
 /**
- * The most that a wallet may ever be given: eight thousand million credits. Up to 2^33 two neighbouring doubles are
- * less than a millionth apart, so that JSON carries each of its amounts exactly.
+ * The limit of a wallet: eight billion credits, including reserved and spent ones. Below 2^33 neighbouring doubles are
+ * less than a millionth apart, so a JSON number represents every amount exactly.
  */
 export const WALLET_MAX = microcredits(8_000_000_000n * PER_CREDIT)
 
-/** The contract's number of credits. Exact up to `WALLET_MAX`; throws above it. */
+/** The amount as a number of the API. Exact up to `WALLET_MAX`; throws above it. */
 export function toCredits(amount: Microcredits): number {
   assert.ok(amount <= WALLET_MAX, 'an amount that JSON can carry exactly')
   return Number(amount) / Number(PER_CREDIT)

@@ -13,6 +13,6 @@ export function follow<State extends string>(
   return to
 }
 
-/** Whether nothing follows this state. */
+/** Whether the table allows no step from this state. */
 export const isTerminal = <State extends string>(table: Transitions<State>, state: State) =>
   table[state].length === 0

@@ -1,4 +1,4 @@
-/** What a promise gives within this time, else undefined. */
+/** The result of a promise, or undefined after a timeout. The work itself continues. */
 export async function within<T>(
   promise: Promise<T> | undefined,
   ms: number
@@ -13,7 +13,7 @@ export async function within<T>(
   }
 }
 
-/** Waits no longer than until the signal aborts, and rejects with its reason; the work itself goes on. */
+/** The result of a promise; rejects with the signal's reason when it aborts first. The work itself continues. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>()
   const abort = () => aborted.reject(signal.reason)
@@ -28,7 +28,7 @@ export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): P
 
 export type SerialQueue = <T>(work: () => Promise<T>) => Promise<T>
 
-/** Works that are handed to what this returns are done one after the other, in that order; one that fails holds up nobody. */
+/** Runs one work at a time, in the order of the calls. A failed work rejects its own promise and does not block the next. */
 export function createSerialQueue(): SerialQueue {
   let last: Promise<unknown> = Promise.resolve()
   return (work) => {

@@ -1,14 +1,14 @@
 /**
- * A bell. It says "look again" and carries nothing: a ring may be doubled or missed, so whoever hears it
- * reads the rows, and whoever waits for it looks at them now and then without it.
+ * A bell: a notification that carries no data. A ring may be duplicated or lost, so a listener reads the rows after each
+ * ring, and polls them at a low rate without one.
  */
 export interface Bus {
   ring(topic: string): void
-  /** Calls back after every ring from now on. Returns how to stop listening. */
-  listen(topic: string, heard: () => void): () => void
+  /** Calls `onRing` after every ring. Returns how to stop listening. */
+  listen(topic: string, onRing: () => void): () => void
 }
 
 /** A project's history has grown. */
 export const historyOf = (projectId: string) => `history:${projectId}`
-/** Somebody answered or cancelled: the job's runner should look at its rows. */
+/** A user answered a prompt or cancelled the job: its worker reads the request from the rows. */
 export const inboxOf = (jobId: string) => `inbox:${jobId}`

@@ -5,14 +5,14 @@ export interface Lease extends AsyncDisposable {
   readonly projectId: ProjectId
   /** The fencing token: larger than that of every earlier lease of this project. */
   readonly token: bigint
-  /** Aborts as soon as holding the project is no longer certain. */
+  /** Aborts when the lease may be lost. */
   readonly signal: AbortSignal
 }
 
 /**
- * One holder a project. `acquire` answers undefined when somebody else holds it; it never waits.
- * A lease renews itself; when it could not for `leaseGiveUpAfterMs` its signal aborts. Disposing twice is
- * disposing once, and gives the project back at once.
+ * One holder per project. `acquire` returns undefined when another worker holds the project; it never waits.
+ * A lease renews itself; after `leaseGiveUpAfterMs` without a successful renewal its signal aborts. Disposing releases
+ * the project immediately, and is idempotent.
  */
 export interface ProjectLock {
   acquire(projectId: ProjectId): Promise<Lease | undefined>

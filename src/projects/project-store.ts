@@ -1,17 +1,19 @@
 import type { Db } from '#db'
+import type { Review } from '#kernel/frames.ts'
 import type { ProjectId, UserId } from '#kernel/ids.ts'
 
 export interface Project {
   readonly id: ProjectId
   readonly userId: UserId
   readonly name: string
-  readonly review: 'merge' | 'hold'
+  readonly review: Review
   readonly createdAt: Date
 }
 
 const COLUMNS = ['id', 'user_id as userId', 'name', 'review', 'created_at as createdAt'] as const
 
-const living = (db: Db) => db.selectFrom('projects').select(COLUMNS).where('deleted_at', 'is', null)
+const notDeleted = (db: Db) =>
+  db.selectFrom('projects').select(COLUMNS).where('deleted_at', 'is', null)
 
 export async function insertProject(
   db: Db,
@@ -29,9 +31,9 @@ export async function insertProject(
     .executeTakeFirstOrThrow()
 }
 
-/** Undefined for a project that is somebody else's, gone, or never was. */
+/** Undefined for a project of another user, a deleted one, or an unknown id. */
 export function readProject(db: Db, userId: UserId, id: ProjectId): Promise<Project | undefined> {
-  return living(db).where('id', '=', id).where('user_id', '=', userId).executeTakeFirst()
+  return notDeleted(db).where('id', '=', id).where('user_id', '=', userId).executeTakeFirst()
 }
 
 /** Whether the project has a row, also one that is marked as deleted. */
@@ -40,13 +42,13 @@ export async function projectExists(db: Db, id: ProjectId): Promise<boolean> {
   return row !== undefined
 }
 
-/** Newest first, those made before `before`. */
+/** Newest first; only those created before `before`. */
 export function readProjects(
   db: Db,
   userId: UserId,
   page: { readonly before?: string | undefined; readonly limit: number }
 ): Promise<Project[]> {
-  let query = living(db).where('user_id', '=', userId).orderBy('id', 'desc').limit(page.limit)
+  let query = notDeleted(db).where('user_id', '=', userId).orderBy('id', 'desc').limit(page.limit)
   if (page.before !== undefined) query = query.where('id', '<', page.before as ProjectId)
   return query.execute()
 }
@@ -54,7 +56,7 @@ export function readProjects(
 export function updateProject(
   db: Db,
   id: ProjectId,
-  changes: { readonly name?: string | undefined; readonly review?: 'merge' | 'hold' | undefined }
+  changes: { readonly name?: string | undefined; readonly review?: Review | undefined }
 ): Promise<Project> {
   return db
     .updateTable('projects')
@@ -64,7 +66,7 @@ export function updateProject(
     .executeTakeFirstOrThrow()
 }
 
-/** Which of these were taken away. */
+/** Those of the given projects that are deleted. */
 export async function readDeletedProjects(
   db: Db,
   among: readonly ProjectId[]
@@ -79,7 +81,7 @@ export async function readDeletedProjects(
   return rows.map(({ id }) => id)
 }
 
-/** The row stays, for the ledger and the history that point to it; nobody finds it any more. */
+/** Soft deletion: the ledger and the history refer to the row, queries for users exclude it. */
 export async function markProjectDeleted(db: Db, id: ProjectId, at: Date): Promise<void> {
   await db.updateTable('projects').set({ deleted_at: at }).where('id', '=', id).execute()
 }

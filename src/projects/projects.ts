@@ -4,12 +4,12 @@ import { projectId, type UserId } from '#kernel/ids.ts'
 import { readProject, type Project } from './project-store.ts'
 
 /**
- * The project of that id, if it is this user's own. Anybody else's, a deleted one and a text that is no id
- * are refused alike, as `not_found`: what one may not see does not exist.
+ * The user's own project with this id. A project of another user, a deleted one and an invalid id are all refused as
+ * `not_found`, so that the answer does not reveal whether the project exists.
  */
 export async function ownProject(db: Db, userId: UserId, id: string): Promise<Project> {
   const known = projectId.parse(id)
   const project = known && (await readProject(db, userId, known))
-  if (!project) throw new AppError('not_found', `There is no project ${id}`)
+  if (!project) throw new AppError('not_found', `Unknown project ${id}`)
   return project
 }

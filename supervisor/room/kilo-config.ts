@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { modelAddress } from '#kernel/model-address.ts'
+import { modelAddress } from '#kernel/text.ts'
 import type { ModelTimeouts, ProviderAccess } from '../options.ts'
 
 export interface KiloConfigFacts {

@@ -78,17 +78,20 @@ export function requestsContract(name: string, open: OpenDatabase): void {
     const wanted = Array.from({ length: 50 }, () => it.request(30))
     const answers = await Promise.all(wanted.map((one) => it.meter.open(it.db, one)))
     t.equal(answers.filter(({ kind }) => kind === 'open').length, 3)
-    t.match(answers.find(({ kind }) => kind === 'short') ?? {}, { kind: 'short', room: mc(10) })
+    t.match(answers.find(({ kind }) => kind === 'short') ?? {}, {
+      kind: 'short',
+      available: mc(10)
+    })
     t.equal(await it.committed(), 90)
   })
 
   books('what a request cost makes room for the next', async (t, it) => {
     const [a, b, c] = [it.request(60), it.request(60), it.request(96)]
     t.same(await it.meter.open(it.db, a), { kind: 'open' })
-    t.same(await it.meter.open(it.db, b), { kind: 'short', room: mc(40) })
+    t.same(await it.meter.open(it.db, b), { kind: 'short', available: mc(40) })
     t.same(await it.close(a.id, 5), { kind: 'closed', overrun: ZERO })
     t.same(await it.close(a.id, 50), { kind: 'already' }, 'closed once')
-    t.same(await it.meter.open(it.db, c), { kind: 'short', room: mc(95) })
+    t.same(await it.meter.open(it.db, c), { kind: 'short', available: mc(95) })
     t.same(await it.meter.open(it.db, b), { kind: 'open' })
     t.equal(await it.committed(), 65)
   })
@@ -192,7 +195,7 @@ export function requestsContract(name: string, open: OpenDatabase): void {
       const { purse, held } = await purseOf(it, null, 70)
       t.same(await purse.open(it.request(101)), { kind: 'open' })
       t.same(held, [mc(130)], 'it grows by what the wallet has, up to the step')
-      t.same(await purse.open(it.request(100)), { kind: 'short', room: mc(29) })
+      t.same(await purse.open(it.request(100)), { kind: 'short', available: mc(29) })
     },
     { funds: 130 }
   )

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
-import { format, resolveConfig } from 'prettier'
+import { format, getFileInfo, resolveConfig } from 'prettier'
 import { scenesDocument } from '../record/scenes-document.ts'
+import { currentSchemaDocument } from './current-schema.ts'
 import type { GeneratedDocument } from './generated-document.ts'
 import { kiloEventsDocument } from './kilo-events.ts'
 import { protocolDocument, schemaDocuments } from './protocol.ts'
@@ -14,7 +15,8 @@ const GENERATORS: readonly (() => Promise<readonly GeneratedDocument[]>)[] = [
   async () => [scenesDocument()],
   async () => schemaDocuments(),
   async () => [protocolDocument()],
-  async () => [await surfaceDocument()]
+  async () => [await surfaceDocument()],
+  async () => [await currentSchemaDocument()]
 ]
 
 export const pathOf = (document: GeneratedDocument) => join(ROOT, document.path)
@@ -25,6 +27,8 @@ export async function generateDocuments(): Promise<GeneratedDocument[]> {
   return Promise.all(
     documents.map(async ({ path, text }) => {
       const filepath = join(ROOT, path)
+      // Prettier does not know SQL.
+      if ((await getFileInfo(filepath)).inferredParser === null) return { path, text }
       const style = await resolveConfig(filepath)
       return { path, text: await format(text, { ...style, filepath }) }
     })

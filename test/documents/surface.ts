@@ -1,8 +1,9 @@
 import { createApp, type AppDeps } from '#http'
-import { REFUSALS } from '#kernel/errors.ts'
+import { REFUSALS, type RefusalCode } from '#kernel/errors.ts'
 import { JOB_FAILURES } from '#kernel/job-failures.ts'
 import { silentLog } from '#kernel/log.ts'
 import { Registry } from 'prom-client'
+import { PROBLEM_STATUSES } from '../../src/http/problem-statuses.ts'
 import { wireSchemas } from '../../src/http/stream/wire-schemas.ts'
 import type { GeneratedDocument } from './generated-document.ts'
 
@@ -39,7 +40,12 @@ async function openApi(): Promise<unknown> {
 /** Everything that clients rely on, without the texts: a change of this file is a change of the contract. */
 export async function surfaceDocument(): Promise<GeneratedDocument> {
   const surface = {
-    problems: REFUSALS,
+    problems: Object.fromEntries(
+      Object.entries(REFUSALS).map(([code, meaning]) => [
+        code,
+        { ...meaning, status: PROBLEM_STATUSES[code as RefusalCode] }
+      ])
+    ),
     jobFailures: JOB_FAILURES,
     openApi: await openApi(),
     wire: Object.fromEntries(wireSchemas().map(({ name, schema }) => [name, schema]))

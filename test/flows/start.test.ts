@@ -46,7 +46,7 @@ t.test('a start that cannot be says why in one line, and leaves nothing running'
     [
       'a port in use',
       { PORT: port },
-      new RegExp(`^kilowatt: .*PORT ${port}: address already in use`)
+      new RegExp(`^kilowatt: PORT ${port}: address already in use`)
     ],
     [
       'a folder that is a file',

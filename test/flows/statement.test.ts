@@ -34,10 +34,10 @@ t.test('what a person reads of two jobs, one that is paid for and one refunded',
     [
       [`Refunded: “Break it” failed (${code})`, refunded.jobId],
       ['Reserved for “Break it”', refunded.jobId],
-      ['Given back: reserved for “Add a login form” and not used', paid.jobId],
-      ['Paid for “Add a login form”', paid.jobId],
+      ['Released: reserved for “Add a login form” and not used', paid.jobId],
+      ['Charged for “Add a login form”', paid.jobId],
       ['Reserved for “Add a login form”', paid.jobId],
-      ['Credits bought', null]
+      ['Credits purchased', null]
     ]
   )
   const charge = body.items.find(({ kind }) => kind === 'charge')

@@ -4,9 +4,9 @@ import type { Db } from '#db'
 const VACUUM_THRESHOLD_ROWS = 50
 const VACUUM_SCALE_FACTOR = 0.2
 
-/** Tables of which a fifth has changed or died since they were last looked after: PostgreSQL's own measure. */
+/** Tables of which a fifth of the rows has changed or died since the last vacuum: PostgreSQL's own thresholds. */
 async function readDueTables(db: Db): Promise<string[]> {
-  // Counts are gathered for a second before they can be read.
+  // Counters are buffered for a second before they can be read.
   await sql`SELECT pg_stat_force_next_flush()`.execute(db)
   const { rows } = await sql<{ name: string }>`
     SELECT quote_ident(schemaname) || '.' || quote_ident(relname) AS name
@@ -18,8 +18,8 @@ async function readDueTables(db: Db): Promise<string[]> {
 }
 
 /**
- * What autovacuum does on a server: dead rows are freed and statistics renewed, where they are due. Answers the tables
- * that it looked after. Others wait for the one connection table by table, not for all of it.
+ * Does the work of PostgreSQL's autovacuum: frees dead rows and updates statistics of the tables that need it. Returns
+ * their names. Other queries wait for one table at most, not for all of them.
  */
 export async function vacuumDueTables(db: Db): Promise<string[]> {
   const tables = await readDueTables(db)

@@ -3,24 +3,24 @@ import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import { vacuumDueTables } from './autovacuum-store.ts'
 
-/** Looks after the embedded database from time to time: nobody else does, for PGlite runs no background workers. */
+/** Vacuums the embedded database periodically: PGlite has no background workers. */
 export function startAutovacuum(db: Db, log: Log): AsyncDisposable {
-  let looking: Promise<void> = Promise.resolve()
-  const look = () => {
-    looking = vacuumDueTables(db).then(
+  let running: Promise<void> = Promise.resolve()
+  const vacuum = () => {
+    running = vacuumDueTables(db).then(
       (tables) => {
         if (tables.length > 0) log.debug({ tables }, 'database vacuumed')
       },
-      (err: unknown) => log.warn({ err }, 'database could not be vacuumed')
+      (err: unknown) => log.warn({ err }, 'failed to vacuum database')
     )
   }
-  const timer = setInterval(look, LIMITS.autovacuumEveryMs)
+  const timer = setInterval(vacuum, LIMITS.autovacuumEveryMs)
   timer.unref()
 
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
-      await looking
+      await running
     }
   }
 }

@@ -1,15 +1,15 @@
 import { EventEmitter } from 'node:events'
 import type { Bus } from '#ports/bus.ts'
 
-/** A bell within this process. */
+/** The bus within this process. */
 export function createEmbeddedBus(): Bus {
   const bells = new EventEmitter().setMaxListeners(0)
 
   return {
     ring: (topic) => void bells.emit(topic),
-    listen: (topic, heard) => {
-      bells.on(topic, heard)
-      return () => bells.off(topic, heard)
+    listen: (topic, onRing) => {
+      bells.on(topic, onRing)
+      return () => bells.off(topic, onRing)
     }
   }
 }

@@ -1,30 +1,29 @@
-import { readFileSync, statSync } from 'node:fs'
-import { rm, utimes } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { clearStaleLock, takeLockFile } from '#kernel/lock-file.ts'
-import { birthOf } from '#kernel/process-birth.ts'
+import { createLockFile } from '#kernel/lock-file.ts'
 
-/** On another machine (or in another container) a process cannot be looked at; a live owner touches its lock. */
+/** A live owner touches its lock, so that processes of other hosts (or containers) see that it lives. */
 const TOUCH_EVERY_MS = 5000
 const STALE_AFTER_MS = 4 * TOUCH_EVERY_MS
 const POLL_MS = 10
 
 /**
  * One process owns a data folder: a second PGlite on the same files would lose rows without an error.
- * A lock that a dead process left behind is taken over at once, one of another machine after 20 s of silence.
+ * The lock of a dead process is taken over immediately, that of another host after 20 s without a touch.
  */
 export async function lockDataDir(dataDir: string): Promise<AsyncDisposable> {
   const path = join(dataDir, 'lock')
-  const owner = `${process.pid} ${birthOf(process.pid) ?? '-'} ${hostname()}`
+  const lock = createLockFile(path, STALE_AFTER_MS)
 
-  while (!takeLockFile(path, owner)) {
-    const holder = holderOf(path)
-    if (holder !== undefined && !isStale(path)) {
-      throw new Error(`DATA_DIR ${dataDir} is in use by process ${holder.split(' ')[0]}`)
+  while (!lock.take()) {
+    const holder = lock.holder()
+    if (holder && !holder.isStale) {
+      throw new Error(
+        `DATA_DIR ${dataDir} is in use by process ${holder.pid}: stop it, or give another DATA_DIR`
+      )
     }
-    clearStaleLock(path, isStale)
+    lock.clearIfStale()
     await sleep(POLL_MS)
   }
 
@@ -34,24 +33,7 @@ export async function lockDataDir(dataDir: string): Promise<AsyncDisposable> {
   return {
     async [Symbol.asyncDispose]() {
       clearInterval(touching)
-      await rm(path, { force: true })
+      lock.release()
     }
-  }
-}
-
-function isStale(path: string): boolean {
-  const [pid, birth, host] = holderOf(path)?.split(' ') ?? []
-  if (host === hostname()) return birthOf(Number(pid)) !== birth
-  const touchedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
-  return Date.now() - touchedMs >= STALE_AFTER_MS
-}
-
-/** What its owner wrote there; undefined when it is gone. */
-function holderOf(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
   }
 }

@@ -4,7 +4,7 @@ import type { ProjectId } from '#kernel/ids.ts'
 import type { ProjectLock } from '#ports/lock.ts'
 import { openLease, type LeaseTimes } from '../lease.ts'
 
-/** A set of the projects at work in front, the lease row with its fencing token behind. */
+/** Project locks within this process: a set of held projects first, then the lease row with its fencing token. */
 export function createEmbeddedLock(db: Db, clock: Clock, times?: LeaseTimes): ProjectLock {
   const held = new Set<ProjectId>()
 
@@ -12,20 +12,20 @@ export function createEmbeddedLock(db: Db, clock: Clock, times?: LeaseTimes): Pr
     async acquire(projectId) {
       if (held.has(projectId)) return undefined
       held.add(projectId)
-      const giveBack = () => held.delete(projectId)
+      const free = () => held.delete(projectId)
 
       try {
         const lease = await openLease(db, clock, projectId, `pid ${process.pid}`, times)
         if (!lease) {
-          giveBack()
+          free()
           return undefined
         }
         const release = async () => {
-          // Also when the row could not be released: it runs out by itself, and a set would hold it for ever.
+          // Also when releasing the row fails: the row expires by itself, the entry of the set would not.
           try {
             await lease[Symbol.asyncDispose]()
           } finally {
-            giveBack()
+            free()
           }
         }
         let released: Promise<void> | undefined
@@ -36,7 +36,7 @@ export function createEmbeddedLock(db: Db, clock: Clock, times?: LeaseTimes): Pr
           [Symbol.asyncDispose]: () => (released ??= release())
         }
       } catch (error) {
-        giveBack()
+        free()
         throw error
       }
     }

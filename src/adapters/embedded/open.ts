@@ -11,7 +11,7 @@ import { createEmbeddedLock } from './lock.ts'
 import { createEmbeddedQueue } from './queue.ts'
 import { startAutovacuum } from './autovacuum.ts'
 
-/** The ground in this process: PGlite in `dataDir`, and everything else in memory. */
+/** The backbone within this process: PGlite in `dataDir`, everything else in memory. */
 export async function openEmbedded(options: {
   readonly dataDir: string
   readonly queueWidth: number
@@ -26,7 +26,7 @@ export async function openEmbedded(options: {
   opening.use(await lockDataDir(options.dataDir))
   const db = await openEmbeddedDatabase(join(options.dataDir, 'db'))
   opening.defer(() => db.destroy())
-  // The folder is ours alone, so whoever held a lease is gone.
+  // This process owns the folder, so every holder of a lease is dead.
   await expireAllLeaseRows(db)
   opening.use(startAutovacuum(db, options.log))
   const queue = opening.use(createEmbeddedQueue(options.queueWidth))

@@ -8,14 +8,14 @@ export interface AnswerReader {
   end(): void
 }
 
-/** Reads an answer over its shoulder, streamed or whole: it never holds it up, and what it cannot read it lets pass. */
+/** Counts an answer while it is forwarded, streamed or whole. It never delays the answer and ignores what it cannot parse. */
 export function createAnswerReader(contentType: string, count: AnswerCount): AnswerReader {
   const read = (json: string) => {
     try {
       const data: unknown = JSON.parse(json)
       if (typeof data === 'object' && data !== null) count.read(data)
     } catch {
-      // `[DONE]`, or a provider's mistake: it is the client's to complain about.
+      // `[DONE]`, or invalid JSON of the provider, which is forwarded and left to the agent.
     }
   }
   return contentType.includes('text/event-stream') ? readEvents(read) : readWhole(read)
@@ -26,7 +26,7 @@ function readEvents(read: (json: string) => void): AnswerReader {
   const parser = createParser({ onEvent: ({ data }) => read(data) })
   return {
     feed: (chunk) => parser.feed(decoder.decode(chunk, { stream: true })),
-    // A stream that breaks off after its last event's line has still said it.
+    // Completes the last event of a stream that ended without the final empty line.
     end: () => parser.feed('\n\n')
   }
 }

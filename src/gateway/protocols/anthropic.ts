@@ -7,7 +7,7 @@ import {
   type ModelProtocol
 } from './protocol.ts'
 
-interface Told {
+interface WireUsage {
   readonly input_tokens?: unknown
   readonly output_tokens?: unknown
   readonly cache_creation_input_tokens?: unknown
@@ -16,8 +16,8 @@ interface Told {
 
 interface Event {
   readonly type?: string
-  readonly message?: { readonly usage?: Told }
-  readonly usage?: Told
+  readonly message?: { readonly usage?: WireUsage }
+  readonly usage?: WireUsage
   readonly delta?: Piece
   readonly content?: readonly Piece[]
 }
@@ -28,7 +28,7 @@ interface Piece {
   readonly partial_json?: unknown
 }
 
-/** `POST /messages`: the input is told first, the output last. */
+/** `POST /messages`: the first event contains the input tokens, the last one the output tokens. */
 export const anthropic: ModelProtocol = {
   path: '/messages',
   keyHeaders: (key) => ({ 'x-api-key': key }),
@@ -37,7 +37,7 @@ export const anthropic: ModelProtocol = {
   prepare(body, maxTokens) {
     if (body['max_tokens'] === maxTokens) return false
     body['max_tokens'] = maxTokens
-    // Thinking is part of the answer, and must leave room for the rest of it.
+    // The thinking budget counts towards max_tokens, and must be smaller.
     const thinking = body['thinking'] as { type?: string; budget_tokens?: number } | undefined
     if ((thinking?.budget_tokens ?? 0) >= maxTokens) delete body['thinking']
     return true
@@ -49,36 +49,36 @@ export const anthropic: ModelProtocol = {
 }
 
 function createCount(): AnswerCount {
-  let told: Told = {}
+  let seen: WireUsage = {}
   let whole = false
   let failed = false
   let chars = 0
 
-  const hear = (more: Told | undefined) => {
-    // Later numbers are sums, not additions; what is left out or null stays as it was told before.
+  const merge = (more: WireUsage | undefined) => {
+    // Later numbers are cumulative; a missing or null number keeps its previous value.
     const given = Object.entries(more ?? {}).filter(
       ([, value]) => numberOr(value, undefined) !== undefined
     )
-    told = { ...told, ...Object.fromEntries(given) }
+    seen = { ...seen, ...Object.fromEntries(given) }
   }
 
   return {
     read(data) {
       const event = data as Event
-      if (event.type === 'message_start') hear(event.message?.usage)
+      if (event.type === 'message_start') merge(event.message?.usage)
       for (const piece of [event.delta ?? {}, ...(event.content ?? [])]) chars += charsOf(piece)
       if (event.type === 'error') failed = true
       if (event.type === 'message_delta' || event.type === 'message') {
-        hear(event.usage)
+        merge(event.usage)
         whole = isCount(event.usage?.output_tokens)
       }
     },
-    told: () => (whole && isCount(told.input_tokens) ? usageOf(told) : undefined),
+    reported: () => (whole && isCount(seen.input_tokens) ? usageOf(seen) : undefined),
     known(inputTokens) {
-      if (failed && chars === 0 && told.input_tokens === undefined) return NO_USAGE
-      const { output, ...input } = usageOf(told)
-      const heard = told.input_tokens === undefined ? { ...NO_USAGE, input: inputTokens } : input
-      return { ...NO_USAGE, ...heard, output: Math.max(whole ? output : 0, tokensOfChars(chars)) }
+      if (failed && chars === 0 && seen.input_tokens === undefined) return NO_USAGE
+      const { output, ...input } = usageOf(seen)
+      const known = seen.input_tokens === undefined ? { ...NO_USAGE, input: inputTokens } : input
+      return { ...NO_USAGE, ...known, output: Math.max(whole ? output : 0, tokensOfChars(chars)) }
     }
   }
 }
@@ -88,11 +88,11 @@ const isCount = (value: unknown) => numberOr(value, undefined) !== undefined
 const charsOf = ({ text, thinking, partial_json: json }: Piece) =>
   lengthOf(text) + lengthOf(thinking) + lengthOf(json)
 
-/** This protocol counts thinking as output, and what the cache has to do with apart from the input. */
-const usageOf = (told: Told) => ({
-  input: numberOr(told.input_tokens, 0),
-  output: numberOr(told.output_tokens, 0),
+/** This protocol counts thinking as output, and cached tokens separately from the input. */
+const usageOf = (usage: WireUsage) => ({
+  input: numberOr(usage.input_tokens, 0),
+  output: numberOr(usage.output_tokens, 0),
   reasoning: 0,
-  cacheRead: numberOr(told.cache_read_input_tokens, 0),
-  cacheWrite: numberOr(told.cache_creation_input_tokens, 0)
+  cacheRead: numberOr(usage.cache_read_input_tokens, 0),
+  cacheWrite: numberOr(usage.cache_creation_input_tokens, 0)
 })

@@ -18,17 +18,17 @@ interface Chunk {
     } | null
     readonly completion_tokens_details?: { readonly reasoning_tokens?: unknown } | null
   } | null
-  readonly choices?: readonly { readonly delta?: Said; readonly message?: Said }[]
+  readonly choices?: readonly { readonly delta?: Message; readonly message?: Message }[]
 }
 
-interface Said {
+interface Message {
   readonly content?: unknown
   readonly reasoning_content?: unknown
   readonly reasoning?: unknown
   readonly tool_calls?: readonly { readonly function?: { readonly arguments?: unknown } }[] | null
 }
 
-/** `POST /chat/completions`: usage comes in the last chunk, if one asks for it. */
+/** `POST /chat/completions`: the last chunk contains the usage, if the request asks for it. */
 export const openai: ModelProtocol = {
   path: '/chat/completions',
   keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
@@ -63,32 +63,32 @@ function createCount(): AnswerCount {
       for (const { delta, message } of chunk.choices ?? []) chars += charsOf(delta ?? message)
       if (chunk.usage) usage = usageOf(chunk.usage)
     },
-    told: () => usage,
+    reported: () => usage,
     known: (input) =>
       failed && chars === 0 ? NO_USAGE : { ...NO_USAGE, input, output: tokensOfChars(chars) }
   }
 }
 
-/** This protocol counts what came from the cache, and reasoning, inside its totals. */
-function usageOf(told: NonNullable<Chunk['usage']>): Usage {
-  const cacheRead = numberOr(told.prompt_tokens_details?.cached_tokens, 0)
-  const cacheWrite = numberOr(told.prompt_tokens_details?.cache_write_tokens, 0)
-  const reasoning = numberOr(told.completion_tokens_details?.reasoning_tokens, 0)
+/** This protocol includes cached tokens and reasoning in its totals. */
+function usageOf(counts: NonNullable<Chunk['usage']>): Usage {
+  const cacheRead = numberOr(counts.prompt_tokens_details?.cached_tokens, 0)
+  const cacheWrite = numberOr(counts.prompt_tokens_details?.cache_write_tokens, 0)
+  const reasoning = numberOr(counts.completion_tokens_details?.reasoning_tokens, 0)
   return {
-    input: Math.max(0, numberOr(told.prompt_tokens, 0) - cacheRead - cacheWrite),
-    output: Math.max(0, numberOr(told.completion_tokens, 0) - reasoning),
+    input: Math.max(0, numberOr(counts.prompt_tokens, 0) - cacheRead - cacheWrite),
+    output: Math.max(0, numberOr(counts.completion_tokens, 0) - reasoning),
     reasoning,
     cacheRead,
     cacheWrite
   }
 }
 
-function charsOf(said: Said | undefined): number {
-  if (!said) return 0
-  const calls = said.tool_calls ?? []
+function charsOf(message: Message | undefined): number {
+  if (!message) return 0
+  const calls = message.tool_calls ?? []
   return (
-    lengthOf(said.content) +
-    lengthOf(said.reasoning_content ?? said.reasoning) +
+    lengthOf(message.content) +
+    lengthOf(message.reasoning_content ?? message.reasoning) +
     calls.reduce((sum, call) => sum + lengthOf(call.function?.arguments), 0)
   )
 }

@@ -1,36 +1,36 @@
 import type { Usage } from '#kernel/agent-events.ts'
 
-/** A request's body: what nobody reads is passed on as it came. */
+/** The body of a request; unknown fields are forwarded unchanged. */
 export type Body = Record<string, unknown>
 
-/** Counts one answer while it passes by. */
+/** Counts the tokens of one answer while it is forwarded. */
 export interface AnswerCount {
   /** One event of a stream, or a whole answer. */
   read(data: unknown): void
-  /** What the provider itself counted, once it has told all of it. */
-  told(): Usage | undefined
-  /** What is known when it did not: its own numbers where there are some, ours elsewhere. */
+  /** The provider's own count, once it is complete. */
+  reported(): Usage | undefined
+  /** The best estimate without a complete count: the provider's numbers where there are some, else estimates. */
   known(inputTokens: number): Usage
 }
 
-/** One provider's way of asking and answering, as far as money depends on it. */
+/** The wire protocol of a provider, as far as metering depends on it. */
 export interface ModelProtocol {
-  /** What follows the version in its address. */
+  /** The path after the version. */
   readonly path: string
   /** The header of the provider's key. */
   keyHeaders(key: string): Record<string, string>
-  /** How many tokens the answer may have, if the request says so. */
+  /** The limit of answer tokens, if the request has one. */
   maxTokens(body: Body): number | undefined
-  /** Sets that, and asks for usage to be told. False when the body is as it was. */
+  /** Sets that limit and requests usage. False when the body is unchanged. */
   prepare(body: Body, maxTokens: number): boolean
   /** Characters of everything that counts as input. */
   promptChars(body: Body): number
   count(): AnswerCount
-  /** A refusal of ours, in this provider's form. */
+  /** A refusal of the gateway in the provider's error format. */
   refusal(type: string, message: string): object
 }
 
-/** Where a provider tells nothing: one token for four characters. */
+/** An estimate where a provider reports no usage: one token per four characters. */
 export const tokensOfChars = (chars: number): number => Math.ceil(chars / 4)
 
 export const numberOr = <T>(value: unknown, other: T): number | T =>

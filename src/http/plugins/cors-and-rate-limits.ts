@@ -15,7 +15,7 @@ const EXPOSED = [
   'x-ratelimit-reset'
 ]
 
-/** Pages of the allowed origins may call us; no other page's script reads an answer. */
+/** Allows browser scripts of the allowed origins; scripts of other origins cannot read a response. */
 export async function admitBrowsers(app: App, allowedOrigins: readonly string[]): Promise<void> {
   await app.register(cors, {
     origin: allowedOrigins.length > 0 ? [...allowedOrigins] : false,
@@ -29,13 +29,16 @@ export async function admitBrowsers(app: App, allowedOrigins: readonly string[])
   })
 }
 
-/** So many requests a minute for each user; those without a key share their address's. */
+/** Limits requests per minute and user; unauthenticated requests are counted by IP address. */
 export async function limitRates(app: App, perMinute: number = LIMITS.requestsPerMinuteMax) {
   await app.register(rateLimit, {
     max: perMinute,
     timeWindow: 60_000,
     keyGenerator: ({ userId, ip }) => userId ?? ip,
     errorResponseBuilder: (_request, { max }) =>
-      new AppError('rate_limited', `More than ${max} requests in a minute`)
+      new AppError(
+        'rate_limited',
+        `The rate limit of ${max} requests per minute is exceeded: retry after Retry-After`
+      )
   })
 }

@@ -3,7 +3,7 @@ import type { App } from '../app-deps.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** Bodies are JSON in UTF-8, or nothing: `Content-Type: application/json` with no body is no body. */
+/** Accepts bodies of JSON in UTF-8; an empty body with `Content-Type: application/json` counts as absent. */
 export function readJsonBodies(app: App): void {
   const parse = app.getDefaultJsonParser('error', 'error')
 
@@ -19,4 +19,4 @@ export function readJsonBodies(app: App): void {
   })
 }
 
-const notJson = () => new AppError('invalid_request', 'The body is not JSON in UTF-8')
+const notJson = () => new AppError('invalid_request', 'The body must be valid JSON in UTF-8')

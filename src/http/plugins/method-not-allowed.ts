@@ -4,8 +4,8 @@ import type { App } from '../app-deps.ts'
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 
 /**
- * Answers every other method of a known address with 405 and what is allowed there. Call the function that
- * this returns once all routes stand.
+ * Answers unsupported methods of known paths with 405 and an `Allow` header. Call the returned function after all routes
+ * are registered.
  */
 export function refuseOtherMethods(app: App): () => void {
   const known = new Map<string, Set<string>>()
@@ -24,10 +24,13 @@ export function refuseOtherMethods(app: App): () => void {
         url,
         method: others,
         schema: { hide: true },
-        // Before anything looks at the body.
+        // Before the body is parsed.
         onRequest: async (request, reply) => {
           void reply.header('allow', allow)
-          throw new AppError('method_not_allowed', `${request.method} is not allowed here`)
+          throw new AppError(
+            'method_not_allowed',
+            `${request.method} is not allowed here: use ${allow}`
+          )
         },
         handler: () => {}
       })

@@ -3,9 +3,9 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { App } from '../app-deps.ts'
 
 const DESCRIPTION = `A backend for agentic IDEs: send a prompt, and Kilo carries it out in the project's git
-workspace while you watch. What happens reaches you over \`/ws\`, as server-sent events or as JSON pages.`
+workspace while you watch. Frames report what happens: over \`/ws\`, as server-sent events or as JSON pages.`
 
-/** The schemas of the routes, as an OpenAPI document and as a page that people read. */
+/** Publishes the schemas of the routes as an OpenAPI document, and as a page at `/docs`. */
 export async function publishDocuments(app: App, version: string): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -17,7 +17,7 @@ export async function publishDocuments(app: App, version: string): Promise<void>
       security: [{ key: [] }]
     },
     transform: ({ schema, url }) => ({
-      schema: nameTheRest(schema),
+      schema: nameWildcard(schema),
       url: url.replace('*', ':path')
     })
   })
@@ -30,8 +30,8 @@ export async function publishDocuments(app: App, version: string): Promise<void>
   )
 }
 
-/** The rest of an address is `*` to the router; people and generated clients want a name. */
-function nameTheRest<T>(schema: T): T {
+/** The router calls the rest of a path `*`; the document names it `path`. */
+function nameWildcard<T>(schema: T): T {
   const { params } = schema as { params?: { properties?: Record<string, unknown> } }
   if (!params?.properties?.['*']) return schema
   const { '*': path, ...others } = params.properties

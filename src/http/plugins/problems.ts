@@ -2,8 +2,9 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, REFUSALS, type RefusalCode } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../app-deps.ts'
+import { PROBLEM_STATUSES } from '../problem-statuses.ts'
 
-/** When to come back, where we know better than the one who asks. */
+/** `Retry-After` of refusals that do not bring their own. */
 const RETRY_AFTER_SECONDS: Partial<Record<RefusalCode, number>> = {
   idempotency_in_flight: 1,
   queue_full: 5,
@@ -12,11 +13,11 @@ const RETRY_AFTER_SECONDS: Partial<Record<RefusalCode, number>> = {
   shutting_down: 5
 }
 
-/** Every refusal leaves as `application/problem+json` with a code of ours; what broke inside stays inside. */
+/** Sends every error as `application/problem+json`; details of internal errors only go to the log. */
 export function answerProblems(app: App): void {
   app.setErrorHandler((error: FastifyError, request, reply) => sendProblem(error, request, reply))
   app.setNotFoundHandler(() => {
-    throw new AppError('not_found', 'There is nothing at this address')
+    throw new AppError('not_found', 'No route matches this address')
   })
 }
 
@@ -25,8 +26,8 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   const problem = problemOf(refusal, request.url, request.id)
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed')
 
-  const said = refusal.facts['retryAfterSeconds']
-  const seconds = typeof said === 'number' ? said : RETRY_AFTER_SECONDS[refusal.code]
+  const given = refusal.facts['retryAfterSeconds']
+  const seconds = typeof given === 'number' ? given : RETRY_AFTER_SECONDS[refusal.code]
   if (seconds !== undefined) void reply.header('retry-after', String(seconds))
   if (refusal.code === 'unauthenticated') {
     void reply.header('www-authenticate', 'Bearer realm="kilowatt"')
@@ -38,55 +39,62 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
 }
 
 export function problemOf(refusal: AppError, url: string, requestId: string) {
-  const { status, title, retryable } = REFUSALS[refusal.code]
+  const { title, retryable } = REFUSALS[refusal.code]
+  const status = PROBLEM_STATUSES[refusal.code]
   const standard = {
     type: `urn:kilowatt:problem:${refusal.code}`,
     title,
     status,
     detail: refusal.message,
-    // Without the query: a ticket may be in it.
+    // Without the query, which may contain a ticket.
     instance: url.split('?', 1)[0] ?? '/',
     code: refusal.code,
     retryable,
     requestId
   }
-  // Facts come after them, and never instead of them.
+  // Facts follow the standard members, and never replace them.
   return { ...standard, ...refusal.facts, ...standard }
 }
 
 function toRefusal(error: Error & Partial<FastifyError>, limitBytes: number): AppError {
   if (error instanceof AppError) return error
   if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    const detail = `The body is larger than the ${limitBytes} bytes that we take here`
+    const detail = `The body is larger than the limit of ${limitBytes} bytes`
     return new AppError('payload_too_large', detail, { limitBytes })
   }
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new AppError('invalid_request', 'The body must be JSON: Content-Type: application/json')
   }
-  // What Fastify itself refuses: a header or an address that does not parse.
+  // Errors of Fastify itself: a header or a path that does not parse.
   if (error.code?.startsWith('FST_') && (error.statusCode ?? 500) < 500) {
     return new AppError('invalid_request', error.message)
   }
   if (isDatabaseAway(error)) {
     return new AppError(
       'database_unavailable',
-      'The database does not answer',
+      'The database cannot be reached: retry later',
       {},
       { cause: error }
     )
   }
-  return new AppError('internal', 'Something broke on our side', {}, { cause: error })
+  return new AppError(
+    'internal',
+    'Internal server error: the log has the cause under this requestId',
+    {},
+    { cause: error }
+  )
 }
 
-/** What the network, PostgreSQL and its driver say when there is nobody to talk to. */
+/** Error codes of the network and of PostgreSQL that mean an unreachable server. */
 const CODES =
   /^(08\w{3}|57P0[1-3]|53300|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AGAIN)$/
-const SENTENCES =
+/** Messages of the drivers, which have no code. */
+const MESSAGES =
   /connection terminated|timeout exceeded when trying to connect|pglite is closed|driver has already been destroyed|client has encountered a connection error/i
 
-/** Whether an error means that the database is away, rather than that a query is wrong. */
+/** Whether an error means that the database cannot be reached, rather than that a query failed. */
 export function isDatabaseAway(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { code } = error as { code?: unknown }
-  return (typeof code === 'string' && CODES.test(code)) || SENTENCES.test(error.message)
+  return (typeof code === 'string' && CODES.test(code)) || MESSAGES.test(error.message)
 }

@@ -6,13 +6,13 @@ import type { App } from '../app-deps.ts'
 
 const REQUEST_ID = /^[!-~]{1,128}$/
 
-/** The id that the client gave its request, if it can stand in a header, else a new one. */
+/** The `X-Request-Id` of the client if it is valid, else a new one. */
 export function requestIdOf({ headers }: Pick<IncomingMessage, 'headers'>): string {
   const given = headers['x-request-id']
   return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
 }
 
-/** One line a request, with who asked for what. It names no header and no query, where secrets travel. */
+/** Logs one line per request, without headers and query, which may contain secrets. */
 export function logRequests(app: App): void {
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id)

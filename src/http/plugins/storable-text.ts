@@ -1,10 +1,10 @@
 import { AppError } from '#kernel/errors.ts'
 import type { App } from '../app-deps.ts'
 
-/** A file may hold any character, and is not stored in the database. */
+/** The content of files may contain any character: it is not stored in the database. */
 const FILE_TEXT = 'content'
 
-/** No text that the database cannot store, or that UTF-8 cannot say, gets further than this. */
+/** Refuses texts that PostgreSQL cannot store (U+0000) or that UTF-8 cannot encode (unpaired surrogates). */
 export function refuseUnstorableText(app: App): void {
   app.addHook('preHandler', async ({ params, query, body }) => {
     for (const part of [params, query, body]) check(part)
@@ -22,9 +22,15 @@ function check(value: unknown, name?: string): void {
 
 function checkText(text: string, name?: string): void {
   if (name !== FILE_TEXT && text.includes('\0')) {
-    throw new AppError('invalid_request', 'A text holds the character U+0000')
+    throw new AppError(
+      'invalid_request',
+      'A text contains the character U+0000, which cannot be stored'
+    )
   }
   if (!text.isWellFormed()) {
-    throw new AppError('invalid_request', 'A text holds half of a surrogate pair')
+    throw new AppError(
+      'invalid_request',
+      'A text contains an unpaired surrogate, which cannot be stored'
+    )
   }
 }

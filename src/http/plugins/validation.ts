@@ -6,8 +6,8 @@ import { refusalOf } from '../schema-refusal.ts'
 const PARTS: Record<string, string> = { querystring: 'query', params: 'path' }
 
 /**
- * Checks every part of a request against its schema, as it came: nothing is added, dropped or bent into shape.
- * Only a query, which is all text, has its numbers and its yes and no read first.
+ * Validates every part of a request against its schema without changing it: no defaults, no removal of fields, no
+ * coercion. Only the integers and booleans of a query, which is all text, are parsed first.
  */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart = 'body' }) => {
   const check = Compile(schema)

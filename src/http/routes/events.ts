@@ -4,6 +4,7 @@ import { AppError } from '#kernel/errors.ts'
 import { FRAME_DATA, Frame } from '#kernel/frames.ts'
 import { jobId, projectId, type JobId, type ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { Nullable } from '#kernel/schema-kit.ts'
 import { ownProject } from '#projects'
 import { accepts, varyByAccept } from '../accept.ts'
 import type { App, AppDeps } from '../app-deps.ts'
@@ -14,10 +15,10 @@ import { streamEvents } from '../stream/event-stream.ts'
 const SEQ = { minimum: 0, maximum: Number.MAX_SAFE_INTEGER }
 const EventsQuery = Type.Object({
   after: Type.Optional(Type.Integer({ ...SEQ, description: 'only frames with a larger `seq`' })),
-  cursor: Type.Optional(Type.Integer({ ...SEQ, description: 'another name of `after`' })),
+  cursor: Type.Optional(Type.Integer({ ...SEQ, description: 'alias of `after`' })),
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMITS.framesPerPage })),
   types: Type.Optional(
-    Type.String({ maxLength: 1000, description: 'types of frames, separated by commas' })
+    Type.String({ maxLength: 1000, description: 'frame types, separated by commas' })
   )
 })
 type EventsQuery = Static<typeof EventsQuery>
@@ -25,22 +26,22 @@ type EventsQuery = Static<typeof EventsQuery>
 const PageOfFrames = Type.Object(
   {
     items: Type.Array(Frame),
-    nextCursor: Type.Union([Type.String(), Type.Null()]),
+    nextCursor: Nullable(Type.String()),
     oldestSeq: Type.Integer({
       description:
-        'the oldest frame of the project that is still there; more than `after` + 1: some are gone'
+        'the oldest frame that is still kept; larger than `after` + 1: some frames are missing'
     }),
-    lastSeq: Type.Integer({ description: 'the last `seq` that the project has given out' })
+    lastSeq: Type.Integer({ description: 'the last `seq` of the project' })
   },
   { description: 'A page of frames, oldest first' }
 )
 
 const options = (summary: string) => ({
-  // A HEAD of something that may never end would never end either.
+  // A HEAD request to a stream would never end.
   exposeHeadRoute: false,
   schema: {
     tags: ['events'],
-    summary: `${summary}; \`Accept: text/event-stream\` for server-sent events`,
+    summary: `${summary}, as JSON or (\`Accept: text/event-stream\`) as server-sent events`,
     params: IdParams,
     querystring: EventsQuery,
     headers: Type.Object({ 'last-event-id': Type.Optional(Type.String({ maxLength: 20 })) }),
@@ -48,17 +49,18 @@ const options = (summary: string) => ({
   }
 })
 
-/** History by request: the same frames as on the socket, as JSON pages or as server-sent events. */
+/** History over HTTP: the same frames as on the socket, as JSON pages or as server-sent events. */
 export function eventRoutes(app: App, deps: AppDeps): void {
-  app.get('/projects/:id/events', options('What happened in a project'), async (request, reply) => {
+  app.get('/projects/:id/events', options('Frames of a project'), async (request, reply) => {
     const { id } = await ownProject(deps.db, userOf(request), request.params.id)
     return answer(deps, request, reply, { projectId: id })
   })
 
-  app.get('/jobs/:id/events', options('What happened in a job'), async (request, reply) => {
+  app.get('/jobs/:id/events', options('Frames of a job'), async (request, reply) => {
     const job = await deps.jobs.find(userOf(request), request.params.id)
     const of = {
-      ...{ projectId: projectId.parse(job.projectId)!, jobId: jobId.parse(job.id)! },
+      projectId: projectId.parse(job.projectId)!,
+      jobId: jobId.parse(job.id)!,
       isOver: job.finishedAt !== null
     }
     return answer(deps, request, reply, of)
@@ -82,7 +84,7 @@ async function answer(
   const limit = query.limit ?? LIMITS.pageItemsDefault
   const after = query.after ?? query.cursor ?? 0
   const items = await deps.feed.page(of.projectId, { jobId: of.jobId, after, types, limit })
-  // After the page: history that was removed in between shows as missing, never the other way round.
+  // Read after the page: history that was removed in between is reported as missing, never as present.
   const reach = await deps.feed.reach(of.projectId)
   const last = items.at(-1)
   return { items, nextCursor: last && items.length === limit ? String(last.seq) : null, ...reach }
@@ -94,12 +96,12 @@ function readTypes(text: string | undefined): string[] | undefined {
   const unknown = types.find((type) => !Object.hasOwn(FRAME_DATA, type))
   if (unknown === undefined) return types
   const known = Object.keys(FRAME_DATA)
-  throw new AppError('invalid_request', `There are no frames of type '${unknown}'`, { known })
+  throw new AppError('invalid_request', `Unknown frame type '${unknown}'`, { known })
 }
 
 function readLastEventId(header: unknown): number | undefined {
   if (typeof header !== 'string' || header === '') return undefined
   const seq = /^\d{1,16}$/.test(header) ? Number(header) : NaN
   if (Number.isSafeInteger(seq)) return seq
-  throw new AppError('invalid_request', 'Last-Event-ID is not the id of an event of ours')
+  throw new AppError('invalid_request', 'Last-Event-ID must be the `seq` of a frame')
 }

@@ -3,21 +3,25 @@ import { AppError } from '#kernel/errors.ts'
 import { Health, type App, type AppDeps } from '../app-deps.ts'
 import { refusals } from '../schemas.ts'
 
-const Ok = Type.Object({ status: Type.Literal('ok') }, { description: 'Yes' })
+const Ok = Type.Object({ status: Type.Literal('ok') }, { description: 'OK' })
 const Numbers = {
-  description: 'The numbers, as text',
+  description: 'Metrics in the Prometheus text format',
   content: { 'text/plain': { schema: Type.String() } }
 }
 const watched = { watched: true, rateLimit: false } as const
 const open = { tags: ['health'], security: [] }
 
-/** What a person, a load balancer and Prometheus ask; none of it needs a key. */
+/** For people, load balancers and Prometheus; without authentication. */
 export function healthRoutes(app: App, deps: AppDeps): void {
   app.get(
     '/health',
     {
       config: watched,
-      schema: { ...open, summary: 'What runs here', response: { 200: Health, ...refusals } }
+      schema: {
+        ...open,
+        summary: 'Version and state of the server',
+        response: { 200: Health, ...refusals }
+      }
     },
     async () => deps.health()
   )
@@ -26,7 +30,7 @@ export function healthRoutes(app: App, deps: AppDeps): void {
     '/livez',
     {
       config: watched,
-      schema: { ...open, summary: 'Is the process alive?', response: { 200: Ok } }
+      schema: { ...open, summary: 'Liveness', response: { 200: Ok } }
     },
     async () => ({ status: 'ok' as const })
   )
@@ -35,11 +39,17 @@ export function healthRoutes(app: App, deps: AppDeps): void {
     '/readyz',
     {
       config: watched,
-      schema: { ...open, summary: 'Can it take work?', response: { 200: Ok, ...refusals } }
+      schema: {
+        ...open,
+        summary: 'Readiness: the database answers and the server is not shutting down',
+        response: { 200: Ok, ...refusals }
+      }
     },
     async () => {
-      if (deps.signal.aborted) throw new AppError('shutting_down', 'The server is stopping')
-      if (!(await deps.ready())) throw new AppError('database_unavailable', 'Not ready')
+      if (deps.signal.aborted)
+        throw new AppError('shutting_down', 'The server is shutting down: retry later')
+      if (!(await deps.ready()))
+        throw new AppError('database_unavailable', 'The database cannot be reached: retry later')
       return { status: 'ok' as const }
     }
   )
@@ -48,7 +58,7 @@ export function healthRoutes(app: App, deps: AppDeps): void {
     '/metrics',
     {
       config: watched,
-      schema: { ...open, summary: 'Numbers for Prometheus', response: { 200: Numbers } }
+      schema: { ...open, summary: 'Prometheus metrics', response: { 200: Numbers } }
     },
     async (_request, reply) => {
       void reply.type(deps.metrics.contentType)

@@ -4,7 +4,7 @@ import { PROTOCOL_VERSION } from '#kernel/frames.ts'
 import type { App } from '../app-deps.ts'
 import { wireSchemas } from '../stream/wire-schemas.ts'
 
-/** The JSON Schemas of what goes over the wire, as they lie in docs/schemas; no key is needed to read them. */
+/** The JSON Schemas of the wire protocol, the same as in docs/schemas; without authentication. */
 export function schemaRoutes(app: App): void {
   const schemas = new Map(wireSchemas().map(({ name, schema }) => [`${name}.json`, schema]))
 
@@ -18,7 +18,7 @@ export function schemaRoutes(app: App): void {
       const schema = schemas.get(request.params.file)
       if (!schema) {
         const known = [...schemas.keys()]
-        throw new AppError('not_found', `There is no schema ${request.params.file}`, { known })
+        throw new AppError('not_found', `Unknown schema ${request.params.file}`, { known })
       }
       void reply.type('application/schema+json')
       return JSON.stringify(schema)

@@ -7,11 +7,11 @@ import { LIMITS } from '#kernel/limits.ts'
 import type { App, AppDeps } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 import { serveConnection } from '../stream/connection.ts'
-import { shakeHands, SOCKET_PATH } from '../stream/handshake.ts'
+import { authenticateUpgrade, SOCKET_PATH } from '../stream/handshake.ts'
 import { timingsOf } from '../app-deps.ts'
 import { refusals } from '../schemas.ts'
 
-/** Makes the server able to speak WebSocket. Before any route, for it looks at them all. */
+/** Registers the WebSocket plugin. It hooks into every route, so it is registered before them. */
 export async function admitSockets(app: App): Promise<void> {
   await app.register(websocket, {
     options: {
@@ -20,18 +20,18 @@ export async function admitSockets(app: App): Promise<void> {
       handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false)
     },
     errorHandler: (err, socket, request) => {
-      request.log.debug({ err }, 'socket broke')
+      request.log.debug({ err }, 'websocket error')
       socket.terminate()
     }
   })
 }
 
-/** The socket: it pushes what happens, and takes no commands. Whoever may not have one is refused before it opens. */
+/** The socket sends frames and accepts subscriptions, no commands. Authentication happens before the upgrade. */
 export function streamRoute(app: App, deps: AppDeps): void {
   const timings = timingsOf(deps.timings)
   const open = new Gauge({
     name: 'kilowatt_sockets',
-    help: 'WebSockets that are open',
+    help: 'Open WebSockets',
     registers: [deps.metrics]
   })
 
@@ -43,15 +43,15 @@ export function streamRoute(app: App, deps: AppDeps): void {
       tags: ['events'],
       summary: `WebSocket, subprotocol ${SUBPROTOCOL}`,
       querystring: Type.Object({
-        ticket: Type.Optional(Type.String({ description: 'from POST /ws-tickets' }))
+        ticket: Type.Optional(Type.String({ description: 'a ticket from POST /ws-tickets' }))
       }),
       response: { 101: Type.Null({ description: 'Frames follow' }), ...refusals }
     },
     preHandler: async (request) => {
-      if (request.ws) await shakeHands(deps, request)
+      if (request.ws) await authenticateUpgrade(deps, request)
     },
     handler: async () => {
-      throw new AppError('invalid_request', 'This address speaks WebSocket: ask for an upgrade')
+      throw new AppError('invalid_request', 'This address only accepts WebSocket upgrades')
     },
     wsHandler: (socket, request) => {
       const { onlyProject, log } = request

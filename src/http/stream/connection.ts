@@ -4,7 +4,7 @@ import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import type { AppDeps, Timings } from '../app-deps.ts'
 import type { FieldError } from '../schema-refusal.ts'
-import { hearMessages } from './inbox.ts'
+import { handleMessages } from './inbox.ts'
 import { keepAlive } from './keep-alive.ts'
 import { CLOSE, type ClientMessage } from './messages.ts'
 import { notice, type NoticeData } from './notices.ts'
@@ -13,7 +13,7 @@ import { createSubscriptions, type SubscriptionDeps, type Viewer } from './subsc
 
 type ConnectionDeps = SubscriptionDeps & Pick<AppDeps, 'signal' | 'version'>
 
-/** Serves one socket from `hello` to its close: it hears what to follow, and pushes what happens there. */
+/** Serves one socket from `hello` to its close: handles its messages, and sends the frames of its subscriptions. */
 export function serveConnection(
   deps: ConnectionDeps,
   { viewer, log, ...line }: Line & { readonly viewer: Viewer; readonly log: Log },
@@ -24,13 +24,13 @@ export function serveConnection(
   const outbox = createOutbox(line, { bytesMax: LIMITS.socketBufferBytesMax, stallMs })
   const subscriptions = createSubscriptions(deps, outbox, viewer, refuse)
   const handshake = setTimeout(
-    () => socket.close(CLOSE.handshakeTooSlow, 'nothing was subscribed'),
+    () => socket.close(CLOSE.handshakeTooSlow, 'no subscription in time'),
     handshakeMs
   )
   const stopKeepingAlive = keepAlive(socket, timings, () => subscriptions.beat())
   const restart = () => {
-    socket.close(CLOSE.restart, 'the server is stopping')
-    // Whoever does not answer by then keeps the server from stopping.
+    socket.close(CLOSE.restart, 'server is shutting down')
+    // A client that does not complete the close handshake must not delay the shutdown.
     setTimeout(() => socket.terminate(), stallMs).unref()
   }
   deps.signal.addEventListener('abort', restart)
@@ -42,7 +42,7 @@ export function serveConnection(
     outbox.close()
   })
 
-  hearMessages(socket, answer, refuse)
+  handleMessages(socket, answer, refuse)
   outbox.sendIfRoom(hello(deps.version, timings))
   if (deps.signal.aborted) restart()
 
@@ -58,22 +58,22 @@ export function serveConnection(
     }
   }
 
-  /** A message that means nothing is complained about; a project that one may not see ends the socket. */
+  /** An invalid message is answered with `error`; a forbidden or unknown project closes the socket. */
   function refuse(err: unknown): void {
     if (socket.readyState !== socket.OPEN) return
     const code = err instanceof AppError ? err.code : 'internal'
-    const message = err instanceof AppError ? err.message : 'something broke on our side'
+    const message = err instanceof AppError ? err.message : 'internal server error'
     if (code === 'invalid_request') {
       return outbox.sendIfRoom(notice('error', { code, message, ...fieldsIn(err) }))
     }
     if (code === 'forbidden') return socket.close(CLOSE.forbidden, message)
-    if (code === 'not_found') return socket.close(CLOSE.unknownProject, 'there is no such project')
+    if (code === 'not_found') return socket.close(CLOSE.unknownProject, 'unknown project')
     log.error({ err }, 'socket failed')
     socket.close(CLOSE.broken, message)
   }
 }
 
-/** Which fields were wrong, when it is about fields. */
+/** The invalid fields, if the refusal lists them. */
 function fieldsIn(err: unknown): Pick<NoticeData<'error'>, 'errors'> {
   const errors = err instanceof AppError ? err.facts['errors'] : undefined
   return errors === undefined ? {} : { errors: errors as FieldError[] }

@@ -15,19 +15,28 @@ export type HandshakeDeps = Pick<
   'db' | 'accounts' | 'adminKey' | 'allowedOrigins' | 'clock'
 >
 
-/** Everything that must be right before a socket opens: its headers, where it comes from, and who it is. */
-export async function shakeHands(deps: HandshakeDeps, request: FastifyRequest): Promise<void> {
+/** Checks an upgrade request: its headers, its origin, and its ticket or key. */
+export async function authenticateUpgrade(
+  deps: HandshakeDeps,
+  request: FastifyRequest
+): Promise<void> {
   checkHeaders(request)
   checkOrigin(deps.allowedOrigins, request)
   if (request.headers.authorization !== undefined) return requireUser(deps, request)
 
   const { ticket } = request.query as { ticket?: unknown }
   if (typeof ticket !== 'string') {
-    throw new AppError('unauthenticated', 'Bring a ticket (?ticket=) or an Authorization header')
+    throw new AppError(
+      'unauthenticated',
+      'Credentials missing: send a ticket (?ticket=) or an Authorization header'
+    )
   }
   const holder = await redeemTicket(deps.db, ticket, deps.clock.now())
   if (!holder) {
-    throw new AppError('unauthenticated', 'This ticket was used, ran out or never was one')
+    throw new AppError(
+      'unauthenticated',
+      'Unknown, used or expired ticket: get a new one by POST /ws-tickets'
+    )
   }
   request.userId = holder.userId
   request.onlyProject = holder.projectId
@@ -38,7 +47,7 @@ function checkHeaders({ headers }: FastifyRequest): void {
     throw new AppError('invalid_request', 'Sec-WebSocket-Version must be 13')
   }
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) {
-    throw new AppError('invalid_request', 'Sec-WebSocket-Key is not 16 bytes in base64')
+    throw new AppError('invalid_request', 'Sec-WebSocket-Key must be 16 bytes in base64')
   }
   const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map((word) => word.trim())
   const proper =
@@ -48,8 +57,8 @@ function checkHeaders({ headers }: FastifyRequest): void {
   }
 }
 
-/** A browser always says where its page comes from; a program need not. Compared whole, so no look-alike passes. */
+/** Browsers always send `Origin`; other clients need not. Origins are compared whole, never by suffix. */
 function checkOrigin(allowed: readonly string[], { headers: { origin } }: FastifyRequest): void {
   if (origin === undefined || allowed.includes(origin)) return
-  throw new AppError('forbidden', 'Sockets from this origin are not allowed')
+  throw new AppError('forbidden', 'This origin is not in ALLOWED_ORIGINS')
 }

@@ -4,8 +4,8 @@ import { CLOSE, readMessage, type ClientMessage } from './messages.ts'
 
 const WAITING_MAX = 200
 
-/** Answers what a client says in the order in which it was said, one message after the other. */
-export function hearMessages(
+/** Handles the messages of a client one at a time, in order. A client with too many waiting messages is closed. */
+export function handleMessages(
   socket: WebSocket,
   answer: (message: ClientMessage) => Promise<void>,
   refuse: (err: unknown) => void
@@ -15,12 +15,12 @@ export function hearMessages(
 
   const next = async (data: Buffer, isBinary: boolean) => {
     if (socket.readyState !== socket.OPEN) return
-    if (isBinary) throw new AppError('invalid_request', 'message is not text')
+    if (isBinary) throw new AppError('invalid_request', 'message must be text')
     return answer(readMessage(data))
   }
 
   socket.on('message', (data: Buffer, isBinary: boolean) => {
-    if (++waiting > WAITING_MAX) return socket.close(CLOSE.overload, 'too many messages at once')
+    if (++waiting > WAITING_MAX) return socket.close(CLOSE.overload, 'too many unanswered messages')
     last = last
       .then(() => next(data, isBinary))
       .catch(refuse)

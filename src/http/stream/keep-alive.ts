@@ -1,30 +1,30 @@
 import type { WebSocket } from '@fastify/websocket'
 import type { Timings } from '../app-deps.ts'
 
-/** Pings a socket at every beat, and ends one that has answered nothing for too long. Returns how to stop. */
+/** Pings a socket every `heartbeatMs`, and terminates it after `silenceMs` without an answer. Returns how to stop. */
 export function keepAlive(
   socket: WebSocket,
   { heartbeatMs, silenceMs }: Timings,
   beat: () => void
 ): () => void {
-  /** When the first ping was sent that nothing has answered. */
-  let askedAt: number | undefined
-  const hear = () => {
-    askedAt = undefined
+  /** When the first unanswered ping was sent. */
+  let pingedAt: number | undefined
+  const answered = () => {
+    pingedAt = undefined
   }
-  for (const sign of ['pong', 'ping', 'message'] as const) socket.on(sign, hear)
+  for (const event of ['pong', 'ping', 'message'] as const) socket.on(event, answered)
 
-  const isSilent = () => askedAt !== undefined && performance.now() - askedAt > silenceMs
-  const ask = () => {
-    askedAt ??= performance.now()
+  const isSilent = () => pingedAt !== undefined && performance.now() - pingedAt > silenceMs
+  const ping = () => {
+    pingedAt ??= performance.now()
     socket.ping()
   }
 
   const beating = setInterval(() => {
-    // When we have been busy a beat comes before we hear what was answered meanwhile.
+    // After a blocked event loop the timer fires before the received answers are handled: check once more after them.
     if (isSilent()) return setImmediate(() => isSilent() && socket.terminate())
     if (socket.readyState !== socket.OPEN) return
-    ask()
+    ping()
     beat()
   }, heartbeatMs)
   return () => clearInterval(beating)

@@ -16,7 +16,7 @@ const MESSAGES = {
   ping: Type.Object({ type: Type.Literal('ping') })
 }
 
-/** What a client may say. Fields that we do not know are ignored, as clients ignore ours. */
+/** A message from a client. Unknown fields are ignored, as clients ignore unknown fields of frames. */
 export const ClientMessage = Type.Union([MESSAGES.subscribe, MESSAGES.unsubscribe, MESSAGES.ping])
 export type ClientMessage = Static<typeof ClientMessage>
 
@@ -28,13 +28,13 @@ const checks: Record<ClientMessage['type'], Validator> = {
   ping: Compile(MESSAGES.ping)
 }
 
-/** The message; what is none is refused. Its type comes first, so that a refusal is about the message that was meant. */
+/** Checks the type first, so that the error is about the fields of that type of message. */
 export function readMessage(data: Buffer): ClientMessage {
-  const said = parse(data)
-  if (!typed.Check(said)) throw refusalOf('message', typed.Errors(said))
-  const check = checks[said.type]
-  if (!check.Check(said)) throw refusalOf('message', check.Errors(said))
-  return said as ClientMessage
+  const message = parse(data)
+  if (!typed.Check(message)) throw refusalOf('message', typed.Errors(message))
+  const check = checks[message.type]
+  if (!check.Check(message)) throw refusalOf('message', check.Errors(message))
+  return message as ClientMessage
 }
 
 function parse(data: Buffer): unknown {
@@ -45,7 +45,7 @@ function parse(data: Buffer): unknown {
   }
 }
 
-/** Why a socket is closed by us, as the protocol numbers it. */
+/** The codes with which the server closes a socket, see docs/protocol.md. */
 export const CLOSE = {
   broken: 1011,
   restart: 1012,

@@ -1,5 +1,5 @@
 import { Type, type Static, type TSchema } from 'typebox'
-import { PROTOCOL_VERSION } from '#kernel/frames.ts'
+import { PROTOCOL_VERSION, Review } from '#kernel/frames.ts'
 import { JobView } from '#jobs'
 
 const Seq = Type.Integer({ minimum: 0 })
@@ -9,7 +9,7 @@ const pendingOf = (kind: 'permissions' | 'questions') =>
     JobView.properties.pending.properties[kind].items
   ])
 
-/** What each message carries that is not history. They have no `seq`, and nobody will ever replay them. */
+/** The data of messages that are not history: they have no `seq` and are never replayed. */
 export const NOTICE_DATA = {
   hello: Type.Object(
     {
@@ -22,39 +22,39 @@ export const NOTICE_DATA = {
         waitingBytes: Type.Integer()
       })
     },
-    { description: 'once per socket, and first' }
+    { description: 'first message of a socket, sent once' }
   ),
   snapshot: Type.Object(
     {
-      seq: Type.Integer({ minimum: 0, description: 'frames after this one follow' }),
+      seq: Type.Integer({ minimum: 0, description: 'frames after this `seq` follow' }),
       project: Type.Object({
         id: Type.String(),
         name: Type.String(),
-        review: Type.Enum(['merge', 'hold']),
+        review: Review,
         head: Type.String({ description: 'the commit of main' })
       }),
-      jobs: Type.Array(JobView, { description: 'those that are not over' }),
+      jobs: Type.Array(JobView, { description: 'unfinished jobs' }),
       pending: Type.Object({
         permissions: Type.Array(pendingOf('permissions')),
         questions: Type.Array(pendingOf('questions'))
       }),
-      balance: Type.Number({ description: 'what the wallet has, in credits' })
+      balance: Type.Number({ description: 'spendable credits of the wallet' })
     },
-    { description: 'how the project stands: once per subscription, before its frames' }
+    { description: 'state of the project: once per subscription, before its frames' }
   ),
   resync: Type.Object(
     {
-      oldestSeq: Type.Integer({ minimum: 1, description: 'the oldest frame that is still there' }),
-      lastSeq: Type.Integer({ minimum: 0, description: 'frames after this one follow' })
+      oldestSeq: Type.Integer({ minimum: 1, description: 'the oldest frame that is still kept' }),
+      lastSeq: Type.Integer({ minimum: 0, description: 'frames after this `seq` follow' })
     },
-    { description: 'history does not reach the place that was asked for' }
+    { description: 'history does not contain the requested `seq`: some frames are missing' }
   ),
   heartbeat: Type.Object(
     {
       projectId: Type.String(),
-      lastSeq: Type.Integer({ ...Seq, description: 'everything up to here has been sent' })
+      lastSeq: Type.Integer({ ...Seq, description: 'all frames up to this `seq` have been sent' })
     },
-    { description: 'now and then, per subscription' }
+    { description: 'sent periodically, per subscription' }
   ),
   pong: Type.Object({}, { description: 'the answer to `ping`' }),
   error: Type.Object(
@@ -63,11 +63,11 @@ export const NOTICE_DATA = {
       message: Type.String(),
       errors: Type.Optional(
         Type.Array(Type.Object({ path: Type.String(), message: Type.String() }), {
-          description: 'the fields that were wrong'
+          description: 'the invalid fields'
         })
       )
     },
-    { description: 'what you said was not understood; the socket lives on' }
+    { description: 'a message was invalid; the socket stays open' }
   )
 } as const satisfies Record<string, TSchema>
 

@@ -2,28 +2,28 @@ import type { Socket } from 'node:net'
 import type { WebSocket } from '@fastify/websocket'
 import { CLOSE } from './messages.ts'
 
-/** A large message goes in pieces, so that a slow reader who is in the middle of it is seen to take something. */
+/** Large messages are sent in fragments, so that progress within one message counts as reading. */
 const PIECE_BYTES = 64 * 1024
 
-/** A socket, and the connection beneath it. */
+/** A socket and its TCP connection. */
 export interface Line {
   readonly socket: WebSocket
   readonly wire: Pick<Socket, 'cork' | 'uncork'>
 }
 
-/** What waits for one reader. */
+/** The send buffer of one socket. */
 export interface Outbox {
-  /** Takes the message, and says when there is room for the next one: false when there never will be. */
+  /** Sends the message; resolves when there is room for the next one, with false when the socket has closed. */
   send(message: object): Promise<boolean>
-  /** For what is only worth saying now: dropped when too much waits already. */
+  /** Sends the message, or drops it when the buffer is full. */
   sendIfRoom(message: object): void
-  /** Nobody waits for room any more. */
+  /** Resolves all waiting senders. */
   close(): void
 }
 
 /**
- * A reader may let so many bytes wait. Beyond that its senders, and nobody else, wait with it; if it then takes
- * nothing for `stallMs` it is closed with 1013, and comes back for the rest.
+ * Backpressure per socket: above `bytesMax` of unsent bytes its senders wait, and only its own. A socket that then
+ * reads nothing for `stallMs` is closed with 1013; its client reconnects and continues from its cursor.
  */
 export function createOutbox(
   { socket, wire }: Line,
@@ -32,20 +32,20 @@ export function createOutbox(
   let waitingBytes = 0
   let room: PromiseWithResolvers<void> | undefined
   let stalled: NodeJS.Timeout | undefined
-  let gathering = false
-  let takes = 0
+  let isCorked = false
+  let writesDone = 0
 
   const isOpen = () => socket.readyState === socket.OPEN
   const isFull = () => waitingBytes > limits.bytesMax
-  const giveUp = () => {
-    socket.close(CLOSE.overload, 'too slow: come back with after')
+  const closeStalled = () => {
+    socket.close(CLOSE.overload, 'client too slow: reconnect with after')
     makeRoom()
   }
-  // When we have been busy the timer rings before we learn what was taken meanwhile.
-  const giveUpIfStalled = () => {
-    const before = takes
+  // After a blocked event loop the timer fires before completed writes are reported: check once more after them.
+  const closeIfStalled = () => {
+    const before = writesDone
     setImmediate(() => {
-      if (stalled && takes === before) giveUp()
+      if (stalled && writesDone === before) closeStalled()
     })
   }
   const makeRoom = () => {
@@ -54,29 +54,29 @@ export function createOutbox(
     room = stalled = undefined
   }
   const wait = (): Promise<void> => {
-    stalled ??= setTimeout(giveUpIfStalled, limits.stallMs)
+    stalled ??= setTimeout(closeIfStalled, limits.stallMs)
     room ??= Promise.withResolvers<void>()
     return room.promise
   }
   const taken = (bytes: number) => {
     waitingBytes -= bytes
-    takes += 1
-    // Something was taken: whoever takes is not stalled.
+    writesDone += 1
+    // The client reads: it is not stalled.
     stalled = stalled?.refresh()
     if (!isFull()) makeRoom()
   }
-  // A page of frames is written in one breath, and leaves as one: each system call takes longer than making a frame.
-  const gather = () => {
-    if (gathering) return
-    gathering = true
+  // Frames that are written in the same tick leave in one system call, which costs more than serialising a frame.
+  const cork = () => {
+    if (isCorked) return
+    isCorked = true
     wire.cork()
     process.nextTick(() => {
-      gathering = false
+      isCorked = false
       wire.uncork()
     })
   }
   const write = (message: object) => {
-    gather()
+    cork()
     const bytes = Buffer.from(JSON.stringify(message))
     waitingBytes += bytes.length
     for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
@@ -88,7 +88,7 @@ export function createOutbox(
 
   return {
     async send(message) {
-      // Of many that wait for the same room the first may fill it again.
+      // Several senders may wait: the first of them may fill the buffer again.
       while (isOpen() && isFull()) await wait()
       if (!isOpen()) return false
       write(message)

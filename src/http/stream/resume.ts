@@ -1,11 +1,11 @@
 import type { Feed } from '#events'
 import type { ProjectId } from '#kernel/ids.ts'
 
-/** Where a reader begins: it is given the frames after `after`. */
+/** Where a client's frames begin: after the cursor `after`. */
 export type Start =
-  /** It goes on where it was. `lastSeq` is the last number given out when we looked. */
+  /** History contains all frames after the cursor. `lastSeq` is the last `seq` at that time. */
   | { readonly kind: 'resume'; readonly lastSeq: number; readonly after: number }
-  /** History does not have what comes after its place: it is told so, and what the oldest frame is that there is. */
+  /** History lacks frames after the cursor: the client gets `resync` with the oldest `seq`, and continues live. */
   | {
       readonly kind: 'resync'
       readonly lastSeq: number
@@ -14,7 +14,7 @@ export type Start =
     }
 export type Resync = Extract<Start, { kind: 'resync' }>
 
-/** Where a reader goes on: after its own place if history still reaches it, else from now on, and it is told. */
+/** Resumes after the given cursor if history still contains what follows it, else live with a `resync`. */
 export async function startOf(
   feed: Feed,
   projectId: ProjectId,
@@ -27,7 +27,7 @@ export async function startOf(
   return reached ? { kind: 'resume', lastSeq, after } : fromNow(lastSeq, oldestSeq)
 }
 
-/** Where a reader goes on whose history was removed before it got there: from now on, and it is told. */
+/** For a client whose unread history was removed: live, with a `resync`. */
 export async function startAfterGap(feed: Feed, projectId: ProjectId): Promise<Resync> {
   const { lastSeq, oldestSeq } = await feed.reach(projectId)
   return fromNow(lastSeq, oldestSeq)

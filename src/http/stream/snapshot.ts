@@ -6,7 +6,7 @@ import type { NoticeData } from './notices.ts'
 
 export type SnapshotDeps = Pick<AppDeps, 'db' | 'jobs' | 'ledger' | 'editing'>
 
-/** How a project stands, at `seq` or a little later: frames after `seq` may tell of it once more. */
+/** The state of a project at `seq` or slightly later: frames after `seq` may report parts of it again. */
 export async function takeSnapshot(
   deps: SnapshotDeps,
   userId: UserId,

@@ -10,19 +10,19 @@ export interface Subscription {
   readonly userId: UserId
   readonly projectId: ProjectId
   readonly after: number | undefined
-  /** Snapshots of one socket are taken one after the other, however often it asks. */
+  /** Serialises the snapshots of one socket. */
   readonly serialQueue: SerialQueue
 }
 
-/** How far a subscription has come. */
+/** The progress of a subscription. */
 export interface Progress {
-  /** Everything up to here has been sent; null before the snapshot is. */
+  /** The last `seq` that was sent; null before the snapshot was sent. */
   lastSeq: number | null
 }
 
 /**
- * One project on one socket: how it stands, what was missed, and then everything as it happens, until the signal
- * aborts. A reader whose history is removed before it gets there begins anew, as with a place that is too old.
+ * One project on one socket: a snapshot, the missed frames, then live frames, until the signal aborts. When unread
+ * history is removed, the subscription starts over with a snapshot and a `resync`, as with a cursor that is too old.
  */
 export async function follow(
   deps: SnapshotDeps & Pick<AppDeps, 'feed'>,
@@ -44,7 +44,7 @@ export async function follow(
   }
 }
 
-/** The place in history was read before the state is, so nothing falls between the two. */
+/** `start` was read before the snapshot is taken, so no frame is lost between the two. */
 async function begin(
   deps: SnapshotDeps,
   outbox: Outbox,

@@ -12,18 +12,18 @@ import { follow, type Progress } from './subscription.ts'
 
 export type SubscriptionDeps = SnapshotDeps & Pick<AppDeps, 'feed'>
 
-/** Whose socket it is, and what it may see. */
+/** The user of a socket and what it may read. */
 export interface Viewer {
   readonly userId: UserId
-  /** The one project of the ticket that opened the socket; null when a key did. */
+  /** The project that the socket's ticket is limited to; null when it was opened with a key. */
   readonly onlyProject: ProjectId | null
 }
 
 export interface Subscriptions {
-  /** Follows a project; one that is followed already begins anew, from the new place. */
+  /** Subscribes to a project. An existing subscription to it starts over from the new cursor. */
   add(message: Extract<ClientMessage, { type: 'subscribe' }>): Promise<void>
   drop(projectId: string): void
-  /** Says how far each has come, and looks whether it may go on. */
+  /** Sends a heartbeat per subscription, and checks that the user may still read the project. */
   beat(): void
   end(): void
 }
@@ -33,7 +33,7 @@ interface Running {
   readonly progress: Progress
 }
 
-/** The projects that one socket follows, each by itself. `failed` hears why one of them cannot go on. */
+/** The subscriptions of one socket, independent of each other. `failed` is called when one of them fails. */
 export function createSubscriptions(
   deps: SubscriptionDeps,
   outbox: Outbox,
@@ -51,12 +51,15 @@ export function createSubscriptions(
   return {
     async add({ projectId, after }) {
       if (onlyProject && projectId !== onlyProject) {
-        throw new AppError('forbidden', 'this ticket opens another project')
+        throw new AppError('forbidden', 'this ticket is for another project')
       }
       const { id } = await ownProject(deps.db, userId, projectId)
       drop(id)
       if (running.size >= LIMITS.socketSubscriptionsMax) {
-        throw new AppError('invalid_request', 'this socket has as many subscriptions as it may')
+        throw new AppError(
+          'invalid_request',
+          `a socket is limited to ${LIMITS.socketSubscriptionsMax} subscriptions`
+        )
       }
       const stop = new AbortController()
       const progress: Progress = { lastSeq: null }
@@ -79,7 +82,7 @@ export function createSubscriptions(
         if (progress.lastSeq === null) continue
         const data = { projectId: id, lastSeq: progress.lastSeq }
         outbox.sendIfRoom(notice('heartbeat', data, id))
-        // What may be seen live is what may be seen at all: a project that is gone takes its socket with it.
+        // A deleted project ends the socket: live access needs the same permission as every request.
         ownProject(deps.db, userId, id).catch(failed)
       }
     },

@@ -1,12 +1,13 @@
 import { Type, type TSchema } from 'typebox'
 import { FRAME_DATA, Frame, PROTOCOL_VERSION } from '#kernel/frames.ts'
+import { Time } from '#kernel/schema-kit.ts'
 import { ClientMessage } from './messages.ts'
 import { NOTICE_DATA } from './notices.ts'
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 
 export interface WireSchema {
-  /** Of its file: the type, with a dot for the colon. */
+  /** The name of its file: the type, with a dot instead of the colon. */
   readonly name: string
   readonly schema: object
 }
@@ -15,7 +16,7 @@ const Notice = Type.Object({
   v: Type.Literal(PROTOCOL_VERSION),
   type: Type.String(),
   projectId: Type.Optional(Type.String()),
-  ts: Type.String({ format: 'date-time' }),
+  ts: Time,
   data: Type.Unknown()
 })
 
@@ -30,7 +31,7 @@ function document(name: string, title: string, schema: object): WireSchema {
 const ofType = (envelope: typeof Frame | typeof Notice, type: string, data: TSchema) =>
   Type.Object({ ...envelope.properties, type: Type.Literal(type), data })
 
-/** Every known type is held against its schema; one that is not known needs no more than the envelope. */
+/** A known type must match its schema; an unknown type must only match the envelope. */
 function union(envelope: TSchema, data: Record<string, TSchema>) {
   const allOf = Object.entries(data).map(([type, schema]) => ({
     if: { properties: { type: { const: type } }, required: ['type'] },
@@ -40,7 +41,7 @@ function union(envelope: TSchema, data: Record<string, TSchema>) {
   return { ...envelope, allOf }
 }
 
-/** JSON Schemas of everything that goes over the wire: each type by itself, and the unions of either direction. */
+/** JSON Schemas of all messages: one per type, and the unions of each direction. */
 export function wireSchemas(): WireSchema[] {
   return [
     ...Object.entries(FRAME_DATA).map(([type, data]) =>
@@ -49,12 +50,12 @@ export function wireSchemas(): WireSchema[] {
     ...Object.entries(NOTICE_DATA).map(([type, data]) =>
       document(type, `The message ${type}`, ofType(Notice, type, data))
     ),
-    document('frame', 'Any frame, also of a type that is not known yet', union(Frame, FRAME_DATA)),
+    document('frame', 'Any frame, including unknown types', union(Frame, FRAME_DATA)),
     document(
       'notice',
-      'Any message that is not history, also of a type that is not known yet',
+      'Any message that is not history, including unknown types',
       union(Notice, NOTICE_DATA)
     ),
-    document('client-message', 'What a client may say', ClientMessage)
+    document('client-message', 'A message from a client', ClientMessage)
   ]
 }

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely'
-import type { Db, JobStatus, Schema } from '#db'
-import type { MergeState, UsageTotals } from '#kernel/frames.ts'
+import type { Db, Schema } from '#db'
+import type { JobStatus, MergeState, UsageTotals } from '#kernel/frames.ts'
 import type { JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
 import type { JobFailureCode } from '#kernel/job-failures.ts'
 import type { Microcredits } from '#kernel/money.ts'

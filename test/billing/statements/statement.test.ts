@@ -42,14 +42,14 @@ t.test('a statement tells what was paid for, by which price', async (t) => {
   t.match(await pay('succeeded', 720_000), [
     {
       kind: 'release',
-      title: 'Given back: reserved for “Add a login form” and not used',
+      title: 'Released: reserved for “Add a login form” and not used',
       detail: null,
       usage: null,
       outcome: 'succeeded'
     },
     {
       kind: 'charge',
-      title: 'Paid for “Add a login form”',
+      title: 'Charged for “Add a login form”',
       detail: `${MODEL}: 2,100 tokens in at $3, 60 out at $15 a million`,
       usage,
       price: { inputUsd: '3', outputUsd: '15', cacheReadUsd: '0.30', cacheWriteUsd: '3.75' },
@@ -60,14 +60,14 @@ t.test('a statement tells what was paid for, by which price', async (t) => {
     {
       kind: 'release',
       title: 'Refunded: “Add a login form” failed (agent_crashed)',
-      detail: 'Nothing is charged for it',
+      detail: 'No charge',
       change: credits(10)
     }
   ])
   const cached = { ...usage, reasoning: 40, cacheRead: 1000, cacheWrite: 7 }
   t.match(await pay('cancelled', 20_000_000, cached), [
     {
-      title: 'Paid for “Add a login form”, which was cancelled: what it had used',
+      title: 'Charged for “Add a login form” (cancelled; usage until then)',
       detail:
         /100 out at \$15, 1,000 read from the cache at \$0.30, 7 written to the cache at \$3.75/
     }
@@ -77,13 +77,13 @@ t.test('a statement tells what was paid for, by which price', async (t) => {
     { detail: `${MODEL}: 60 tokens out at $15 a million, more for long prompts` }
   ])
   t.match(await pay('job_timeout', 20_000_000), [
-    { title: 'Paid for “Add a login form”, which failed (job_timeout): what it had used' }
+    { title: 'Charged for “Add a login form” (failed: job_timeout; usage until then)' }
   ])
   t.match(await pay('credits_exhausted', 20_000_000, {}), [
-    { title: 'Paid for “Add a login form”, which used up what it may cost', detail: null }
+    { title: 'Charged for “Add a login form” (stopped at its credit limit)', detail: null }
   ])
   t.match((await ledger.statement(db, user, { limit: 50 })).items.at(-1), {
-    title: 'Credits bought',
+    title: 'Credits purchased',
     detail: null,
     usage: null,
     price: null,
@@ -102,7 +102,7 @@ t.test('a hold that says nothing of its job is still a line', async (t) => {
   await ledger.extend(db, { holdId, step: '1', amount: credits(1) })
   const { items } = await ledger.statement(db, user, { limit: 5 })
   t.match(items, [
-    { title: 'Reserved more for a job', detail: null, price: null, outcome: null },
+    { title: 'Additional credits reserved for a job', detail: null, price: null, outcome: null },
     { title: 'Reserved for a job' },
     { title: 'Credits added' }
   ])

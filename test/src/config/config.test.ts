@@ -131,74 +131,77 @@ t.test('good values are read', async (t) => {
 
 t.test('a bad value is refused in one line that names it', async (t) => {
   const bad: [Record<string, string>, string][] = [
-    [{ PORT: '65536' }, 'PORT is "65536": give a whole number from 0 to 65535.'],
-    [{ PORT: '80a' }, 'PORT is "80a": give a whole number from 0 to 65535.'],
-    [{ PORT: '-1' }, 'PORT is "-1": give a whole number from 0 to 65535.'],
-    [{ PORT: '8e3' }, 'PORT is "8e3": give a whole number from 0 to 65535.'],
-    [{ HOST: 'my host' }, 'HOST is "my host": give a host name or an IP address.'],
-    [{ HOST: 'http://x\ny' }, 'HOST is "http://x\\ny": give a host name or an IP address.'],
-    [{ ROLE: 'boss' }, 'ROLE is "boss": give one of all, api, worker.'],
-    [{ ROLE: 'api' }, 'ROLE is "api", which needs DATABASE_URL as well: give it, or ROLE=all.'],
+    [{ PORT: '65536' }, 'PORT is "65536": expected a whole number from 0 to 65535.'],
+    [{ PORT: '80a' }, 'PORT is "80a": expected a whole number from 0 to 65535.'],
+    [{ PORT: '-1' }, 'PORT is "-1": expected a whole number from 0 to 65535.'],
+    [{ PORT: '8e3' }, 'PORT is "8e3": expected a whole number from 0 to 65535.'],
+    [{ HOST: 'my host' }, 'HOST is "my host": expected a host name or an IP address.'],
+    [{ HOST: 'http://x\ny' }, 'HOST is "http://x\\ny": expected a host name or an IP address.'],
+    [{ ROLE: 'boss' }, 'ROLE is "boss": expected one of all, api, worker.'],
+    [{ ROLE: 'api' }, 'ROLE is "api", which requires DATABASE_URL: set it, or use ROLE=all.'],
     [
       { ROLE: 'worker', DATABASE_URL: 'postgres://db/kw' },
-      'ROLE is "worker", which needs REDIS_URL as well: give it, or ROLE=all.'
+      'ROLE is "worker", which requires REDIS_URL: set it, or use ROLE=all.'
     ],
     [
       { DATABASE_URL: 'mysql://u:hunter2@db/kw' },
-      'DATABASE_URL is not usable: give a URL like postgres://user:password@host:port.'
+      'DATABASE_URL is invalid: expected a URL like postgres://user:password@host:port.'
     ],
     [
       { REDIS_URL: 'redis://:hunter2@a,redis://b' },
-      'REDIS_URL names 2 nodes: give an odd number of them.'
+      'REDIS_URL names 2 nodes: expected an odd number of them.'
     ],
     [
       { REDIS_URL: 'redis://a,hunter2,redis://b' },
-      'REDIS_URL is not usable: give a URL like redis://user:password@host:port.'
+      'REDIS_URL is invalid: expected a URL like redis://user:password@host:port.'
     ],
     [
       { REDIS_URL: 'redis://a,redis://a,redis://b' },
-      'REDIS_URL is not usable: give each node once.'
+      'REDIS_URL is invalid: expected each node once.'
     ],
     [
       { ADMIN_API_KEY: 'hunter2' },
-      'ADMIN_API_KEY is not usable: give at least 20 printable ASCII characters without spaces.'
+      'ADMIN_API_KEY is invalid: expected at least 20 printable ASCII characters without spaces.'
     ],
     [
       { ANTHROPIC_API_KEY: 'hunter2\nx' },
-      'ANTHROPIC_API_KEY is not usable: give printable ASCII characters without spaces.'
+      'ANTHROPIC_API_KEY is invalid: expected printable ASCII characters without spaces.'
     ],
     [
       { ANTHROPIC_BASE_URL: 'api.anthropic.com' },
-      'ANTHROPIC_BASE_URL is "api.anthropic.com": give a URL that begins with http:// or https://.'
+      'ANTHROPIC_BASE_URL is "api.anthropic.com": expected a URL that begins with http:// or https://.'
     ],
     [
       { OPENAI_COMPATIBLE_BASE_URL: 'https://me:hunter2@models/v1' },
-      'OPENAI_COMPATIBLE_BASE_URL is not usable: give a URL without a user, a password, a query or a fragment.'
+      'OPENAI_COMPATIBLE_BASE_URL is invalid: expected a URL without a user, a password, a query or a fragment.'
     ],
     [
       { OPENAI_COMPATIBLE_API_KEY: 'hunter2' },
-      'OPENAI_COMPATIBLE_BASE_URL is missing: OPENAI_COMPATIBLE_API_KEY alone does not say which endpoint it is for.'
+      'OPENAI_COMPATIBLE_BASE_URL is missing: OPENAI_COMPATIBLE_API_KEY needs the address of its endpoint.'
     ],
-    [{ MODEL: 'claude' }, 'MODEL is "claude": give provider/model.'],
+    [{ MODEL: 'claude' }, 'MODEL is "claude": expected provider/model.'],
     [
       { RESERVE_CREDITS: '0' },
-      'RESERVE_CREDITS is "0": give a number of credits above 0, with at most six decimals.'
+      'RESERVE_CREDITS is "0": expected a number of credits above 0, with at most six decimals.'
     ],
     [
       { RESERVE_CREDITS: '1.2345678' },
-      'RESERVE_CREDITS is "1.2345678": give a number of credits above 0, with at most six decimals.'
+      'RESERVE_CREDITS is "1.2345678": expected a number of credits above 0, with at most six decimals.'
     ],
-    [{ IDLE_STOP_SECONDS: '0' }, 'IDLE_STOP_SECONDS is "0": give a whole number from 1 to 604800.'],
+    [
+      { IDLE_STOP_SECONDS: '0' },
+      'IDLE_STOP_SECONDS is "0": expected a whole number from 1 to 604800.'
+    ],
     [
       { JOB_TIMEOUT_SECONDS: '1h' },
-      'JOB_TIMEOUT_SECONDS is "1h": give a whole number from 1 to 604800.'
+      'JOB_TIMEOUT_SECONDS is "1h": expected a whole number from 1 to 604800.'
     ],
     [
       { EVENT_RETENTION_DAYS: '0' },
-      'EVENT_RETENTION_DAYS is "0": give a whole number from 1 to 36500.'
+      'EVENT_RETENTION_DAYS is "0": expected a whole number from 1 to 36500.'
     ],
-    [{ AGENTS_MAX: '0' }, 'AGENTS_MAX is "0": give a whole number from 1 to 1000.'],
-    [{ ISOLATION: 'docker' }, 'ISOLATION is "docker": give one of auto, bubblewrap, process.'],
+    [{ AGENTS_MAX: '0' }, 'AGENTS_MAX is "0": expected a whole number from 1 to 1000.'],
+    [{ ISOLATION: 'docker' }, 'ISOLATION is "docker": expected one of auto, bubblewrap, process.'],
     ...[
       '*',
       'null',
@@ -208,11 +211,11 @@ t.test('a bad value is refused in one line that names it', async (t) => {
       'ws://a.com'
     ].map((origin): [Record<string, string>, string] => [
       { ALLOWED_ORIGINS: `https://good.com,${origin}` },
-      `ALLOWED_ORIGINS is "${origin}": give whole origins like https://app.example.com, in lower case, without a path.`
+      `ALLOWED_ORIGINS is "${origin}": expected whole origins like https://app.example.com, in lower case, without a path.`
     ]),
     [
       { LOG_LEVEL: 'x'.repeat(100) },
-      `LOG_LEVEL is "${'x'.repeat(60)}…": give one of trace, debug, info, warn, error, fatal, silent.`
+      `LOG_LEVEL is "${'x'.repeat(60)}…": expected one of trace, debug, info, warn, error, fatal, silent.`
     ]
   ]
   for (const [env, message] of bad) {

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Compile } from 'typebox/schema'
-import { REFUSALS, type RefusalCode } from '#kernel/errors.ts'
+import type { RefusalCode } from '#kernel/errors.ts'
+import { PROBLEM_STATUSES } from '../../../src/http/problem-statuses.ts'
 import { ask, givenDoors, type Answer, type Person } from './given-doors.ts'
 import { around, type JsonSchema } from './schema-arbitraries.ts'
 import { check, runsOf, type Runs } from '../../helpers/property.ts'
@@ -146,8 +147,8 @@ function judge(operation: Operation, answer: Answer): string | undefined {
   if (status >= 500) return `answered ${status}: ${answer.text}`
   if (status >= 400) {
     if (!String(headers['content-type']).startsWith('application/problem+json')) return 'no problem'
-    const known = REFUSALS[body?.code as RefusalCode] as { status: number } | undefined
-    if (known?.status !== status || body.status !== status) return `odd refusal: ${answer.text}`
+    const known = PROBLEM_STATUSES[body?.code as RefusalCode] as number | undefined
+    if (known !== status || body.status !== status) return `odd refusal: ${answer.text}`
     return undefined
   }
   const described = operation.responses[String(status)]

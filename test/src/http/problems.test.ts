@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { REFUSALS, AppError } from '#kernel/errors.ts'
+import { PROBLEM_STATUSES } from '../../../src/http/problem-statuses.ts'
 import { isDatabaseAway } from '../../../src/http/plugins/problems.ts'
 import { ADMIN_KEY, ask, givenDoors, type Answer } from './given-doors.ts'
 
@@ -7,12 +8,12 @@ const isProblem = (t: Test, answer: Answer, code: keyof typeof REFUSALS, says: s
   t.match(
     answer,
     {
-      status: REFUSALS[code].status,
+      status: PROBLEM_STATUSES[code],
       headers: { 'content-type': /^application\/problem\+json/, 'x-request-id': String },
       body: {
         type: `urn:kilowatt:problem:${code}`,
         title: REFUSALS[code].title,
-        status: REFUSALS[code].status,
+        status: PROBLEM_STATUSES[code],
         detail: String,
         instance: /^\//,
         code,
@@ -28,9 +29,9 @@ t.test('a refused field is told with what it could be', async (t) => {
   const { person } = await givenDoors(t)
   const ada = await person(0)
   for (const [body, detail] of [
-    [{}, 'body lacks name'],
+    [{}, 'body is missing name'],
     [{ name: 'x', review: 'maybe' }, 'body/review must be one of merge, hold'],
-    [{ name: 'x', nam: 'y' }, 'body/nam is not a field that we know']
+    [{ name: 'x', nam: 'y' }, 'body/nam is not a known field']
   ] as const) {
     t.match(await ada.call('POST', '/projects', body), { status: 400, body: { detail } })
   }
@@ -117,7 +118,7 @@ t.test('a refusal says which field is wrong', async (t) => {
   const ada = await person(0)
   const body = { name: 'x', files: [{ path: 'a' }], colour: 'red' }
   const answer = await ada.call('POST', '/projects', body)
-  t.match(answer.body.errors, [{ path: 'body/colour', message: /not a field/ }])
+  t.match(answer.body.errors, [{ path: 'body/colour', message: /not a known field/ }])
   t.match(JSON.stringify(answer.body.errors), 'body/files/0')
 })
 

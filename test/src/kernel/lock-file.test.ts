@@ -1,46 +1,73 @@
-import { linkSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { linkSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { clearStaleLock, takeLockFile } from '#kernel/lock-file.ts'
+import { createLockFile } from '#kernel/lock-file.ts'
+import { birthOf } from '#kernel/process-birth.ts'
 
-const isOfTheDead = (path: string) => readFileSync(path, 'utf8') === 'dead'
+const STALE_MS = 60_000
+const OWN = `${process.pid} ${birthOf(process.pid)} ${hostname()}`
+const DEAD = `999999999 1 ${hostname()}`
 
-t.test('a lock is taken once, with its owner in it, and leaves no draft', async (t) => {
+t.test('a lock is taken once, names its owner, and leaves no draft', async (t) => {
   const dir = t.testdir()
   const path = join(dir, 'lock')
-  t.equal(takeLockFile(path, 'first'), true)
-  t.equal(takeLockFile(path, 'second'), false)
-  t.equal(readFileSync(path, 'utf8'), 'first')
+  const lock = createLockFile(path, STALE_MS)
+  t.equal(lock.holder(), undefined)
+  t.equal(lock.take(), true)
+  t.equal(createLockFile(path, STALE_MS).take(), false)
+  t.equal(readFileSync(path, 'utf8'), OWN)
+  t.same(lock.holder(), { pid: process.pid, isStale: false })
   t.same(readdirSync(dir), ['lock'])
-  t.throws(() => takeLockFile(join(dir, 'nowhere/lock'), 'x'), { code: 'ENOENT' })
+  lock.release()
+  t.same(readdirSync(dir), [])
+  t.throws(() => createLockFile(join(dir, 'missing/lock'), STALE_MS).take(), { code: 'ENOENT' })
 })
 
-t.test('a stale lock is cleared; one that was taken meanwhile is left', async (t) => {
-  const dir = t.testdir({ lock: 'dead' })
-  const path = join(dir, 'lock')
-  clearStaleLock(path, isOfTheDead)
+t.test('judges by the process on this host, and by the age of the file on others', async (t) => {
+  const path = join(t.testdir(), 'lock')
+  const lock = createLockFile(path, STALE_MS)
+  for (const [title, owner, ageMs, isStale] of [
+    ['a live process of this host', OWN, 2 * STALE_MS, false],
+    ['a dead process of this host', DEAD, 0, true],
+    ['a reused pid', `${process.pid} 1 ${hostname()}`, 0, true],
+    ['a fresh lock of another host', '1 1 elsewhere', 0, false],
+    ['an old lock of another host', '1 1 elsewhere', 2 * STALE_MS, true]
+  ] as const) {
+    writeFileSync(path, owner)
+    const touched = new Date(Date.now() - ageMs)
+    utimesSync(path, touched, touched)
+    t.equal(lock.holder()?.isStale, isStale, title)
+  }
+})
+
+t.test('clears a stale lock, and keeps one that was taken in the meantime', async (t) => {
+  const dir = t.testdir({ lock: DEAD })
+  const lock = createLockFile(join(dir, 'lock'), STALE_MS)
+  lock.clearIfStale()
   t.same(readdirSync(dir), [])
 
-  // Somebody found it stale; before it comes to clear it, another has done so and taken it.
-  takeLockFile(path, 'alive')
-  clearStaleLock(path, isOfTheDead)
-  t.equal(readFileSync(path, 'utf8'), 'alive')
+  // A process found the lock stale; before it clears it, another process has done so and taken it.
+  lock.take()
+  lock.clearIfStale()
+  t.equal(readFileSync(join(dir, 'lock'), 'utf8'), OWN)
   t.same(readdirSync(dir), ['lock'])
 })
 
-t.test('of two one clears, and what it left when it died is no hindrance for long', async (t) => {
-  const dir = t.testdir({ lock: 'dead' })
+t.test('one process clears at a time, and the claim of a dead one expires', async (t) => {
+  const dir = t.testdir({ lock: DEAD })
   const path = join(dir, 'lock')
+  const lock = createLockFile(path, STALE_MS)
   linkSync(path, `${path}.stale`)
-  clearStaleLock(path, isOfTheDead)
-  t.same(readdirSync(dir), ['lock', 'lock.stale'], 'somebody else is at it')
+  lock.clearIfStale()
+  t.same(readdirSync(dir), ['lock', 'lock.stale'], 'another process holds the claim')
 
   const later = Date.now() + 11_000
-  clearStaleLock(path, isOfTheDead, later)
-  t.same(readdirSync(dir), ['lock'], 'nobody is at it any more')
-  clearStaleLock(path, isOfTheDead, later)
+  lock.clearIfStale(later)
+  t.same(readdirSync(dir), ['lock'], 'the claim has expired')
+  lock.clearIfStale(later)
   t.same(readdirSync(dir), [])
   rmSync(path, { force: true })
-  clearStaleLock(path, isOfTheDead)
+  lock.clearIfStale()
   t.same(readdirSync(dir), [], 'nothing to clear')
 })

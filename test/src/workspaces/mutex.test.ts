@@ -66,7 +66,7 @@ t.test(
 
 t.test('respects a lock of another machine until it is 15 minutes old', async (t) => {
   const lock = join(folder(t), 'lock')
-  writeFileSync(lock, 'elsewhere 1 1')
+  writeFileSync(lock, '1 1 elsewhere')
   const alone = createMutex(lock)
   let had = false
   const waiting = alone(async () => {

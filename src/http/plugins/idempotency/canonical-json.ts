@@ -1,4 +1,4 @@
-/** JSON whose fields are in one order, so that what means the same is written the same. */
+/** JSON with sorted fields, so that equal values have equal texts. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value ?? null, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)

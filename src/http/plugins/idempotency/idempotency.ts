@@ -10,7 +10,7 @@ import { openSealed, seal } from './seal.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `sealed`: what is answered holds a secret, so it is kept so that only the one who asked can read it. */
+    /** `sealed`: the answer contains a secret, so it is stored encrypted with the client's own credentials. */
     idempotent?: 'plain' | 'sealed'
   }
   interface FastifyRequest {
@@ -18,70 +18,81 @@ declare module 'fastify' {
   }
 }
 
-/** The key that a request has taken, and how to stop saying that it is at work. */
+/** The claim of a request on its key, and how to stop its heartbeat. */
 interface Claimed {
   readonly request: IdempotentRequest
   readonly reservedId: ReservedUlid
   readonly stop: () => void
 }
 
-const FORGET_EVERY_MS = 3_600_000
+const DELETE_EXPIRED_EVERY_MS = 3_600_000
 const KEPT_HEADERS = ['content-type', 'location'] as const
 
-/** Under one `Idempotency-Key` a thing happens once, and is answered the same every time. */
+/**
+ * Deduplicates requests by `Idempotency-Key`: the first request is executed and its answer stored; later ones get the
+ * stored answer.
+ */
 export function replayAnswers(app: App, store: IdempotencyStore): void {
   app.decorateRequest('claimed', null)
 
   app.addHook('preHandler', async (request, reply) => {
-    const asked = idempotentRequest(request)
-    if (!asked) return
-    const claim = await store.claim(asked)
+    const keyed = idempotentRequest(request)
+    if (!keyed) return
+    const claim = await store.claim(keyed)
     switch (claim.kind) {
       case 'mine':
         request.claimed = {
-          request: asked,
+          request: keyed,
           reservedId: claim.reservedId,
-          stop: keepTouching(store, asked)
+          stop: keepTouching(store, keyed)
         }
         return
       case 'answered':
         return replay(request, reply, claim.answer)
       case 'reused':
-        throw new AppError('idempotency_key_reused', 'This key was used for another request')
+        throw new AppError(
+          'idempotency_key_reused',
+          'This Idempotency-Key was used for a different request: use a new key'
+        )
       case 'in-flight':
-        throw new AppError('idempotency_in_flight', 'The first request with this key is running')
+        throw new AppError(
+          'idempotency_in_flight',
+          'The first request with this Idempotency-Key is in progress: retry later'
+        )
     }
   })
 
   app.addHook('onSend', async (request, reply, payload) => {
     if (!request.claimed) return
-    const { request: asked, stop } = request.claimed
+    const { request: keyed, stop } = request.claimed
     stop()
     try {
-      if (isFinal(reply.statusCode)) await store.finish(asked, answerOf(request, reply, payload))
-      else await store.release(asked)
+      if (isFinal(reply.statusCode)) await store.finish(keyed, answerOf(request, reply, payload))
+      else await store.release(keyed)
     } catch (err) {
-      request.log.error({ err }, 'idempotent answer not kept')
+      request.log.error({ err }, 'failed to store idempotent answer')
     }
   })
 
-  const forgetting = setInterval(() => {
-    store.forget().catch((err: unknown) => app.log.warn({ err }, 'idempotency keys not forgotten'))
-  }, FORGET_EVERY_MS).unref()
-  app.addHook('onClose', async () => clearInterval(forgetting))
+  const deleting = setInterval(() => {
+    store
+      .deleteExpired()
+      .catch((err: unknown) => app.log.warn({ err }, 'failed to delete expired idempotency keys'))
+  }, DELETE_EXPIRED_EVERY_MS).unref()
+  app.addHook('onClose', async () => clearInterval(deleting))
 }
 
-/** The id of what this request makes: under a key, the same each time that it is tried. */
+/** The ULID of the resource that this request creates: under a key, the same for each attempt. */
 export const reservedUlidOf = (request: FastifyRequest): ReservedUlid =>
   request.claimed?.reservedId ?? reserveUlid()
 
-/** The same request after a refusal that is not final may end differently, so it may be made again. */
+/** A request that failed with 5xx or 429 may succeed later, so its answer is not stored. */
 const isFinal = (status: number) => status < 500 && status !== 429
 
 function idempotentRequest(request: FastifyRequest): IdempotentRequest | undefined {
   const key = request.headers['idempotency-key']
   if (!request.routeOptions.config.idempotent || typeof key !== 'string') return undefined
-  // Nothing happens in a dry run, and the key stays free for the request that it was tried for.
+  // A dry run has no effect, so it does not claim the key.
   if ((request.query as { dryRun?: boolean }).dryRun) return undefined
   return {
     owner: request.userId ?? 'operator',
@@ -91,10 +102,10 @@ function idempotentRequest(request: FastifyRequest): IdempotentRequest | undefin
   }
 }
 
-/** A server that dies stops touching, and its key is free again soon after. */
-function keepTouching(store: IdempotencyStore, asked: IdempotentRequest): () => void {
+/** Heartbeat: when a server dies, its claims become stale and the keys can be claimed again. */
+function keepTouching(store: IdempotencyStore, keyed: IdempotentRequest): () => void {
   const touching = setInterval(() => {
-    store.touch(asked).catch(() => {})
+    store.touch(keyed).catch(() => {})
   }, LIMITS.idempotencyTouchEveryMs).unref()
   return () => clearInterval(touching)
 }
@@ -126,5 +137,5 @@ function replay(
 }
 
 const isSealed = (request: FastifyRequest) => request.routeOptions.config.idempotent === 'sealed'
-/** Known to the one who asks, and nowhere in the database. */
+/** The client's credentials, which the database does not contain. */
 const secretOf = (request: FastifyRequest) => request.headers.authorization ?? ''

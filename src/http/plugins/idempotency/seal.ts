@@ -4,7 +4,7 @@ const IV_BYTES = 12
 const TAG_BYTES = 16
 const keyOf = (secret: string) => createHash('sha256').update(`kilowatt seal ${secret}`).digest()
 
-/** A text that only somebody with the secret reads again. */
+/** Encrypts a text with AES-256-GCM, under a key derived from the secret. */
 export function seal(text: string, secret: string): string {
   const iv = randomBytes(IV_BYTES)
   const cipher = createCipheriv('aes-256-gcm', keyOf(secret), iv)
@@ -12,7 +12,7 @@ export function seal(text: string, secret: string): string {
   return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString('base64')
 }
 
-/** Throws when the secret is another one, or the text was changed. */
+/** Decrypts; throws when the secret is different or the text was modified. */
 export function openSealed(sealed: string, secret: string): string {
   const bytes = Buffer.from(sealed, 'base64')
   const decipher = createDecipheriv('aes-256-gcm', keyOf(secret), bytes.subarray(0, IV_BYTES))

@@ -4,7 +4,7 @@ export type Tags = '*' | readonly { readonly weak: boolean; readonly tag: string
 
 export const etagOf = (sha: string): string => `"${sha}"`
 
-/** The tags of `If-Match` and `If-None-Match`; undefined when the header is not a list of them. */
+/** Parses `If-Match` and `If-None-Match`; undefined when the header is invalid. */
 export function readTags(header: string): Tags | undefined {
   if (header.trim() === '*') return '*'
   const tags = []
@@ -16,6 +16,6 @@ export function readTags(header: string): Tags | undefined {
   return tags
 }
 
-/** Whether one of the tags is that of this content; `weak` ones count only where they may. */
+/** Whether the list contains the tag of this content; weak tags only match if `weak` is set. */
 export const hasTag = (tags: Tags, sha: string, { weak }: { weak: boolean }): boolean =>
   tags === '*' || tags.some((one) => one.tag === sha && (weak || !one.weak))

@@ -10,7 +10,7 @@ import { expectedSha, isKnown, onlyIfNew } from './preconditions.ts'
 import { IdParams, refusals } from '../../schemas.ts'
 import * as shapes from './schemas.ts'
 
-/** The files of a project, as its editor sees and saves them. Each save is a commit, and is announced. */
+/** The files of a project. Each save or deletion is a commit on main, and a `file:changed` frame. */
 export function fileRoutes(app: App, deps: AppDeps): void {
   const { db, editing } = deps
 
@@ -29,7 +29,7 @@ export function fileRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['files'],
-        summary: 'Every file of a project, sorted by path',
+        summary: 'List the files of a project, sorted by path',
         params: IdParams,
         querystring: Type.Object({
           at: Type.Optional(Type.String({ minLength: 1, maxLength: 200 }))
@@ -49,7 +49,7 @@ export function fileRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['files'],
-        summary: 'A file',
+        summary: 'Read a file',
         params: shapes.FileParams,
         headers: shapes.IfNoneMatch,
         response: { 200: shapes.FileView, 304: shapes.Unchanged, ...refusals }
@@ -69,7 +69,7 @@ export function fileRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['files'],
-        summary: 'Save a file, and commit it',
+        summary: 'Save a file as a commit',
         params: shapes.FileParams,
         headers: shapes.Preconditions,
         body: shapes.FileToSave,
@@ -99,7 +99,7 @@ export function fileRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['files'],
-        summary: 'Delete a file, and commit that',
+        summary: 'Delete a file as a commit',
         params: shapes.FileParams,
         headers: shapes.IfMatch,
         response: { 200: shapes.Deleted, ...refusals }

@@ -1,25 +1,28 @@
 import { Type } from 'typebox'
-import { IdParams, OnlyThese } from '../../schemas.ts'
+import { OnlyThese } from '#kernel/schema-kit.ts'
+import { IdParams } from '../../schemas.ts'
 
 const Sha = Type.String({ description: 'git blob id of the content' })
-const Commit = Type.String({ description: 'of main' })
+const Commit = Type.String({ description: 'the new commit of main' })
 const Encoding = Type.Enum(['utf-8', 'base64'])
 const Tags = (description: string) => Type.Optional(Type.String({ maxLength: 2000, description }))
 
 export const FileParams = Type.Object({
   id: IdParams.properties.id,
-  '*': Type.String({ description: "the file's path, `/` between folders" })
+  '*': Type.String({ description: 'path of the file, with `/` between folders' })
 })
 
 export const IfMatch = Type.Object({
-  'if-match': Tags('only if the file is still this one: `"<sha>"`, or `*` for any')
+  'if-match': Tags(
+    'save or delete only if the file has this content: `"<sha>"`, or `*` for any existing file'
+  )
 })
 export const IfNoneMatch = Type.Object({
-  'if-none-match': Tags('304 if the file is still this one: `"<sha>"`')
+  'if-none-match': Tags('304 if the file still has this content: `"<sha>"`')
 })
 export const Preconditions = Type.Object({
   ...IfMatch.properties,
-  'if-none-match': Tags('`*`: only if there is no such file yet')
+  'if-none-match': Tags('`*`: save only if the file does not exist')
 })
 
 export const FileList = Type.Object(
@@ -27,7 +30,7 @@ export const FileList = Type.Object(
     head: Type.String(),
     files: Type.Array(Type.Object({ path: Type.String(), size: Type.Integer(), sha: Sha }))
   },
-  { description: 'The files; what git ignores is left out' }
+  { description: 'The files, without those that git ignores' }
 )
 export const FileView = Type.Object(
   {
@@ -39,23 +42,28 @@ export const FileView = Type.Object(
   },
   { description: 'The file' }
 )
-export const Unchanged = Type.Null({ description: 'It is the one that you know' })
+export const Unchanged = Type.Null({ description: 'The file is unchanged' })
 
 export const FileToSave = Type.Object(
   {
     content: Type.String(),
     encoding: Type.Optional(Encoding),
     message: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 10_000, pattern: '\\S', description: 'of the commit' })
+      Type.String({
+        minLength: 1,
+        maxLength: 10_000,
+        pattern: '\\S',
+        description: 'commit message'
+      })
     )
   },
   OnlyThese
 )
 export const Saved = Type.Object(
   { path: Type.String(), sha: Sha, commit: Commit },
-  { description: 'The file is saved; 201 when it is new' }
+  { description: 'The file is saved; 201: it was created' }
 )
 export const Deleted = Type.Object(
   { path: Type.String(), commit: Commit },
-  { description: 'The file is gone' }
+  { description: 'The file is deleted' }
 )

@@ -5,16 +5,16 @@ import { userOf } from '../../plugins/auth.ts'
 import { empty, refusals } from '../../schemas.ts'
 
 const Id = Type.String({ minLength: 1, maxLength: 200 })
-const answered = { 204: empty('The agent goes on'), ...refusals } as const
+const answered = { 204: empty('The agent continues'), ...refusals } as const
 
-/** What a person answers to an agent that waits. */
+/** A user's answers to permissions and questions that an agent waits for. */
 export function answerRoutes(app: App, jobs: Jobs): void {
   app.post(
     '/jobs/:id/permissions/:permissionId',
     {
       schema: {
         tags: ['jobs'],
-        summary: 'Allow or refuse what the agent asks to do',
+        summary: 'Answer a permission request of the agent',
         params: Type.Object({ id: Id, permissionId: Id }),
         body: PermissionAnswer,
         response: answered
@@ -32,7 +32,7 @@ export function answerRoutes(app: App, jobs: Jobs): void {
     {
       schema: {
         tags: ['jobs'],
-        summary: 'Answer what the agent asks, or refuse to',
+        summary: 'Answer or reject a question of the agent',
         params: Type.Object({ id: Id, questionId: Id }),
         body: QuestionAnswer,
         response: answered

@@ -8,12 +8,10 @@ import { Idempotent, IdParams, NoBody, refusals } from '../../schemas.ts'
 const accepted = { 202: { ...Submitted, description: 'The job is queued' }, ...refusals } as const
 
 const DryRun = Type.Object({
-  dryRun: Type.Optional(
-    Type.Boolean({ description: 'only say what it would reserve and likely cost' })
-  )
+  dryRun: Type.Optional(Type.Boolean({ description: 'only estimate the reservation and the cost' }))
 })
 
-/** What starts work: a prompt, or a job that is to be tried again. */
+/** Starts jobs: from a prompt, or as a retry. */
 export function commandRoutes(app: App, jobs: Jobs): void {
   app.post(
     '/projects/:id/ai-command',
@@ -21,7 +19,7 @@ export function commandRoutes(app: App, jobs: Jobs): void {
       config: { idempotent: 'plain' },
       schema: {
         tags: ['jobs'],
-        summary: 'Ask the agent to do something in the project',
+        summary: 'Send a prompt to the agent',
         params: IdParams,
         querystring: DryRun,
         headers: Idempotent,
@@ -29,7 +27,7 @@ export function commandRoutes(app: App, jobs: Jobs): void {
         response: {
           200: {
             ...Estimate,
-            description: 'With `dryRun`: what it would take. Nothing is started'
+            description: 'With `dryRun`: the estimate. Nothing is started'
           },
           ...accepted
         }
@@ -51,7 +49,7 @@ export function commandRoutes(app: App, jobs: Jobs): void {
       config: { idempotent: 'plain' },
       schema: {
         tags: ['jobs'],
-        summary: 'A failed, cancelled or conflicted job again, as a new job',
+        summary: 'Retry a failed, cancelled or conflicted job as a new job',
         params: IdParams,
         headers: Idempotent,
         body: NoBody,

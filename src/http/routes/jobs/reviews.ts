@@ -5,16 +5,16 @@ import { userOf } from '../../plugins/auth.ts'
 import { IdParams, NoBody, refusals } from '../../schemas.ts'
 
 const SUMMARIES = {
-  merge: 'Bring held work into main',
-  discard: 'Drop held work',
-  revert: 'Take merged work back out of main, by a new commit'
+  merge: 'Merge held work into main',
+  discard: 'Discard held work',
+  revert: 'Revert merged work by a new commit on main'
 } as const
 
 const DryRun = Type.Object({
-  dryRun: Type.Optional(Type.Boolean({ description: 'only say what would happen' }))
+  dryRun: Type.Optional(Type.Boolean({ description: 'only report what would happen' }))
 })
 
-/** What a person decides about work that is done. */
+/** Review decisions about a job's finished work. */
 export function reviewRoutes(app: App, jobs: Jobs): void {
   for (const verb of ['merge', 'discard', 'revert'] as const) {
     app.post(
@@ -26,7 +26,7 @@ export function reviewRoutes(app: App, jobs: Jobs): void {
           params: IdParams,
           querystring: DryRun,
           body: NoBody,
-          response: { 200: { ...ReviewResult, description: 'What happened' }, ...refusals }
+          response: { 200: { ...ReviewResult, description: 'The outcome' }, ...refusals }
         }
       },
       async (request) =>

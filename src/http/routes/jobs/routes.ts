@@ -4,14 +4,14 @@ import { accepts, varyByAccept } from '../../accept.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { IdParams, Listed, NoBody, PageQuery, pageOf, refusals } from '../../schemas.ts'
 
-/** What became of a job. */
+/** Jobs: list, read, cancel, diff. */
 export function jobRoutes(app: App, jobs: Jobs): void {
   app.get(
     '/projects/:id/jobs',
     {
       schema: {
         tags: ['jobs'],
-        summary: 'Jobs of a project, newest first',
+        summary: 'List the jobs of a project, newest first',
         params: IdParams,
         querystring: PageQuery,
         response: { 200: Listed(JobView, 'A page of jobs'), ...refusals }
@@ -25,7 +25,7 @@ export function jobRoutes(app: App, jobs: Jobs): void {
     {
       schema: {
         tags: ['jobs'],
-        summary: 'A job',
+        summary: 'Read a job',
         params: IdParams,
         response: { 200: { ...JobView, description: 'The job' }, ...refusals }
       }
@@ -38,10 +38,13 @@ export function jobRoutes(app: App, jobs: Jobs): void {
     {
       schema: {
         tags: ['jobs'],
-        summary: 'Stop a job, whatever it is doing',
+        summary: 'Cancel a job',
         params: IdParams,
         body: NoBody,
-        response: { 202: { ...JobView, description: 'The job; it ends soon' }, ...refusals }
+        response: {
+          202: { ...JobView, description: 'The job; it ends within seconds' },
+          ...refusals
+        }
       }
     },
     async (request, reply) =>
@@ -53,7 +56,7 @@ export function jobRoutes(app: App, jobs: Jobs): void {
     {
       schema: {
         tags: ['review'],
-        summary: 'What a job changed; `Accept: text/x-diff` for the raw patch',
+        summary: 'Read the changes of a job; `Accept: text/x-diff` for the raw patch',
         params: IdParams,
         response: { 200: { ...JobDiff, description: 'The changes, file by file' }, ...refusals }
       }

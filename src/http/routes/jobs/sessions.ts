@@ -3,14 +3,14 @@ import type { App } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { IdParams, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
 
-/** Conversations: what jobs continue. */
+/** Conversations with the agent; a job starts or continues one. */
 export function sessionRoutes(app: App, jobs: Jobs): void {
   app.get(
     '/projects/:id/sessions',
     {
       schema: {
         tags: ['sessions'],
-        summary: 'Conversations of a project, newest first',
+        summary: 'List the conversations of a project, newest first',
         params: IdParams,
         querystring: PageQuery,
         response: { 200: Listed(SessionView, 'A page of conversations'), ...refusals }
@@ -24,7 +24,7 @@ export function sessionRoutes(app: App, jobs: Jobs): void {
     {
       schema: {
         tags: ['sessions'],
-        summary: 'What was said in a conversation, oldest first',
+        summary: 'List the messages of a conversation, oldest first',
         params: IdParams,
         querystring: PageQuery,
         response: { 200: Listed(MessageView, 'A page of messages'), ...refusals }

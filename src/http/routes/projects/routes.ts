@@ -7,7 +7,7 @@ import { reservedUlidOf } from '../../plugins/idempotency/idempotency.ts'
 import { empty, Idempotent, IdParams, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
 import { NewProject, ProjectChanges, ProjectView } from './schemas.ts'
 
-/** A user's projects. Somebody else's do not exist here. */
+/** A user's projects. A project of another user is answered with 404. */
 export function projectRoutes(app: App, deps: AppDeps): void {
   const { db, jobs, editing } = deps
   const view = async (project: Project) => toView(project, await editing.head(project.id))
@@ -18,7 +18,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
       config: { idempotent: 'plain' },
       schema: {
         tags: ['projects'],
-        summary: 'Make a project',
+        summary: 'Create a project',
         headers: Idempotent,
         body: NewProject,
         response: { 201: ProjectView, ...refusals }
@@ -42,7 +42,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['projects'],
-        summary: 'Your projects, newest first',
+        summary: 'List your projects, newest first',
         querystring: PageQuery,
         response: { 200: Listed(ProjectView, 'A page of projects'), ...refusals }
       }
@@ -50,7 +50,10 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     async (request) => {
       const { cursor, limit } = pageOf(request.query)
       if (cursor !== undefined && !projectId.is(cursor)) {
-        throw new AppError('invalid_request', 'cursor is not one that a list has given')
+        throw new AppError(
+          'invalid_request',
+          'Invalid cursor: use the nextCursor of a previous page'
+        )
       }
       const found = await readProjects(db, userOf(request), { before: cursor, limit: limit + 1 })
       const items = await Promise.all(found.slice(0, limit).map(view))
@@ -63,7 +66,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['projects'],
-        summary: 'A project',
+        summary: 'Read a project',
         params: IdParams,
         response: { 200: ProjectView, ...refusals }
       }
@@ -76,7 +79,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['projects'],
-        summary: 'Rename a project, or change how its work is reviewed',
+        summary: 'Change the name or the review setting of a project',
         params: IdParams,
         body: ProjectChanges,
         response: { 200: ProjectView, ...refusals }
@@ -94,9 +97,9 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     {
       schema: {
         tags: ['projects'],
-        summary: 'Stop what a project is doing, and remove it',
+        summary: 'Cancel the jobs of a project and delete it',
         params: IdParams,
-        response: { 204: empty('It is gone'), ...refusals }
+        response: { 204: empty('The project is deleted'), ...refusals }
       }
     },
     async (request, reply) => {

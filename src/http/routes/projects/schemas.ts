@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { LIMITS } from '#kernel/limits.ts'
-import { OnlyThese, Review, Time } from '../../schemas.ts'
+import { Review } from '#kernel/frames.ts'
+import { OnlyThese, Time } from '#kernel/schema-kit.ts'
 
 const Name = Type.String({ minLength: 1, maxLength: 200, pattern: '\\S' })
 
@@ -37,7 +38,7 @@ export const ProjectView = Type.Object(
   {
     id: Type.String(),
     name: Type.String(),
-    head: Type.String({ description: 'commit of main' }),
+    head: Type.String({ description: 'current commit of main' }),
     review: Review,
     createdAt: Time
   },

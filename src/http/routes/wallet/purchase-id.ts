@@ -6,8 +6,8 @@ const ULID_BITS = 128n
 const ULID_LENGTH = 26
 
 /**
- * The id of the purchase that a user makes under a key: always the same one, so that the ledger itself refuses to
- * make it twice, long after the key was forgotten here.
+ * The transaction id of a purchase, derived from the user and the Idempotency-Key. The ledger deduplicates by it, even
+ * after the stored key has expired.
  */
 export function purchaseId(userId: UserId, key: string): TransactionId {
   const hash = createHash('sha256').update(`purchase ${userId} ${key}`).digest('hex')

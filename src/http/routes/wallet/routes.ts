@@ -1,79 +1,20 @@
-import { Type, type TSchema } from 'typebox'
 import type { StatementLine } from '#billing'
 import { AppError } from '#kernel/errors.ts'
-import { UsageTotals } from '#kernel/frames.ts'
 import { parseCredits, toCredits, WALLET_MAX, ZERO } from '#kernel/money.ts'
 import type { App, AppDeps } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { purchaseId } from './purchase-id.ts'
-import {
-  Credits,
-  IdempotentAlways,
-  Listed,
-  OnlyThese,
-  PageQuery,
-  Time,
-  pageOf,
-  refusals
-} from '../../schemas.ts'
+import { IdempotentAlways, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
+import { Line, Purchase, Purchased, Wallet } from './schemas.ts'
 
-const PURCHASE_CREDITS_MAX = 1_000_000_000
-
-const Wallet = Type.Object(
-  { userId: Type.String(), balance: Credits, reserved: Credits, spent: Credits },
-  { description: 'What can be spent, what jobs have set aside, and what they cost so far' }
-)
-const Purchase = Type.Object(
-  { credits: Type.Number({ exclusiveMinimum: 0, maximum: PURCHASE_CREDITS_MAX }) },
-  OnlyThese
-)
-const Purchased = Type.Object(
-  { transactionId: Type.String(), balance: Credits },
-  { description: 'The credits are there' }
-)
-const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-const UsdPerMillion = Type.String({ description: 'US dollars for a million tokens' })
-const Line = Type.Object({
-  id: Type.String(),
-  kind: Type.Enum(['grant', 'hold', 'extend', 'charge', 'release']),
-  title: Type.String({ description: 'what happened, in words' }),
-  detail: Nullable(
-    Type.String({ description: 'of a charge: the tokens and their price, in words' })
-  ),
-  amount: Credits,
-  change: Type.Number({ description: 'what it did to the balance; negative when credits left it' }),
-  balanceAfter: Credits,
-  jobId: Nullable(Type.String()),
-  job: Nullable(
-    Type.Object({
-      prompt: Nullable(Type.String({ description: 'its first line' })),
-      mode: Nullable(Type.String()),
-      model: Nullable(Type.String()),
-      outcome: Nullable(Type.String({ description: '`succeeded`, or why it failed' }))
-    })
-  ),
-  usage: Nullable(UsageTotals),
-  price: Nullable(
-    Type.Object({
-      priceList: Type.String({ description: 'the version of the price list' }),
-      inputUsd: UsdPerMillion,
-      outputUsd: UsdPerMillion,
-      cacheReadUsd: UsdPerMillion,
-      cacheWriteUsd: UsdPerMillion,
-      tiered: Type.Boolean({ description: 'long prompts of this model are dearer than this' })
-    })
-  ),
-  createdAt: Time
-})
-
-/** A user's credits: what there is, how more comes, and where they went. */
+/** A user's credits: balance, purchases, statement. */
 export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
   app.get(
     '/wallet',
     {
       schema: {
         tags: ['wallet'],
-        summary: 'Your credits',
+        summary: 'Read your wallet',
         response: { 200: Wallet, ...refusals }
       }
     },
@@ -110,13 +51,16 @@ export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
       const id = purchaseId(userId, request.headers['idempotency-key'])
       const granted = await ledger.grant(db, { id, userId, amount, memo: { reason: 'purchase' } })
       if (granted.kind === 'reused') {
-        throw new AppError('idempotency_key_reused', 'This key was used for another purchase')
+        throw new AppError(
+          'idempotency_key_reused',
+          'This Idempotency-Key was used for a different purchase: use a new key'
+        )
       }
       if (granted.kind === 'full') {
         const most = toCredits(WALLET_MAX)
         throw new AppError(
           'invalid_request',
-          `A wallet takes ${most} credits at most, spent ones included`
+          `A wallet is limited to ${most} credits, including reserved and spent ones`
         )
       }
       return reply.code(201).send({ transactionId: id, balance: toCredits(granted.balance) })
@@ -128,7 +72,7 @@ export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
     {
       schema: {
         tags: ['wallet'],
-        summary: 'Every movement of your credits, newest first',
+        summary: 'List the transactions of your wallet, newest first',
         querystring: PageQuery,
         response: { 200: Listed(Line, 'A page of the statement'), ...refusals }
       }

@@ -177,11 +177,11 @@ t.test('what is not a message is complained about, and the socket lives on', asy
     ['{', 'message is not JSON'],
     ['[]', 'message must be object'],
     ['null', 'message must be object'],
-    ['{}', 'message lacks type'],
+    ['{}', 'message is missing type'],
     ['{"type":"dance"}', `message/type must be one of ${types}`],
     ['{"type":"constructor"}', `message/type must be one of ${types}`],
-    ['{"type":"subscribe"}', 'message lacks projectId'],
-    ['{"type":"unsubscribe"}', 'message lacks projectId'],
+    ['{"type":"subscribe"}', 'message is missing projectId'],
+    ['{"type":"unsubscribe"}', 'message is missing projectId'],
     [{ type: 'subscribe', projectId: id, after: -1 }, 'message/after must be >= 0'],
     [{ type: 'subscribe', projectId: id, after: '1' }, 'message/after must be integer']
   ] as const) {
@@ -196,7 +196,7 @@ t.test('what is not a message is complained about, and the socket lives on', asy
     { path: 'message/after' }
   ])
   socket.ws.send(Buffer.from([1, 2, 3]))
-  t.match(await socket.next('error'), { data: { message: 'message is not text' } })
+  t.match(await socket.next('error'), { data: { message: 'message must be text' } })
   socket.say({ type: 'ping', unknown: 'field' })
   await socket.next('pong')
 
