@@ -1,7 +1,6 @@
 import { mkdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
 import { clearLeftovers } from './process/agent-folder.ts'
 import { createAgentSlots, idleFactsOf, type Slot } from './pool/slots.ts'
@@ -11,6 +10,7 @@ import { decideIdle } from './pool/idle-policy.ts'
 import { KNOWN_MODES } from './room/kilo-config.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type SupervisorOptions } from './options.ts'
 import type { ProcessState } from './process/kilo-process.ts'
+import { AgentFailure } from './agent-failure.ts'
 
 export interface RunningAgent {
   readonly projectId: ProjectId
@@ -24,7 +24,7 @@ export interface RunningAgent {
 
 /** Disposed, it is given back. */
 export interface BorrowedAgent extends Disposable {
-  /** Rejects with JobFailure('agent_unavailable') when it cannot be had, or with the signal's reason. */
+  /** Rejects with AgentFailure('unavailable') when it cannot be had, or with the signal's reason. */
   readonly agent: Promise<Agent>
 }
 
@@ -139,7 +139,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
     modes: () => modes,
 
     borrow(projectId, worktree, signal) {
-      if (closing) throw new JobFailure('interrupted', 'The server is stopping.')
+      if (closing) throw new AgentFailure('stopped', 'The server is stopping.')
       signal.throwIfAborted()
       const slot =
         slots.find(projectId) ??

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import type { Clock } from '#kernel/clock.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
 import { watchEnd, type AgentEnd } from './exit.ts'
 import { createAgentListeners } from './listeners.ts'
@@ -19,14 +18,14 @@ import { createRedact } from '../redact.ts'
 import { runTurn } from '../turn/turn.ts'
 import { createUnrecognisedNames } from '../kilo/names.ts'
 import type { AgentTurn, TurnHost } from '../turn/host.ts'
-import { unavailable } from '../agent-failure.ts'
+import { AgentFailure, unavailable } from '../agent-failure.ts'
 
 export type { AgentTurn } from '../turn/host.ts'
 export type { SessionUsage } from '../kilo/client.ts'
 
 /** One project's running Kilo. */
 export interface Agent extends AgentRequests {
-  /** See `runTurn`: events as they come, one `turn.finished` at the end, or a JobFailure. */
+  /** See `runTurn`: events as they come, one `turn.finished` at the end, or an AgentFailure. */
   runTurn(turn: AgentTurn, signal: AbortSignal): AsyncIterable<AgentEvent>
 }
 
@@ -91,7 +90,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     endedWithin: kilo.endedWithin,
     kill() {
       const why = 'The agent did not stop and was killed.'
-      listeners.setEndReason(new JobFailure('agent_stalled', why))
+      listeners.setEndReason(new AgentFailure('stalled', why))
       return kilo.kill()
     }
   }

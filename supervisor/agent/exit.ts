@@ -1,8 +1,8 @@
-import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import type { AgentListeners } from './listeners.ts'
 import type { KiloProcess } from '../process/kilo-process.ts'
 import type { SupervisorMetric } from '../options.ts'
+import { AgentFailure } from '../agent-failure.ts'
 
 export interface AgentEndOptions {
   readonly kilo: KiloProcess
@@ -60,7 +60,7 @@ export function watchEnd(options: AgentEndOptions): AgentEnd {
   return { exited, stop: () => (stopping ??= stop()) }
 }
 
-const stopped = () => new JobFailure('interrupted', 'The agent was stopped.')
+const stopped = () => new AgentFailure('stopped', 'The agent was stopped.')
 
 const crashed = (how: string, lastLine: string | undefined) =>
-  new JobFailure('agent_crashed', `Kilo ${how}${lastLine ? `; its last words: ${lastLine}` : '.'}`)
+  new AgentFailure('crashed', `Kilo ${how}${lastLine ? `; its last words: ${lastLine}` : '.'}`)

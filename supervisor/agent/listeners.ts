@@ -1,22 +1,22 @@
-import type { JobFailure } from '#kernel/job-failures.ts'
 import type { KiloPayload } from '../kilo/schemas.ts'
 import type { Listener } from '../turn/host.ts'
+import type { AgentFailure } from '../agent-failure.ts'
 
 /** Everybody who listens to one Kilo. Who comes late is told first how things stand. */
 export interface AgentListeners extends Omit<Listener, 'gone'> {
   add(listener: Listener): () => void
   /** Why Kilo is of no use any more; the first reason that is known counts, whenever it is told. */
-  setEndReason(failure: JobFailure): void
+  setEndReason(failure: AgentFailure): void
   /** Undefined as long as it is of use. */
-  ending(): JobFailure | undefined
+  ending(): AgentFailure | undefined
   /** Kilo is gone: for the reason that is known, or for this one. */
-  gone(failure: JobFailure): void
+  gone(failure: AgentFailure): void
 }
 
 export function createAgentListeners(): AgentListeners {
   const listeners = new Set<Listener>()
   let hasGap = false
-  let ending: JobFailure | undefined
+  let ending: AgentFailure | undefined
 
   return {
     add(listener) {

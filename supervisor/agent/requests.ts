@@ -1,6 +1,6 @@
-import { JobFailure } from '#kernel/job-failures.ts'
 import { statusOf, type KiloClient, type SessionUsage } from '../kilo/client.ts'
 import type { TurnHost } from '../turn/host.ts'
+import { AgentFailure } from '../agent-failure.ts'
 
 /** What an agent is asked outside of its turn's events. */
 export interface AgentRequests {
@@ -16,7 +16,7 @@ export interface AgentRequests {
 export interface AskedOf extends Pick<TurnHost, 'redact' | 'endedWithin'> {
   readonly client: KiloClient
   /** Why it is of no use any more, if it is not. */
-  readonly ending: () => JobFailure | undefined
+  readonly ending: () => AgentFailure | undefined
 }
 
 /** Requests that fail because the process is gone say so, with the job failure that it is. */
@@ -30,7 +30,7 @@ export function createAgentRequests(kilo: AskedOf): AgentRequests {
       if (statusOf(error) !== undefined) throw error
       await kilo.endedWithin()
       const words = kilo.redact((error as Error).message)
-      throw kilo.ending() ?? new JobFailure('agent_stalled', `Kilo did not answer: ${words}`)
+      throw kilo.ending() ?? new AgentFailure('stalled', `Kilo did not answer: ${words}`)
     }
   }
 

@@ -1,10 +1,10 @@
-import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import type { AgentListeners } from './listeners.ts'
 import { followEvents, type EventStream, type EventStreamOptions } from '../stream/event-stream.ts'
 import type { KiloClient } from '../kilo/client.ts'
 import type { KiloProcess } from '../process/kilo-process.ts'
 import type { AgentTimes, SupervisorMetric } from '../options.ts'
+import { AgentFailure } from '../agent-failure.ts'
 
 export interface AgentStreamOptions extends Pick<
   EventStreamOptions,
@@ -28,7 +28,7 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
     if (kilo.state === 'draining' || kilo.state === 'exited') return
     onMetric({ kind: 'stalled' })
     log.warn({}, 'kilo does not answer and is killed')
-    listeners.setEndReason(new JobFailure('agent_stalled', 'Kilo does not answer any more.'))
+    listeners.setEndReason(new AgentFailure('stalled', 'Kilo does not answer any more.'))
     await kilo.kill()
   }
 

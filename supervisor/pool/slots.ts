@@ -1,10 +1,9 @@
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import type { RunningKilo } from '../agent/agent.ts'
 import { chooseToStop, type IdleFacts } from './idle-policy.ts'
-import { unavailable } from '../agent-failure.ts'
+import { AgentFailure, unavailable } from '../agent-failure.ts'
 
 /** Where one project's agent is, or is going to be. */
 export interface Slot {
@@ -53,7 +52,7 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
     const { projectId, starting, left } = slot
     if (slots.get(projectId) !== slot) return leaving.get(projectId) ?? Promise.resolve()
     slots.delete(projectId)
-    left.abort(new JobFailure('interrupted', 'The agent was stopped.'))
+    left.abort(new AgentFailure('stopped', 'The agent was stopped.'))
     const gone = starting
       .then(
         (kilo) => kilo.stop(),

@@ -1,9 +1,9 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import { follow, type Transitions } from '#kernel/transitions.ts'
 import { within } from '#kernel/waiting.ts'
 import { createMailbox } from './mailbox.ts'
 import type { TurnHost } from './host.ts'
+import { AgentFailure } from '../agent-failure.ts'
 
 export type TurnState = 'running' | 'cancelling' | 'killing' | 'over'
 
@@ -26,7 +26,7 @@ export interface TurnEnding {
   /** Tells the reader; `turn.finished` is the good end. */
   give(event: AgentEvent): void
   /** The agent itself failed. */
-  fail(failure: JobFailure): void
+  fail(failure: AgentFailure): void
   /** Asks Kilo to stop, and kills it if it does not; twice is once. */
   cancel(): Promise<void>
   /** It was told to stop before it began, and may have begun all the same. */
@@ -34,7 +34,7 @@ export interface TurnEnding {
   /** Kilo is of no use any more: it is killed, for a turn that goes on late would write into somebody else's work. */
   stall(sentence: string): Promise<void>
   /** The process has ended. */
-  agentGone(failure: JobFailure): void
+  agentGone(failure: AgentFailure): void
 }
 
 export const INTERRUPTED: AgentEvent = { type: 'turn.finished', outcome: { kind: 'interrupted' } }
@@ -46,7 +46,7 @@ export function createTurnEnding(host: TurnHost, rootSessionId: string): TurnEnd
   const mailbox = createMailbox<AgentEvent>()
   const over = Promise.withResolvers<void>()
   let state: TurnState = 'running'
-  let stalledFor: JobFailure | undefined
+  let stalledFor: AgentFailure | undefined
   let cancelled: Promise<void> | undefined
 
   const become = (next: TurnState) => {
@@ -67,7 +67,7 @@ export function createTurnEnding(host: TurnHost, rootSessionId: string): TurnEnd
     end()
   }
 
-  const fail = (failure: JobFailure) => {
+  const fail = (failure: AgentFailure) => {
     if (isOver()) return
     mailbox.fail(failure)
     end()
@@ -98,7 +98,7 @@ export function createTurnEnding(host: TurnHost, rootSessionId: string): TurnEnd
     async stall(sentence) {
       if (state !== 'running') return
       become('killing')
-      stalledFor = new JobFailure('agent_stalled', sentence)
+      stalledFor = new AgentFailure('stalled', sentence)
       host.onMetric({ kind: 'stalled' })
       host.log.warn({ rootSessionId, sentence }, 'agent stalled')
       await within(host.kill(), KILL_WAIT_MS)

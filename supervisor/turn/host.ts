@@ -1,4 +1,3 @@
-import type { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import type { SequenceTracker } from '../stream/sequence.ts'
 import type { KiloClient } from '../kilo/client.ts'
@@ -6,6 +5,7 @@ import type { RelativePath } from '../kilo/paths.ts'
 import type { KiloPayload } from '../kilo/schemas.ts'
 import type { AgentTimes, ProviderAccess, SupervisorMetric } from '../options.ts'
 import type { Redact } from '../redact.ts'
+import type { AgentFailure } from '../agent-failure.ts'
 
 /** What an agent is asked to do. */
 export interface AgentTurn {
@@ -26,7 +26,7 @@ export interface Listener {
   /** Reads what was missed; rejects when Kilo cannot tell, and then the stream is begun anew. */
   catchUp(): Promise<void>
   /** The process is gone, or of no use any more. */
-  gone(failure: JobFailure): void
+  gone(failure: AgentFailure): void
 }
 
 /** What a turn needs of the agent that carries it out. */

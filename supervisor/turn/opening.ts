@@ -1,7 +1,7 @@
-import { JobFailure } from '#kernel/job-failures.ts'
 import { statusOf } from '../kilo/client.ts'
 import type { TurnEnding } from './ending.ts'
 import type { AgentTurn, TurnHost } from './host.ts'
+import { AgentFailure } from '../agent-failure.ts'
 
 /** The way from a prompt to a turn that has begun. */
 export interface TurnOpening extends Disposable {
@@ -52,7 +52,7 @@ export function createTurnOpening(options: TurnOpeningOptions): TurnOpening {
     await host.endedWithin()
     const words = host.redact(error.message)
     if (statusOf(error) === undefined) return ending.stall(`Kilo did not take the prompt: ${words}`)
-    ending.fail(new JobFailure('agent_unavailable', `Kilo refused the prompt: ${words}`))
+    ending.fail(new AgentFailure('unavailable', `Kilo refused the prompt: ${words}`))
   }
 
   return {

@@ -10,7 +10,7 @@ import type { AgentTurn, TurnHost } from './host.ts'
 import { createTurnOpening, modelOf, type TurnOpening } from './opening.ts'
 
 /**
- * One prompt and everything that comes of it, ending with exactly one `turn.finished`, or with a JobFailure when the
+ * One prompt and everything that comes of it, ending with exactly one `turn.finished`, or with an AgentFailure when the
  * agent itself failed. When the signal aborts, or nobody reads on, the agent is asked to stop, and killed if it does not.
  */
 export async function* runTurn(

@@ -80,14 +80,14 @@ createServer((request, response) => {
 
 t.test('a Kilo that falls silent before it is ready was not started', async (t) => {
   const { project, folder } = await given(t, FALLS_SILENT)
-  await t.rejects(project(), { code: 'agent_unavailable', message: /while it started/ })
+  await t.rejects(project(), { reason: 'unavailable', message: /while it started/ })
   t.same(await processesWith(folder), [])
 })
 
 t.test('a Kilo that dies after its last answer was not started', async (t) => {
   const { project, folder, metrics } = await given(t, DIES_WHEN_ASKED)
   await t.rejects(project(), {
-    code: 'agent_unavailable',
+    reason: 'unavailable',
     message: 'Kilo exited with code 7 while it started.'
   })
   t.same(await processesWith(folder), [])
@@ -99,7 +99,7 @@ t.test('a program that cannot be run leaves no note', async (t) => {
   const id = projectId.create()
   await mkdir(join(folder, 'worktree'))
   await t.rejects(supervisor.borrow(id, join(folder, 'worktree'), never()).agent, {
-    code: 'agent_unavailable',
+    reason: 'unavailable',
     message: /could not be started/
   })
   await t.rejects(access(folderOf(join(folder, 'agents'), id).note), { code: 'ENOENT' })
@@ -148,7 +148,7 @@ for (const [says, program] of [
 ] as const) {
   t.test(`a start that never ${says} does not hold up the end of the server`, async (t) => {
     const { supervisor, project, folder, metrics } = await given(t, program)
-    const starting = t.rejects(project(), { code: 'interrupted' })
+    const starting = t.rejects(project(), { name: 'AgentFailure', reason: 'stopped' })
     while ((await processesWith(folder)).length === 0) await sleep(20)
     // Long enough for the program to have said that it listens.
     await sleep(500)

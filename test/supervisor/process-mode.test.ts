@@ -161,7 +161,7 @@ t.test('without a jail an agent is a process like others', async (t) => {
       play(again, { text: slow }, (event) => {
         if (event.type === 'text.appended') process.kill(pid as number, 'SIGKILL')
       }),
-      { code: 'agent_crashed', message: /SIGKILL/ }
+      { reason: 'crashed', message: /SIGKILL/ }
     )
     t.equal(metrics.filter(({ kind }) => kind === 'crashed').length, 1)
     await untilGone(folder)
@@ -175,7 +175,7 @@ t.test('without a jail an agent is a process like others', async (t) => {
     await supervisor.stop(id)
     await rm(worktree, { recursive: true })
     await t.rejects(supervisor.borrow(id, worktree, never()).agent, {
-      code: 'agent_unavailable',
+      reason: 'unavailable',
       message: 'The project has no worktree.'
     })
     await mkdir(worktree)

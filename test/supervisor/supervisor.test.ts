@@ -43,7 +43,7 @@ t.test('a program that never listens is given up, and nothing is left', async (t
 
   const silent = await open('echo "still thinking" >&2; sleep 600 & sleep 600')
   await t.rejects(silent.project(), {
-    code: 'agent_unavailable',
+    reason: 'unavailable',
     message: 'Kilo did not listen within 2 s. Its last words: still thinking'
   })
   t.same(await processesWith(silent.folder), [])
@@ -52,12 +52,12 @@ t.test('a program that never listens is given up, and nothing is left', async (t
 
   const early = await open('echo "no such database" >&2; exit 3')
   await t.rejects(early.project(), {
-    code: 'agent_unavailable',
+    reason: 'unavailable',
     message: 'Kilo exited with code 3 before it listened. Its last words: no such database'
   })
 
   const liar = await open('echo "kilo server listening on http://127.0.0.1:1"; sleep 600')
-  await t.rejects(liar.project(), { code: 'agent_unavailable' })
+  await t.rejects(liar.project(), { name: 'AgentFailure', reason: 'unavailable' })
   t.same(await processesWith(liar.folder), [])
 })
 
@@ -96,7 +96,7 @@ t.test(
     await sleep(200)
     await t.rejects(
       project('second'),
-      { code: 'agent_unavailable', message: 'All 1 agents of this server are busy.' },
+      { reason: 'unavailable', message: 'All 1 agents of this server are busy.' },
       'however long somebody prepares a prompt for it'
     )
     t.equal(supervisor.peek(first), one)
@@ -158,7 +158,7 @@ t.test('a Kilo that stops answering is killed, and the job learns it', async (t)
     play(agent, { text: slow }, (event) => {
       if (event.type === 'text.appended') process.kill(pid, 'SIGSTOP')
     }),
-    { code: 'agent_stalled', message: 'Kilo does not answer any more.' }
+    { reason: 'stalled', message: 'Kilo does not answer any more.' }
   )
   t.same(await processesWith(folder), [])
   t.ok(metrics.some(({ kind }) => kind === 'stalled'))

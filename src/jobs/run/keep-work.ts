@@ -2,7 +2,9 @@ import { JobFailure } from '#kernel/job-failures.ts'
 import type { MergeState } from '#kernel/frames.ts'
 import { least, toCredits } from '#kernel/money.ts'
 import { firstLine } from '#kernel/text.ts'
+import { AgentFailure } from '#supervisor'
 import { KILO } from '#workspaces'
+import { jobFailureOf } from './agent-failures.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobResult } from '../finish/finish-job.ts'
 import type { JobRun } from './job-run.ts'
@@ -69,6 +71,7 @@ async function commitUnfinished(run: JobRun, files: FileWatch, failure: JobFailu
 function failureOf({ signal }: JobRun, error: unknown): JobFailure {
   if (signal.reason instanceof JobFailure) return signal.reason
   if (error instanceof JobFailure) return error
+  if (error instanceof AgentFailure) return jobFailureOf(error)
   return new JobFailure('interrupted', 'something broke on our side', { cause: error })
 }
 

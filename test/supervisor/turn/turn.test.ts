@@ -227,7 +227,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
 
   await t.test('an unknown mode and an unknown model are refused', async (t) => {
     await t.rejects(play(agent, { text: 'hello', mode: 'nope' }), {
-      code: 'agent_unavailable',
+      reason: 'unavailable',
       message: /no mode “nope”, only code, plan/
     })
     const { outcome } = await play(agent, { text: 'hello', model: 'openai-compatible/nope' })
