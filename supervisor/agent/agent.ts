@@ -58,7 +58,18 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   const client = createClient(url, password, times.requestMs)
   const sequence = createSequenceTracker()
   const listeners = createAgentListeners()
-  const stream = { url, authorization, sequence, kilo, client, listeners, times, log, onMetric }
+  const stream = {
+    clock,
+    url,
+    authorization,
+    sequence,
+    kilo,
+    client,
+    listeners,
+    times,
+    log,
+    onMetric
+  }
   const events = listenToKilo(stream)
 
   const answering = awaitReady(kilo, client, events.opened, times.startMs)

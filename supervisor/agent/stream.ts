@@ -8,7 +8,7 @@ import { AgentFailure } from '../agent-failure.ts'
 
 export interface AgentStreamOptions extends Pick<
   EventStreamOptions,
-  'url' | 'authorization' | 'sequence'
+  'clock' | 'url' | 'authorization' | 'sequence'
 > {
   readonly kilo: KiloProcess
   readonly client: KiloClient
@@ -20,7 +20,8 @@ export interface AgentStreamOptions extends Pick<
 
 /** Passes on to all listeners what one Kilo says. When it says nothing any more, and does not answer either, it is killed. */
 export function listenToKilo(options: AgentStreamOptions): EventStream {
-  const { url, authorization, sequence, kilo, client, listeners, times, log, onMetric } = options
+  const { clock, url, authorization, sequence, kilo, client, listeners, times, log, onMetric } =
+    options
   let losses = 0
 
   const endSilent = async () => {
@@ -33,6 +34,7 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
   }
 
   return followEvents({
+    clock,
     url,
     authorization,
     sequence,
@@ -51,6 +53,7 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
     onGapOpened: listeners.gapOpened,
     onReconnected: () => onMetric({ kind: 'reconnected' }),
     onCatchUp: listeners.catchUp,
+    onState: (state) => log.debug({ state }, 'kilo event stream changed its state'),
     onDead: () => void endSilent()
   })
 }

@@ -59,7 +59,7 @@ function begin(recording: Recording) {
     ...{ requests, events, translator, sayNext: kilo.sayNext },
     read: () => catchUp(facts),
     hear(data: string) {
-      const heard = sequence.hear(data)
+      const heard = sequence.track(data)
       if (heard.kind === 'event') translator.hear(heard.payload).forEach(give)
     },
     /** Its end, if nobody has heard of it. */
