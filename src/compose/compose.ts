@@ -72,7 +72,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
       agentsMax: config.agentsMax,
       idleStopMs: config.idleStopSeconds * 1000,
       providersFor: (projectId) => providersOf(config, prices, gateway, projectId),
-      onAgentGone: (providers) => providers.forEach(({ apiKey }) => gateway.revoke(apiKey ?? '')),
+      onAgentExited: (providers) => providers.forEach(({ apiKey }) => gateway.revoke(apiKey ?? '')),
       defaultModel: config.model,
       onMetric: metrics.supervisor,
       log,

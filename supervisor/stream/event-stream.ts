@@ -37,6 +37,8 @@ import { createConnection, type Body, type ConnectionOptions } from './connectio
 export interface EventStreamOptions extends ConnectionOptions {
   readonly url: string
   readonly authorization: string
+  /** How long the first connection may take. */
+  readonly openMs: number
   /** How long the connection may be silent. */
   readonly silenceMs: number
   /** How long the stream may be down while Kilo still responds to requests. */
@@ -60,7 +62,7 @@ export function followEvents(options: EventStreamOptions): EventStream {
   const disposed = new AbortController()
   const { signal } = disposed
   const opened = Promise.withResolvers<void>()
-  const dispatcher = new Agent({ headersTimeout: HEADERS_MS, bodyTimeout: options.silenceMs })
+  const dispatcher = new Agent({ bodyTimeout: options.silenceMs })
   let failedAttempts = 0
   let downSinceMs: number | undefined
 
@@ -77,7 +79,13 @@ export function followEvents(options: EventStreamOptions): EventStream {
   })
 
   const readOnce = async () => {
-    await connection.read(await openBody(options, dispatcher, signal))
+    await connection.read(
+      await openBody(options, {
+        dispatcher,
+        signal,
+        headersTimeout: connection.hasOpened ? HEADERS_MS : options.openMs
+      })
+    )
     throw new Error('the event stream ended')
   }
 
@@ -119,12 +127,14 @@ const backoffMs = (failedAttempts: number) =>
 
 async function openBody(
   { url, authorization }: Pick<EventStreamOptions, 'url' | 'authorization'>,
-  dispatcher: Dispatcher,
-  signal: AbortSignal
+  how: {
+    readonly dispatcher: Dispatcher
+    readonly signal: AbortSignal
+    readonly headersTimeout: number
+  }
 ): Promise<Body> {
   const { statusCode, body } = await request(`${url}/global/event`, {
-    dispatcher,
-    signal,
+    ...how,
     headers: { authorization }
   })
   if (statusCode === 200) return body

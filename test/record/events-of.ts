@@ -31,7 +31,7 @@ export async function eventsOf(
   for await (const data of readSse(body)) {
     if (beginnings.has(index)) translator = turn()
     const frame: unknown = JSON.parse(data)
-    const heard = isFrame(frame) ? translator.hear(frame.payload) : []
+    const heard = isFrame(frame) ? translator.translate(frame.payload) : []
     events.push(...heard)
     if (heard.some(({ type }) => type === 'turn.finished')) translator = turn()
     index += 1

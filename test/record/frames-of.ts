@@ -5,6 +5,7 @@ import pino from 'pino'
 import { readConfig } from '#config'
 import { REPLAY_KILO, replay, startScriptedModel, type Directive, type Recording } from '#fixtures'
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import { compose } from '../../src/compose/compose.ts'
 import { createClient, givenProject, type Client, type GivenProject } from '../helpers/product.ts'
 import { refuseSecrets } from '../../fixtures/record/redact/secrets.ts'
@@ -42,7 +43,11 @@ export async function openFramesProduct(): Promise<FramesProduct> {
     },
     dataDir
   )
-  const product = opening.use(await compose(config, pino({ level: 'silent' })))
+  const product = opening.use(
+    await compose(config, pino({ level: 'silent' }), {
+      agents: { times: { turnOpenMaxMs: LIMITS.turnOpenMs } }
+    })
+  )
   const admin = createClient(product.url, product.adminKey)
   const { body } = await admin.call<{ apiKey: string }>('POST', '/users', {})
   const client = createClient(product.url, body.apiKey)

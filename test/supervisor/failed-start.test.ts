@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { access, chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import t, { type Test } from 'tap'
@@ -132,6 +133,7 @@ t.test('when it cannot be written down who runs, nobody runs', async (t) => {
       modelTimeouts: { headerMs: 1000 },
       modelRetriesMax: 1,
       times: AGENT_TIMES,
+      clock: systemClock,
       log: silentLog,
       password: 'secret',
       redact: createRedact([])

@@ -52,8 +52,8 @@ t.test('a turn ends once, and does not stall any more once it is being cancelled
 t.test('a provider that is lost is tried again a few times, if it is there', async (t) => {
   t.equal(decideNetwork(0, true), 'retry')
   t.equal(decideNetwork(2, true), 'retry')
-  t.equal(decideNetwork(3, true), 'give-up')
-  t.equal(decideNetwork(0, false), 'give-up')
+  t.equal(decideNetwork(3, true), 'reject')
+  t.equal(decideNetwork(0, false), 'reject')
 })
 
 t.test('the modes are those that a person can choose', async (t) => {

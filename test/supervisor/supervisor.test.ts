@@ -12,13 +12,13 @@ const HOUR_MS = 3_600_000
 
 t.test('what cannot work is one clear sentence at the start', async (t) => {
   await t.rejects(openStage(t, { kiloBin: '/nowhere/kilo' }), {
-    message: 'There is no Kilo at /nowhere/kilo: set KILO_BIN'
+    message: "KILO_BIN: no file at /nowhere/kilo; set it to Kilo's native program"
   })
   const folder = await mkdtemp(join(tmpdir(), 'kilowatt-supervisor-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const file = join(folder, 'kilo')
   await writeFile(file, 'not a program')
-  await t.rejects(openStage(t, { kiloBin: file }), { message: /may not be executed/ })
+  await t.rejects(openStage(t, { kiloBin: file }), { message: /is not executable/ })
 
   await writeFile(file, '#!/bin/sh\n')
   await chmod(file, 0o755)
@@ -44,7 +44,7 @@ t.test('a program that never listens is given up, and nothing is left', async (t
   const silent = await open('echo "still thinking" >&2; sleep 600 & sleep 600')
   await t.rejects(silent.project(), {
     reason: 'unavailable',
-    message: 'Kilo did not listen within 2 s. Its last words: still thinking'
+    message: 'Kilo did not listen within 2 s. Last output: still thinking'
   })
   t.same(await processesWith(silent.folder), [])
   t.same(silent.supervisor.running(), [])
@@ -53,7 +53,7 @@ t.test('a program that never listens is given up, and nothing is left', async (t
   const early = await open('echo "no such database" >&2; exit 3')
   await t.rejects(early.project(), {
     reason: 'unavailable',
-    message: 'Kilo exited with code 3 before it listened. Its last words: no such database'
+    message: 'Kilo exited with code 3 before it listened. Last output: no such database'
   })
 
   const liar = await open('echo "kilo server listening on http://127.0.0.1:1"; sleep 600')
@@ -158,7 +158,7 @@ t.test('a Kilo that stops answering is killed, and the job learns it', async (t)
     play(agent, { text: slow }, (event) => {
       if (event.type === 'text.appended') process.kill(pid, 'SIGSTOP')
     }),
-    { reason: 'stalled', message: 'Kilo does not answer any more.' }
+    { reason: 'stalled', message: 'Kilo does not respond any more.' }
   )
   t.same(await processesWith(folder), [])
   t.ok(metrics.some(({ kind }) => kind === 'stalled'))

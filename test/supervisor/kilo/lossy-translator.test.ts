@@ -25,8 +25,8 @@ function given() {
     turn,
     waits,
     inexact: () => inexact,
-    hear: (type: string, properties: unknown) => turn.hear(payload(type, properties)),
-    recall: (type: string, properties: unknown) => turn.recall(payload(type, properties))
+    hear: (type: string, properties: unknown) => turn.translate(payload(type, properties)),
+    recall: (type: string, properties: unknown) => turn.translateMissed(payload(type, properties))
   }
 }
 
@@ -104,7 +104,7 @@ t.test(
     hear('session.turn.open', { sessionID: ROOT })
     t.same(hear('message.updated', summary({})), [])
     const whole = summary({ time: { created: 1, completed: 2 } })
-    t.match(hear('message.updated', whole), [{ type: 'notice', text: /summed up/ }])
+    t.match(hear('message.updated', whole), [{ type: 'notice', text: /summarised/ }])
     t.same(recall('message.updated', whole), [])
   }
 )
@@ -170,7 +170,7 @@ t.test('nothing that can be said breaks a turn', async () => {
         for (const [type, properties, live] of said) {
           const payload = { type, properties }
           turn.concerns(payload)
-          const told = live ? turn.hear(payload) : turn.recall(payload)
+          const told = live ? turn.translate(payload) : turn.translateMissed(payload)
           for (const event of told) if (event.type === 'unrecognised') assertShort(event.name)
         }
       }

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { createTurnTranslator } from '../../../supervisor/kilo/translator.ts'
 import { createRelativePath } from '../../../supervisor/kilo/paths.ts'
-import { createTextParts } from '../../../supervisor/kilo/text.ts'
+import { createTextParts } from '../../../supervisor/kilo/parts/text.ts'
 import { createRedact } from '../../../supervisor/redact.ts'
 
 const ROOT = 'ses_root'
@@ -25,8 +25,9 @@ function translator() {
     inexact: () => inexact,
     networkAsks,
     recall: (type: string, properties: object = {}): AgentEvent[] =>
-      turn.recall({ type, properties }),
-    say: (type: string, properties: object = {}): AgentEvent[] => turn.hear({ type, properties })
+      turn.translateMissed({ type, properties }),
+    say: (type: string, properties: object = {}): AgentEvent[] =>
+      turn.translate({ type, properties })
   }
 }
 

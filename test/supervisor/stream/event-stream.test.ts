@@ -30,6 +30,7 @@ async function given(t: Test, times = { silenceMs: 20_000, renewMs: 10_000 }) {
   const stream = followEvents({
     ...times,
     clock,
+    openMs: 20_000,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     authorization: 'none',
     sequence: createSequenceTracker(),

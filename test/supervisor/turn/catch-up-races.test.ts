@@ -37,7 +37,7 @@ function begin(recording: Recording) {
   const events: AgentEvent[] = []
   let inexact = 0
   let isOver = false
-  const give = (event: AgentEvent) => {
+  const emit = (event: AgentEvent) => {
     if (isOver) return
     isOver = event.type === 'turn.finished'
     events.push(event)
@@ -53,18 +53,18 @@ function begin(recording: Recording) {
   })
   const sequence = createSequenceTracker()
   const client = kilo.client as CatchUpFacts['client']
-  const facts = { client, sequence, translator, rootSessionId, promptedAtMs: 0, give }
+  const facts = { client, sequence, translator, rootSessionId, promptedAtMs: 0, emit }
 
   return {
     ...{ requests, events, translator, sayNext: kilo.sayNext },
     read: () => catchUp(facts),
     hear(data: string) {
       const heard = sequence.track(data)
-      if (heard.kind === 'event') translator.hear(heard.payload).forEach(give)
+      if (heard.kind === 'event') translator.translate(heard.payload).forEach(emit)
     },
     /** Its end, if nobody has heard of it. */
     finish() {
-      if (!isOver) give(translator.finish(translator.closedFor() ?? 'error'))
+      if (!isOver) emit(translator.finish(translator.closeReason() ?? 'error'))
       return { events, inexact }
     }
   }

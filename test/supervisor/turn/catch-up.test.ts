@@ -37,8 +37,8 @@ async function givenDeafness(t: Test) {
         onNetworkAsked: () => {}
       })
       const sequence = createSequenceTracker()
-      const give = (event: AgentEvent) => void events.push(event)
-      const facts = { client, sequence, translator, rootSessionId, promptedAtMs, give }
+      const emit = (event: AgentEvent) => void events.push(event)
+      const facts = { client, sequence, translator, rootSessionId, promptedAtMs, emit }
       return { events, read: () => catchUp(facts) }
     }
   }

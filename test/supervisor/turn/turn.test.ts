@@ -208,7 +208,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     for await (const event of agent.runTurn(turn, new AbortController().signal)) {
       if (event.type === 'text.appended') break
     }
-    t.match(supervisor.running(), [{ projectId: id, serialQueue: false }])
+    t.match(supervisor.running(), [{ projectId: id, turnRunning: false }])
     const next = await play(agent, { agentSessionId, text: script({ say: 'and on' }) })
     t.equal(next.said, 'and on')
   })
