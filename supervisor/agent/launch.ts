@@ -126,6 +126,6 @@ async function listeningProblem(
   )
   if (first === 'listening') return undefined
   return first === undefined
-    ? `Kilo did not listen within ${patience.waitedSeconds()} s.${kilo.lastOutput()}`
+    ? `Kilo did not listen within ${patience.boundSeconds()} s.${kilo.lastOutput()}`
     : `Kilo ${first} before it listened.${kilo.lastOutput()}`
 }

@@ -43,9 +43,7 @@ export async function awaitReady(options: ReadinessOptions): Promise<Ready> {
     )
   const ready = await patience.await(answers, answersHealth)
   if (!ready) {
-    throw unavailable(
-      `Kilo was not ready within ${patience.waitedSeconds()} s.${kilo.lastOutput()}`
-    )
+    throw unavailable(`Kilo was not ready within ${patience.boundSeconds()} s.${kilo.lastOutput()}`)
   }
 
   const [version, isGuarded, warnings, agents] = ready

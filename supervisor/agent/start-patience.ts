@@ -7,8 +7,8 @@ import { decideStart, type StartBounds } from './start-policy.ts'
 export interface StartPatience {
   /** Resolves with the value of the step, or with undefined when it is not awaited any longer. */
   await<T>(step: Promise<T>, answersHealth?: () => Promise<boolean>): Promise<T | undefined>
-  /** For messages: how long the start has taken so far. */
-  waitedSeconds(): number
+  /** For messages: the bound that the start has reached. */
+  boundSeconds(): number
 }
 
 const CHECK_MS_MAX = 5000
@@ -48,6 +48,9 @@ export function createStartPatience(
         if ((await check(answersHealth)) === 'fail') return undefined
       }
     },
-    waitedSeconds: () => Math.round((clock.monotonicMs() - startedAtMs) / 1000)
+    boundSeconds() {
+      const waitedMs = clock.monotonicMs() - startedAtMs
+      return (waitedMs >= bounds.startMaxMs ? bounds.startMaxMs : bounds.startMs) / 1000
+    }
   }
 }

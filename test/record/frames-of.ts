@@ -11,7 +11,7 @@ import { createClient, givenProject, type Client, type GivenProject } from '../h
 import { refuseSecrets } from '../../fixtures/record/redact/secrets.ts'
 import { stableFrames, type StableFrame } from './stable-frames.ts'
 
-/** The product on the replay: it writes frames without a Kilo and without a model. */
+/** The product on the replay: it writes frames without a real Kilo and without a model. */
 export interface FramesProduct extends AsyncDisposable {
   /**
    * The frames that it writes for a recording that lies in this folder, the same in every run. Throws when the replay
@@ -35,7 +35,7 @@ export async function openFramesProduct(): Promise<FramesProduct> {
       DATA_DIR: dataDir,
       PORT: '0',
       MODEL: 'openai-compatible/scripted',
-      // Nobody asks it anything; that it is there is all that a lost connection needs.
+      // No request reaches it; a lost connection is retried only while something listens there.
       OPENAI_COMPATIBLE_BASE_URL: model.url,
       OPENAI_COMPATIBLE_API_KEY: 'no-key',
       KILO_BIN: REPLAY_KILO,
@@ -79,7 +79,7 @@ export async function openFramesProduct(): Promise<FramesProduct> {
   }
 }
 
-/** The product takes a refusal for a Kilo that is ill: such frames are of no recording. */
+/** The product takes a refusal of the replay for a failed Kilo: such frames belong to no recording. */
 function refuseUnplayed(scene: string, frames: readonly StableFrame[]): void {
   const refusal = frames
     .map(({ data }) => data['message'])
@@ -95,7 +95,7 @@ export async function writeFrames(recordings: readonly Recording[], dir: string)
     const frames = await product.framesOf(recording, folder)
     const lines = frames.map((frame) => JSON.stringify(frame))
     const text = `[\n${lines.join(',\n')}\n]\n`
-    refuseSecrets(`What is sent of “${recording.scene}”`, [text])
+    refuseSecrets(`The frames of “${recording.scene}”`, [text])
     await writeFile(join(folder, 'frames.json'), text)
   }
   await Promise.all(recordings.map(write))
@@ -111,7 +111,7 @@ async function tidy({ id, client, save }: GivenProject, { start }: Recording): P
   for (const { path, content } of start) await save(path, content)
 }
 
-/** Reads a job to its end, and says what the recorded client said when it was asked. */
+/** Reads a job to its end, and answers its requests as the recorded client did. */
 async function playPeople(client: Client, jobId: string, recording: Recording): Promise<Frame[]> {
   const answers = answersIn(recording)
   const deadline = Date.now() + PATIENCE_MS

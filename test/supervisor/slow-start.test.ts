@@ -66,7 +66,7 @@ t.test('fails a Kilo that makes progress and never starts', async (t) => {
   const { project, folder } = await given(t, computing(600_000), 3000)
   await t.rejects(project(), {
     reason: 'unavailable',
-    message: /^Kilo did not listen within \d+ s\.$/
+    message: 'Kilo did not listen within 3 s.'
   })
   t.same(await processesWith(folder), [])
 })
