@@ -136,6 +136,13 @@ export default {
       to: { path: '^(node:)?child_process$', dependencyTypes: ['core'] }
     },
     {
+      name: 'supervisor-knows-no-jobs',
+      comment: 'The supervisor throws AgentFailure; src/jobs maps it to a JobFailure.',
+      severity: 'error',
+      from: { path: '^supervisor/' },
+      to: { path: '^src/kernel/job-failures\\.ts$' }
+    },
+    {
       name: 'every-supervisor-folder-has-a-layer',
       comment: 'A new folder of supervisor says in SUPERVISOR_LAYERS what it may import.',
       severity: 'error',

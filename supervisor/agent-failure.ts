@@ -1,4 +1,18 @@
-import { JobFailure } from '#kernel/job-failures.ts'
+/**
+ * Why an agent failed: `stopped` on request, its process `crashed`, it `stalled` (it runs and does not respond), or it
+ * is `unavailable` (it could not be started, or it refused the request).
+ */
+export type AgentFailureReason = 'stopped' | 'crashed' | 'stalled' | 'unavailable'
 
-/** Why an agent cannot be had, in a sentence. */
-export const unavailable = (sentence: string) => new JobFailure('agent_unavailable', sentence)
+/** The agent itself failed. The supervisor knows no jobs, so the caller decides what this means for its job. */
+export class AgentFailure extends Error {
+  readonly reason: AgentFailureReason
+
+  constructor(reason: AgentFailureReason, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'AgentFailure'
+    this.reason = reason
+  }
+}
+
+export const unavailable = (message: string) => new AgentFailure('unavailable', message)

@@ -1,4 +1,5 @@
 export { openSupervisor } from './supervisor.ts'
+export { AgentFailure, type AgentFailureReason } from './agent-failure.ts'
 export type { Agent, AgentTurn, SessionUsage } from './agent/agent.ts'
 export type { BorrowedAgent, Supervisor, RunningAgent } from './supervisor.ts'
 export type {

@@ -3,12 +3,12 @@ import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 
-/** A model provider that an agent may use: in the end one of ours, with a token instead of the real key. */
+/** A model provider that an agent may use: normally our gateway, with a token instead of the real key. */
 export interface ProviderAccess {
   readonly id: 'anthropic' | 'openai-compatible'
   readonly baseUrl?: string | undefined
   readonly apiKey?: string | undefined
-  /** Where the provider itself is, when `baseUrl` is a gateway's. */
+  /** The address of the provider itself, when `baseUrl` is that of a gateway. */
   readonly upstreamUrl?: string | undefined
   readonly models: readonly {
     readonly id: string
@@ -17,44 +17,50 @@ export interface ProviderAccess {
   }[]
 }
 
-/** A silent provider would hang a turn for ever: how long it may keep quiet before its headers, and within its answer. */
+/** Timeouts for a silent provider, which would otherwise block a turn: until its headers, and between chunks. */
 export interface ModelTimeouts {
   readonly headerMs: number
   /**
-   * For a provider without our gateway before it. Kilo's watch runs on while a tool does, and ends commands, sub-agents
-   * and questions that take longer than this.
+   * For a provider without our gateway in front of it. Kilo counts this time while a tool runs, too, and so aborts
+   * commands, sub-agents and questions that take longer.
    */
   readonly chunkMs?: number
 }
 
 export const MODEL_TIMEOUTS: ModelTimeouts = { headerMs: 60_000 }
 
-/** How long an agent may take for each thing. The promises are in `LIMITS`; a test may be less patient. */
+/** How long an agent may take for each step: the values of `LIMITS`, or shorter ones in tests. */
 export interface AgentTimes {
+  /** For a process that makes no progress. */
   readonly startMs: number
+  readonly startMaxMs: number
   readonly stopMs: number
   readonly requestMs: number
   readonly streamSilenceMs: number
   readonly streamRenewMs: number
   readonly healthMs: number
+  /** Until Kilo is asked about a turn that has not begun, and between two such requests. */
   readonly turnOpenMs: number
+  readonly turnOpenMaxMs: number
   readonly turnSilenceMs: number
   readonly cancelGraceMs: number
 }
 
 export const AGENT_TIMES: AgentTimes = {
   startMs: LIMITS.agentStartMs,
+  startMaxMs: LIMITS.agentStartMaxMs,
   stopMs: LIMITS.agentStopMs,
   requestMs: LIMITS.agentRequestMs,
   streamSilenceMs: LIMITS.agentStreamSilenceMs,
   streamRenewMs: LIMITS.agentStreamRenewMs,
   healthMs: LIMITS.agentHealthMs,
   turnOpenMs: LIMITS.turnOpenMs,
+  turnOpenMaxMs: LIMITS.turnOpenMaxMs,
   turnSilenceMs: LIMITS.turnSilenceMs,
   cancelGraceMs: LIMITS.cancelGraceMs
 }
 
-/** What is worth a number on a dashboard. */
+/** The countable facts about agents. */
 export type SupervisorMetric =
   | { readonly kind: 'started'; readonly durationMs: number }
   | { readonly kind: 'start-failed' }
@@ -62,31 +68,31 @@ export type SupervisorMetric =
   | { readonly kind: 'crashed' }
   | { readonly kind: 'stalled' }
   | { readonly kind: 'reconnected' }
-  /** A message of the stream could not be read, or one is missing. */
+  /** A message of the stream was not readable, or one is missing. */
   | { readonly kind: 'event-garbage' }
   | { readonly kind: 'event-gap' }
   | { readonly kind: 'text-not-exact' }
   | { readonly kind: 'unrecognised'; readonly name: string }
 
 export interface SupervisorOptions {
-  /** The native `kilo`; undefined means the one of the installed platform package. */
+  /** The path of the native `kilo`; undefined selects that of the installed platform package. */
   readonly kiloBin: string | undefined
-  /** One folder a project, with its agent's own HOME, XDG_* and TMPDIR. */
+  /** Holds one folder per project, with its agent's own HOME, XDG_* and TMPDIR. */
   readonly agentsDir: string
   readonly isolation: 'auto' | 'bubblewrap' | 'process'
   readonly agentsMax: number
   readonly idleStopMs: number
-  /** Asked at each start, so that every project can have a token of its own. */
+  /** Called at each start, so that every project can have a token of its own. */
   readonly providersFor: (projectId: ProjectId) => readonly ProviderAccess[]
-  /** The agent that was given these is gone: its tokens are of no use to anybody. */
-  readonly onAgentGone?: (providers: readonly ProviderAccess[]) => void
-  /** `provider/model`: for what Kilo itself asks a model. */
+  /** The agent with these providers has exited: its tokens may be revoked. */
+  readonly onAgentExited?: (providers: readonly ProviderAccess[]) => void
+  /** `provider/model`: for Kilo's own requests, such as titles. */
   readonly defaultModel: string
   readonly log: Log
   readonly clock: Clock
   readonly times?: Partial<AgentTimes>
   readonly modelTimeouts?: Partial<ModelTimeouts>
-  /** How often Kilo asks a failing provider again; at least 1. */
+  /** How often Kilo retries a request to a failing provider; at least 1. */
   readonly modelRetriesMax?: number
   readonly onMetric?: (metric: SupervisorMetric) => void
 }

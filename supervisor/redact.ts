@@ -2,11 +2,11 @@ import { Buffer } from 'node:buffer'
 
 export type Redact = (text: string) => string
 
-/** What a key usually looks like, for those that are not ours and that a provider may repeat to us. */
+/** The usual form of an API key, for keys that are not ours and that a provider may repeat in its messages. */
 const KEY_LIKE = /\b(sk|pk|kw|key|rk)[-_][A-Za-z0-9_-]{8,}/g
 const REDACTED = '[redacted]'
 
-/** Takes these secrets, and whatever looks like a key, out of a text. */
+/** Replaces these secrets, and everything that looks like an API key. */
 export function createRedact(secrets: readonly (string | undefined)[]): Redact {
   const known = secrets
     .filter((secret): secret is string => secret !== undefined && secret.length >= 6)

@@ -1,16 +1,17 @@
 import { mkdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
-import { clearLeftovers } from './process/agent-folder.ts'
-import { createAgentSlots, idleFactsOf, type Slot } from './pool/slots.ts'
-import { startAgent, type Agent, type RunningKilo } from './agent/agent.ts'
-import { findRuntime } from './room/runtime.ts'
-import { decideIdle } from './pool/idle-policy.ts'
-import { KNOWN_MODES } from './room/kilo-config.ts'
+import { AgentFailure } from './agent-failure.ts'
+import { startAgent, type Agent, type AgentPlan, type RunningKilo } from './agent/agent.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type SupervisorOptions } from './options.ts'
+import { decideIdle } from './pool/idle-policy.ts'
+import { createAgentSlots, idleFactsOf, type AgentSlots, type Slot } from './pool/slots.ts'
+import { clearLeftovers } from './process/agent-folder.ts'
 import type { ProcessState } from './process/kilo-process.ts'
+import { KNOWN_MODES } from './room/kilo-config.ts'
+import { findRuntime, type Runtime } from './room/runtime.ts'
 
 export interface RunningAgent {
   readonly projectId: ProjectId
@@ -18,64 +19,107 @@ export interface RunningAgent {
   readonly state: ProcessState
   readonly startedAt: Date
   readonly lastUsedAt: Date
-  /** A turn is running right now. */
-  readonly serialQueue: boolean
+  readonly turnRunning: boolean
 }
 
-/** Disposed, it is given back. */
+/** Disposing it returns the agent. */
 export interface BorrowedAgent extends Disposable {
-  /** Rejects with JobFailure('agent_unavailable') when it cannot be had, or with the signal's reason. */
+  /** Rejects with AgentFailure('unavailable') when it cannot be started, or with the signal's reason. */
   readonly agent: Promise<Agent>
 }
 
 export interface Supervisor extends AsyncDisposable {
   readonly isolation: 'bubblewrap' | 'process'
   readonly kiloVersion: string
-  /** The modes that a prompt may name, as the last started Kilo listed them. */
+  /** The modes that a prompt may name, as the Kilo that was started last listed them. */
   modes(): readonly string[]
-  /** The project's agent, found warm or started. Until it is given back it is neither quiet nor in the way of another. */
+  /** The project's agent, warm or newly started. It is not stopped for idleness or another project until it is returned. */
   borrow(projectId: ProjectId, worktree: string, signal: AbortSignal): BorrowedAgent
-  /** The project's agent if it runs and can be prompted. */
+  /** The project's agent if it runs and accepts prompts. */
   peek(projectId: ProjectId): Agent | undefined
-  /** The project's whole process tree is gone when this resolves, also one that is just being started. */
+  /** Resolves when the project's whole process tree has exited, also one that is being started. */
   stop(projectId: ProjectId): Promise<void>
-  /** Stops the project's agent and takes away all that it remembered. */
+  /** Stops the project's agent and deletes its data. */
   forget(projectId: ProjectId): Promise<void>
   running(): readonly RunningAgent[]
 }
 
-const IDLE_LOOK_MS_MAX = 10_000
+const IDLE_POLL_MS_MAX = 10_000
 const MODEL_RETRIES_MAX = 2
 
-/** One `kilo serve` per active project: started when it is asked for, kept warm, stopped when nobody needs it. */
+/** One `kilo serve` per active project: started on demand, kept warm, stopped when it is idle. */
 export async function openSupervisor(options: SupervisorOptions): Promise<Supervisor> {
   const { log, clock } = options
-  const onMetric = options.onMetric ?? (() => {})
   const runtime = await findRuntime(options, log)
   await mkdir(options.agentsDir, { recursive: true, mode: 0o700 })
   const agentsDir = await realpath(options.agentsDir)
-  const cleared = await clearLeftovers(agentsDir)
-  if (cleared > 0) log.warn({ cleared }, 'agents of an earlier server were ended')
+  const killed = await clearLeftovers(agentsDir)
+  if (killed > 0) log.warn({ killed }, 'agents of an earlier server were killed')
 
   const slots = createAgentSlots({
     agentsMax: options.agentsMax,
     clock,
     log,
-    onStartFailed: () => onMetric({ kind: 'start-failed' })
+    onStartFailed: () => options.onMetric?.({ kind: 'start-failed' })
   })
-  let modes = KNOWN_MODES
-  let version = runtime.kilo.version
+  const start = createStarter(options, runtime, agentsDir)
+  const idleTimer = stopIdleAgents(slots, options)
+  let latest = { modes: KNOWN_MODES, version: runtime.kilo.version }
   let closing = false
 
-  const start = async (
+  return {
+    isolation: runtime.jail ? 'bubblewrap' : 'process',
+    get kiloVersion() {
+      return latest.version
+    },
+    modes: () => latest.modes,
+
+    borrow(projectId, worktree, signal) {
+      if (closing) throw new AgentFailure('stopped', 'The server is stopping.')
+      signal.throwIfAborted()
+      const slot =
+        slots.find(projectId) ??
+        slots.open(projectId, async (stopping) => {
+          const kilo = await start(projectId, worktree, stopping)
+          latest = kilo
+          return kilo
+        })
+      return lend(slot, clock, signal)
+    },
+
+    peek: (projectId) => slots.find(projectId)?.kilo,
+
+    stop: slots.leave,
+
+    async forget(projectId) {
+      await slots.leave(projectId)
+      await rm(join(agentsDir, projectId), { recursive: true, force: true, maxRetries: 3 })
+    },
+
+    running: () => slots.all().flatMap(runningAgentOf),
+
+    async [Symbol.asyncDispose]() {
+      closing = true
+      idleTimer[Symbol.dispose]()
+      await slots.leaveAll()
+    }
+  }
+}
+
+/** Starts agents with the options of this supervisor, and reports how long that took. */
+function createStarter(options: SupervisorOptions, runtime: Runtime, agentsDir: string) {
+  const { clock, log } = options
+  const onMetric = options.onMetric ?? (() => {})
+
+  return async (
     projectId: ProjectId,
     worktree: string,
     signal: AbortSignal
   ): Promise<RunningKilo> => {
-    const from = clock.monotonicMs()
+    const sinceMs = clock.monotonicMs()
     const providers = options.providersFor(projectId)
-    const gone = () => options.onAgentGone?.(providers)
-    const plan = {
+    const exited = () => options.onAgentExited?.(providers)
+    const plan: AgentPlan = {
       projectId,
       worktree,
       runtime,
@@ -90,83 +134,55 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
       onMetric
     }
     const kilo = await startAgent(plan, signal).catch((error: unknown) => {
-      gone()
+      exited()
       throw error
     })
-    void kilo.exited.then(gone)
-    const durationMs = clock.monotonicMs() - from
+    void kilo.exited.then(exited)
+    const durationMs = clock.monotonicMs() - sinceMs
     onMetric({ kind: 'started', durationMs })
     log.info({ projectId, pid: kilo.pid, durationMs: Math.round(durationMs) }, 'agent ready')
-    ;({ modes, version } = kilo)
     return kilo
   }
+}
 
-  const lend = (slot: Slot, signal: AbortSignal): BorrowedAgent => {
-    slot.borrowers += 1
-    slot.lastUsedAt = clock.now()
-    // Others may wait for the same start, so it goes on when this borrower does not wait any more.
-    const agent = unlessAborted(slot.starting, signal)
-    agent.catch(() => {})
-    let isBack = false
-    return {
-      agent,
-      [Symbol.dispose]() {
-        if (isBack) return
-        isBack = true
-        slot.borrowers -= 1
-        slot.lastUsedAt = clock.now()
-      }
+function lend(slot: Slot, clock: Pick<Clock, 'now'>, signal: AbortSignal): BorrowedAgent {
+  slot.borrowers += 1
+  slot.lastUsedAt = clock.now()
+  // Other borrowers may await the same start, so an aborted signal does not stop it.
+  const agent = unlessAborted(slot.starting, signal)
+  agent.catch(() => {})
+  let isReturned = false
+  return {
+    agent,
+    [Symbol.dispose]() {
+      if (isReturned) return
+      isReturned = true
+      slot.borrowers -= 1
+      slot.lastUsedAt = clock.now()
     }
   }
+}
 
-  const stopQuiet = () => {
+function stopIdleAgents(
+  slots: Pick<AgentSlots, 'all' | 'leave'>,
+  { clock, log, idleStopMs }: Pick<SupervisorOptions, 'clock' | 'log' | 'idleStopMs'>
+): Disposable {
+  const stopIdle = () => {
     for (const slot of slots.all()) {
       const { projectId } = slot
-      if (decideIdle(idleFactsOf(slot, clock.now()), options.idleStopMs) === 'keep') continue
-      log.info({ projectId }, 'quiet agent stopped')
+      if (decideIdle(idleFactsOf(slot, clock.now()), idleStopMs) === 'keep') continue
+      log.info({ projectId }, 'idle agent stopped')
       void slots.leave(projectId)
     }
   }
-  const lookEveryMs = Math.min(IDLE_LOOK_MS_MAX, Math.max(50, options.idleStopMs / 4))
-  const idleTimer = setInterval(stopQuiet, lookEveryMs)
-  idleTimer.unref()
+  const everyMs = Math.min(IDLE_POLL_MS_MAX, Math.max(50, idleStopMs / 4))
+  const timer = setInterval(stopIdle, everyMs)
+  timer.unref()
+  return { [Symbol.dispose]: () => clearInterval(timer) }
+}
 
-  return {
-    isolation: runtime.jail ? 'bubblewrap' : 'process',
-    get kiloVersion() {
-      return version
-    },
-    modes: () => modes,
-
-    borrow(projectId, worktree, signal) {
-      if (closing) throw new JobFailure('interrupted', 'The server is stopping.')
-      signal.throwIfAborted()
-      const slot =
-        slots.find(projectId) ??
-        slots.open(projectId, (stopping) => start(projectId, worktree, stopping))
-      return lend(slot, signal)
-    },
-
-    peek: (projectId) => slots.find(projectId)?.kilo,
-
-    stop: slots.leave,
-
-    async forget(projectId) {
-      await slots.leave(projectId)
-      await rm(join(agentsDir, projectId), { recursive: true, force: true, maxRetries: 3 })
-    },
-
-    running: () =>
-      slots.all().flatMap(({ projectId, kilo, lastUsedAt }) => {
-        if (!kilo) return []
-        const { pid, state, startedAt, turnsRunning } = kilo
-        return [{ projectId, pid, state, startedAt, lastUsedAt, serialQueue: turnsRunning > 0 }]
-      }),
-
-    async [Symbol.asyncDispose]() {
-      closing = true
-      clearInterval(idleTimer)
-      await slots.leaveAll()
-    }
-  }
+function runningAgentOf({ projectId, kilo, lastUsedAt }: Slot): RunningAgent[] {
+  if (!kilo) return []
+  const { pid, state, startedAt, turnsRunning } = kilo
+  return [{ projectId, pid, state, startedAt, lastUsedAt, turnRunning: turnsRunning > 0 }]
 }

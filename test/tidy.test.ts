@@ -178,6 +178,7 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['supervisor/agent/planted.ts', '../pool/slots.ts', 'layer-of-supervisor-agent'],
   ['supervisor/pool/planted.ts', '../supervisor.ts', 'layer-of-supervisor-pool'],
   ['supervisor/attic/planted.ts', '../options.ts', 'every-supervisor-folder-has-a-layer'],
+  ['supervisor/planted-jobs.ts', '#kernel/job-failures.ts', 'supervisor-knows-no-jobs'],
   ['src/http/planted-sql.ts', 'kysely', 'only-here-sql-in-stores'],
   ['src/jobs/planted-git.ts', 'simple-git', 'only-here-git-in-workspaces'],
   ['src/jobs/planted-queue.ts', 'p-queue', 'only-here-redis-and-queues-in-adapters'],

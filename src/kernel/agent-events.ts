@@ -1,4 +1,4 @@
-/** Tokens of one model request, as the provider counted them. `input` excludes tokens read from the cache. */
+/** Tokens of one model request, as the provider counted them. `input` excludes tokens from the cache. */
 export interface Usage {
   readonly input: number
   readonly output: number
@@ -32,10 +32,10 @@ export interface Question {
 
 export type ToolStatus = 'running' | 'completed' | 'error'
 
-/** The events of an agent while it carries out a prompt, independent of Kilo's own event types. */
+/** The events of an agent that carries out a prompt, independent of Kilo's own protocol. */
 export type AgentEvent =
   | { readonly type: 'turn.opened' }
-  /** `text` is appended to its part: the joined texts of a part are the whole part. */
+  /** `text` is the new piece of this part: all pieces of a part, joined, are the part. */
   | {
       readonly type: 'text.appended'
       readonly source: 'assistant' | 'reasoning'
@@ -51,7 +51,7 @@ export type AgentEvent =
       readonly title: string
       readonly input?: unknown
       readonly output?: string
-      /** Input or output was cut. */
+      /** The input or output is longer than it is here. */
       readonly truncated?: true
       readonly mayWrite: boolean
     }
@@ -68,9 +68,9 @@ export type AgentEvent =
       readonly questionId: string
       readonly questions: readonly Question[]
     }
-  /** The agent no longer waits for an answer to this prompt, whether it got one or not. */
+  /** The agent does not wait for this answer any more: it was given, or the request was withdrawn. */
   | { readonly type: 'prompt.closed'; readonly promptId: string }
-  /** One finished model request. A step that is reported again has the same `stepId`. */
+  /** One finished model request. A repeated report of the same step has the same `stepId`. */
   | {
       readonly type: 'usage.reported'
       readonly stepId: string
@@ -79,13 +79,13 @@ export type AgentEvent =
       readonly usage: Usage
       readonly costUsd: number
     }
-  /** A message for users: a retry, a compaction. */
+  /** A notice for the user who follows the job: a retry, a compaction. */
   | { readonly type: 'notice'; readonly text: string }
   | { readonly type: 'turn.finished'; readonly outcome: TurnOutcome }
-  /** An event of the agent that this version does not know: counted by name. */
+  /** An event of the agent that is not in our table: counted by name. */
   | { readonly type: 'unrecognised'; readonly name: string }
 
-/** How a turn ended. A provider's failure carries its HTTP status where there was one. */
+/** How a turn ended. The failure of a provider carries its HTTP status if there was one. */
 export type TurnOutcome =
   | { readonly kind: 'completed' }
   | { readonly kind: 'interrupted' }

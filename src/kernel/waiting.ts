@@ -1,15 +1,21 @@
-/** The result of a promise, or undefined after a timeout. The work itself continues. */
+import { systemClock, type Clock } from './clock.ts'
+
+/** The value of a promise, or undefined when it has not resolved within this time. */
 export async function within<T>(
   promise: Promise<T> | undefined,
-  ms: number
+  ms: number,
+  clock: Pick<Clock, 'sleep'> = systemClock
 ): Promise<T | undefined> {
   if (promise === undefined) return undefined
-  const late = Promise.withResolvers<undefined>()
-  const timer = setTimeout(() => late.resolve(undefined), ms)
+  const over = new AbortController()
+  const late = clock.sleep(ms, over.signal).then(
+    () => undefined,
+    () => undefined
+  )
   try {
-    return await Promise.race([promise, late.promise])
+    return await Promise.race([promise, late])
   } finally {
-    clearTimeout(timer)
+    over.abort()
   }
 }
 

@@ -1,37 +1,35 @@
 import { randomBytes } from 'node:crypto'
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import type { Clock } from '#kernel/clock.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
-import { watchEnd, type AgentEnd } from './exit.ts'
-import { createAgentListeners } from './listeners.ts'
+import { AgentFailure, unavailable } from '../agent-failure.ts'
+import { authorizationOf, createClient } from '../kilo/client.ts'
+import { createUnrecognisedNames } from '../kilo/names.ts'
+import { createRelativePath } from '../kilo/paths.ts'
+import type { SupervisorMetric } from '../options.ts'
+import type { KiloProcess, ProcessState } from '../process/kilo-process.ts'
+import { createRedact } from '../redact.ts'
+import { INSIDE } from '../room/bubblewrap.ts'
+import { createSequenceTracker } from '../stream/sequence.ts'
+import type { AgentTurn, TurnHost } from '../turn/host.ts'
+import { runTurn } from '../turn/turn.ts'
+import { watchExit, type AgentExit } from './exit.ts'
+import { launch, type LaunchPlan } from './launch.ts'
+import { createAgentListeners, type AgentListeners } from './listeners.ts'
+import { awaitReady } from './readiness.ts'
 import { createAgentRequests, type AgentRequests } from './requests.ts'
 import { listenToKilo } from './stream.ts'
-import { createSequenceTracker } from '../stream/sequence.ts'
-import { INSIDE } from '../room/bubblewrap.ts'
-import { authorizationOf, createClient } from '../kilo/client.ts'
-import { createRelativePath } from '../kilo/paths.ts'
-import { launch, type LaunchPlan } from './launch.ts'
-import type { SupervisorMetric } from '../options.ts'
-import type { ProcessState } from '../process/kilo-process.ts'
-import { awaitReady } from './readiness.ts'
-import { createRedact } from '../redact.ts'
-import { runTurn } from '../turn/turn.ts'
-import { createUnrecognisedNames } from '../kilo/names.ts'
-import type { AgentTurn, TurnHost } from '../turn/host.ts'
-import { unavailable } from '../agent-failure.ts'
 
 export type { AgentTurn } from '../turn/host.ts'
 export type { SessionUsage } from '../kilo/client.ts'
 
 /** One project's running Kilo. */
 export interface Agent extends AgentRequests {
-  /** See `runTurn`: events as they come, one `turn.finished` at the end, or a JobFailure. */
+  /** See `runTurn`: events as they arrive, one `turn.finished` at the end, or an AgentFailure. */
   runTurn(turn: AgentTurn, signal: AbortSignal): AsyncIterable<AgentEvent>
 }
 
-/** What the supervisor knows of an agent besides. */
-export interface RunningKilo extends Agent, AgentEnd {
+/** An agent with the facts that the supervisor needs about its process. */
+export interface RunningKilo extends Agent, AgentExit {
   readonly pid: number
   readonly modes: readonly string[]
   readonly version: string
@@ -40,88 +38,94 @@ export interface RunningKilo extends Agent, AgentEnd {
   readonly turnsRunning: number
 }
 
-/** How to launch it, but for the password, which every start makes anew. */
+/** How to launch it. Each start makes a new password. */
 export interface AgentPlan extends Omit<LaunchPlan, 'password' | 'redact'> {
-  readonly clock: Clock
   readonly onMetric: (metric: SupervisorMetric) => void
 }
 
-/** Starts a project's Kilo and resolves when it may be prompted; if it cannot or must not, nothing is left running. */
+/** Starts a project's Kilo and resolves when it accepts prompts; when it rejects, no process is left running. */
 export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<RunningKilo> {
   const { clock, times, providers, onMetric } = plan
   const startedAt = clock.now()
   const password = randomBytes(32).toString('base64url')
   const redact = createRedact([password, ...providers.map(({ apiKey }) => apiKey)])
-  const { kilo, url, releaseFolder } = await launch({ ...plan, password, redact }, signal)
+  const launched = await launch({ ...plan, password, redact }, signal)
+  const { kilo, url, patience, releaseFolder } = launched
 
   const log = plan.log.child({ pid: kilo.pid })
   const authorization = authorizationOf(password)
   const client = createClient(url, password, times.requestMs)
   const sequence = createSequenceTracker()
   const listeners = createAgentListeners()
-  const stream = { url, authorization, sequence, kilo, client, listeners, times, log, onMetric }
-  const events = listenToKilo(stream)
+  const shared = { clock, client, sequence, times, log, onMetric }
+  const events = listenToKilo({ ...shared, url, authorization, kilo, listeners })
 
-  const answering = awaitReady(kilo, client, events.opened, times.startMs)
-  const { modes, version } = await unlessAborted(answering, signal).catch(
-    async (error: unknown) => {
-      events[Symbol.dispose]()
-      await kilo.kill()
-      await releaseFolder()
-      throw error
-    }
-  )
+  const answering = awaitReady({
+    kilo,
+    client: createClient(url, password, times.startMaxMs),
+    streamOpened: events.opened,
+    patience,
+    healthMs: times.healthMs
+  })
+  const ready = await unlessAborted(answering, signal).catch(async (error: unknown) => {
+    events[Symbol.dispose]()
+    await kilo.kill()
+    await releaseFolder()
+    throw error
+  })
   const { stopMs } = times
-  const end = watchEnd({ kilo, events, listeners, stopMs, releaseFolder, log, onMetric })
+  const exit = watchExit({ kilo, events, listeners, stopMs, releaseFolder, log, onMetric })
 
   const host: TurnHost = {
-    client,
-    sequence,
+    ...shared,
     providers,
-    relative: createRelativePath(
-      plan.runtime.jail ? [INSIDE.work, plan.worktree] : [plan.worktree]
-    ),
-    times,
+    relative: createRelativePath(rootsOf(plan)),
     redact,
-    log,
-    now: () => clock.now(),
-    onMetric,
-    nameStranger: createUnrecognisedNames(log),
+    nameUnrecognised: createUnrecognisedNames(log),
     listen: listeners.add,
     endedWithin: kilo.endedWithin,
-    kill() {
-      const why = 'The agent did not stop and was killed.'
-      listeners.setEndReason(new JobFailure('agent_stalled', why))
-      return kilo.kill()
-    }
+    kill: () => killStalled(kilo, listeners)
   }
-
-  let turnsRunning = 0
-  async function* countedTurn(turn: AgentTurn, signal: AbortSignal): AsyncGenerator<AgentEvent> {
-    if (!modes.includes(turn.mode)) {
-      throw unavailable(`Kilo has no mode “${turn.mode}”, only ${modes.join(', ')}.`)
-    }
-    turnsRunning += 1
-    try {
-      yield* runTurn(host, turn, signal)
-    } finally {
-      turnsRunning -= 1
-    }
-  }
-
+  const turns = countTurns(host, ready.modes)
   return {
-    ...createAgentRequests({ ...host, ending: listeners.ending }),
-    ...end,
-    runTurn: countedTurn,
+    ...createAgentRequests({ ...host, failure: listeners.failure }),
+    ...exit,
+    ...ready,
+    runTurn: turns.run,
     pid: kilo.pid,
-    modes,
-    version,
     startedAt,
     get state() {
       return kilo.state
     },
     get turnsRunning() {
-      return turnsRunning
+      return turns.running()
+    }
+  }
+}
+
+/** The worktree's path on this machine, and inside the sandbox if there is one. */
+const rootsOf = ({ runtime, worktree }: Pick<AgentPlan, 'runtime' | 'worktree'>) =>
+  runtime.jail ? [INSIDE.work, worktree] : [worktree]
+
+function killStalled(kilo: Pick<KiloProcess, 'kill'>, listeners: AgentListeners): Promise<void> {
+  listeners.setFailure(new AgentFailure('stalled', 'The agent did not stop and was killed.'))
+  return kilo.kill()
+}
+
+function countTurns(host: TurnHost, modes: readonly string[]) {
+  let running = 0
+  return {
+    running: () => running,
+    async *run(turn: AgentTurn, signal: AbortSignal): AsyncGenerator<AgentEvent> {
+      if (!modes.includes(turn.mode)) {
+        throw unavailable(`Kilo has no mode “${turn.mode}”, only ${modes.join(', ')}.`)
+      }
+      running += 1
+      try {
+        yield* runTurn(host, turn, signal)
+      } finally {
+        running -= 1
+      }
     }
   }
 }

@@ -1,53 +1,57 @@
-import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
-import type { AgentListeners } from './listeners.ts'
-import type { KiloProcess } from '../process/kilo-process.ts'
+import { AgentFailure } from '../agent-failure.ts'
 import type { SupervisorMetric } from '../options.ts'
+import type { KiloProcess } from '../process/kilo-process.ts'
+import type { AgentListeners } from './listeners.ts'
 
-export interface AgentEndOptions {
+export interface AgentExitOptions {
   readonly kilo: KiloProcess
   readonly events: Disposable
-  readonly listeners: AgentListeners
+  readonly listeners: Pick<AgentListeners, 'failure' | 'exited'>
   readonly stopMs: number
-  /** Removes the note, so that the folder may be used again. */
+  /** Removes the process note, so that the folder may be used again. */
   readonly releaseFolder: () => Promise<void>
   readonly log: Log
   readonly onMetric: (metric: SupervisorMetric) => void
 }
 
-export interface AgentEnd {
-  /** How it ended, once it has and all is cleared away. */
+export interface AgentExit {
+  /** How the process exited, once it has and its leftovers are cleared. */
   readonly exited: Promise<string>
-  /** Twice is once. */
+  /** Idempotent. */
   stop(): Promise<void>
 }
 
 const TAIL_CHARS_MAX = 2000
 
-/** However a Kilo ends, asked or not: its listeners learn why, and what it left is cleared away. */
-export function watchEnd(options: AgentEndOptions): AgentEnd {
+/** Reports the exit of a Kilo to its listeners, whether it was stopped or not, and clears what it left behind. */
+export function watchExit(options: AgentExitOptions): AgentExit {
   const { kilo, events, listeners, log, onMetric } = options
   let stopping: Promise<void> | undefined
 
   const clear = async () => {
-    // What it had started may have outlived it.
+    // A process that Kilo started may have survived it.
     await kilo.kill()
     await options.releaseFolder()
   }
 
-  const afterwards = async (how: string) => {
+  const afterExit = async (how: string) => {
     events[Symbol.dispose]()
-    if (!stopping && !listeners.ending()) {
+    if (!stopping && !listeners.failure()) {
       onMetric({ kind: 'crashed' })
-      log.warn({ how, tail: kilo.tail().slice(-TAIL_CHARS_MAX) }, 'kilo ended unasked')
+      log.warn({ how, tail: kilo.tail().slice(-TAIL_CHARS_MAX) }, 'kilo exited unexpectedly')
     }
-    listeners.gone(stopping ? stopped() : crashed(how, kilo.lastLine()))
+    listeners.exited(
+      stopping
+        ? new AgentFailure('stopped', 'The agent was stopped.')
+        : new AgentFailure('crashed', `Kilo ${how}.${kilo.lastOutput()}`)
+    )
     await clear().catch((error: unknown) =>
-      log.error({ err: error }, 'an agent could not be cleared away')
+      log.error({ err: error }, 'failed to clear up after kilo')
     )
     return how
   }
-  const exited = kilo.exited.then(afterwards)
+  const exited = kilo.exited.then(afterExit)
 
   const stop = async () => {
     // Kilo waits a second for an event stream that is still open.
@@ -59,8 +63,3 @@ export function watchEnd(options: AgentEndOptions): AgentEnd {
 
   return { exited, stop: () => (stopping ??= stop()) }
 }
-
-const stopped = () => new JobFailure('interrupted', 'The agent was stopped.')
-
-const crashed = (how: string, lastLine: string | undefined) =>
-  new JobFailure('agent_crashed', `Kilo ${how}${lastLine ? `; its last words: ${lastLine}` : '.'}`)

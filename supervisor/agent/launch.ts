@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
 import getPort from 'get-port'
+import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
-import { unlessAborted, within } from '#kernel/waiting.ts'
+import { unlessAborted } from '#kernel/waiting.ts'
 import {
   clearFolder,
   folderOf,
@@ -19,6 +20,7 @@ import { spawnKilo, type KiloProcess } from '../process/kilo-process.ts'
 import type { AgentTimes, ModelTimeouts, ProviderAccess } from '../options.ts'
 import type { Redact } from '../redact.ts'
 import { unavailable } from '../agent-failure.ts'
+import { createStartPatience, type StartPatience } from './start-patience.ts'
 
 export interface LaunchPlan {
   readonly projectId: ProjectId
@@ -30,6 +32,7 @@ export interface LaunchPlan {
   readonly modelTimeouts: ModelTimeouts
   readonly modelRetriesMax: number
   readonly times: AgentTimes
+  readonly clock: Clock
   readonly log: Log
   readonly password: string
   readonly redact: Redact
@@ -38,21 +41,23 @@ export interface LaunchPlan {
 export interface Launched {
   readonly kilo: KiloProcess
   readonly url: string
-  /** Removes the note, so that the folder may be used again: for when the process is gone. */
+  /** Has counted since the process was spawned. */
+  readonly patience: StartPatience
+  /** Removes the process note, so that the folder may be used again after the process has exited. */
   readonly releaseFolder: () => Promise<void>
 }
 
-/** Between our choosing a port and Kilo's taking it somebody else may have come; Kilo says no more than this. */
+/** Another program may take the port between its choice and Kilo's bind; Kilo reports no more than this. */
 const PORT_TAKEN = /ServeError|EADDRINUSE|Unexpected error/
 const TRIES = 2
 
-/** Spawns a project's Kilo and waits until it says that it listens. When it throws, nothing is left running. */
+/** Spawns a project's Kilo and waits until it listens. When it rejects, no process is left running. */
 export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Launched> {
   const folder = folderOf(plan.agentsDir, plan.projectId)
   await makeFolder(folder)
   const earlier = await clearFolder(folder)
-  if (earlier === 'alive') throw unavailable('An earlier agent of this project cannot be ended.')
-  if (earlier === 'ended') plan.log.warn({}, 'an earlier agent of this project was ended')
+  if (earlier === 'alive') throw unavailable('An earlier agent of this project cannot be killed.')
+  if (earlier === 'killed') plan.log.warn({}, 'an earlier agent of this project was killed')
   const worktree = await realpath(plan.worktree).catch(() => {
     throw unavailable('The project has no worktree.')
   })
@@ -69,10 +74,11 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
     attempt.defer(kilo.kill)
     await writeNote(folder, marker, kilo.pid)
 
-    const problem = await unlessAborted(listeningProblem(kilo, plan.times.startMs), signal)
+    const patience = createStartPatience(kilo, plan.times, plan.clock)
+    const problem = await unlessAborted(listeningProblem(kilo, patience), signal)
     if (problem === undefined) {
       attempt.move()
-      return { kilo, url: `http://127.0.0.1:${port}`, releaseFolder }
+      return { kilo, url: `http://127.0.0.1:${port}`, patience, releaseFolder }
     }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }
@@ -81,14 +87,7 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
 async function spawnAgent(plan: LaunchPlan, own: string, port: number, marker: string) {
   const { runtime, worktree, providers, defaultModel } = plan
   const jailed = runtime.jail !== undefined
-  const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
-  const config = kiloConfig({
-    providers,
-    defaultModel,
-    timeouts: plan.modelTimeouts,
-    jailed,
-    worktree
-  })
+  const timeouts = plan.modelTimeouts
   const env = kiloEnvironment({
     jailed,
     own,
@@ -96,21 +95,10 @@ async function spawnAgent(plan: LaunchPlan, own: string, port: number, marker: s
     ripgrep: runtime.ripgrep,
     marker,
     password: plan.password,
-    config,
+    config: kiloConfig({ providers, defaultModel, timeouts, jailed, worktree }),
     modelRetriesMax: plan.modelRetriesMax
   })
-  const { kilo, ripgrep } = runtime
-  const command = runtime.jail
-    ? {
-        program: runtime.jail.bubblewrap,
-        args: [
-          ...(await jailArguments({ network: 'shared', worktree, own, kilo, ripgrep })),
-          kiloInside(kilo),
-          ...serve
-        ]
-      }
-    : { program: kilo.path, args: serve }
-
+  const command = await commandOf(runtime, worktree, own, port)
   return spawnKilo(
     { ...command, env, cwd: worktree, sandboxed: jailed, marker },
     plan.log,
@@ -120,15 +108,24 @@ async function spawnAgent(plan: LaunchPlan, own: string, port: number, marker: s
   })
 }
 
-/** Why it does not listen, in a sentence; undefined when it does. */
-async function listeningProblem(kilo: KiloProcess, startMs: number): Promise<string | undefined> {
-  const first = await within(
-    Promise.race([kilo.listening.then(() => 'listening'), kilo.exited]),
-    startMs
+async function commandOf(runtime: Runtime, worktree: string, own: string, port: number) {
+  const { kilo, ripgrep, jail } = runtime
+  const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
+  if (!jail) return { program: kilo.path, args: serve }
+  const jailed = await jailArguments({ network: 'shared', worktree, own, kilo, ripgrep })
+  return { program: jail.bubblewrap, args: [...jailed, kiloInside(kilo), ...serve] }
+}
+
+/** Why Kilo does not listen; undefined when it does. */
+async function listeningProblem(
+  kilo: KiloProcess,
+  patience: StartPatience
+): Promise<string | undefined> {
+  const first = await patience.await(
+    Promise.race([kilo.listening.then(() => 'listening'), kilo.exited])
   )
   if (first === 'listening') return undefined
-  const said = kilo.lastLine() ? ` Its last words: ${kilo.lastLine()}` : ''
   return first === undefined
-    ? `Kilo did not listen within ${startMs / 1000} s.${said}`
-    : `Kilo ${first} before it listened.${said}`
+    ? `Kilo did not listen within ${patience.boundSeconds()} s.${kilo.lastOutput()}`
+    : `Kilo ${first} before it listened.${kilo.lastOutput()}`
 }

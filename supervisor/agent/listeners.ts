@@ -1,28 +1,26 @@
-import type { JobFailure } from '#kernel/job-failures.ts'
+import type { AgentFailure } from '../agent-failure.ts'
 import type { KiloPayload } from '../kilo/schemas.ts'
 import type { Listener } from '../turn/host.ts'
 
-/** Everybody who listens to one Kilo. Who comes late is told first how things stand. */
-export interface AgentListeners extends Omit<Listener, 'gone'> {
+/** The listeners of one Kilo. A listener that is added late receives the present state first. */
+export interface AgentListeners extends Listener {
   add(listener: Listener): () => void
-  /** Why Kilo is of no use any more; the first reason that is known counts, whenever it is told. */
-  setEndReason(failure: JobFailure): void
-  /** Undefined as long as it is of use. */
-  ending(): JobFailure | undefined
-  /** Kilo is gone: for the reason that is known, or for this one. */
-  gone(failure: JobFailure): void
+  /** Why Kilo is not usable any more; the first reason counts. */
+  setFailure(failure: AgentFailure): void
+  /** Undefined as long as Kilo is usable. */
+  failure(): AgentFailure | undefined
 }
 
 export function createAgentListeners(): AgentListeners {
   const listeners = new Set<Listener>()
   let hasGap = false
-  let ending: JobFailure | undefined
+  let failure: AgentFailure | undefined
 
   return {
     add(listener) {
       listeners.add(listener)
       if (hasGap) listener.gapOpened()
-      if (ending) listener.gone(ending)
+      if (failure) listener.exited(failure)
       return () => void listeners.delete(listener)
     },
     frame: (payload: KiloPayload) => listeners.forEach((listener) => listener.frame(payload)),
@@ -34,13 +32,13 @@ export function createAgentListeners(): AgentListeners {
       await Promise.all([...listeners].map((listener) => listener.catchUp()))
       hasGap = false
     },
-    setEndReason(failure) {
-      ending ??= failure
+    setFailure(reason) {
+      failure ??= reason
     },
-    ending: () => ending,
-    gone(failure) {
-      const reason = (ending ??= failure)
-      listeners.forEach((listener) => listener.gone(reason))
+    failure: () => failure,
+    exited(reason) {
+      const first = (failure ??= reason)
+      listeners.forEach((listener) => listener.exited(first))
     }
   }
 }

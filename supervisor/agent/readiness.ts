@@ -1,44 +1,57 @@
-import { within } from '#kernel/waiting.ts'
-import type { KiloClient } from '../kilo/client.ts'
-import { modesOf } from '../room/kilo-config.ts'
-import type { KiloProcess } from '../process/kilo-process.ts'
 import { unavailable } from '../agent-failure.ts'
+import type { KiloClient } from '../kilo/client.ts'
+import type { KiloProcess } from '../process/kilo-process.ts'
+import { modesOf } from '../room/kilo-config.ts'
+import type { StartPatience } from './start-patience.ts'
 
 export interface Ready {
   readonly version: string
   readonly modes: readonly string[]
 }
 
-/** Ready is more than listening: it lives, answers us and nobody else, took its whole configuration, and we hear it. */
-export async function awaitReady(
-  kilo: KiloProcess,
-  client: KiloClient,
-  heard: Promise<void>,
-  startMs: number
-): Promise<Ready> {
-  // The list of agents is what makes Kilo open the project, which the first turn would pay for.
+export interface ReadinessOptions {
+  readonly kilo: KiloProcess
+  /** Its requests must not time out before the start does. */
+  readonly client: Pick<KiloClient, 'version' | 'isGuarded' | 'warnings' | 'agents'>
+  /** The event stream is open. */
+  readonly streamOpened: Promise<void>
+  readonly patience: StartPatience
+  readonly healthMs: number
+}
+
+/**
+ * Ready is more than listening: Kilo responds with the password and refuses without it, accepted its whole
+ * configuration, and its event stream is open.
+ */
+export async function awaitReady(options: ReadinessOptions): Promise<Ready> {
+  const { kilo, client, patience } = options
+  // The list of agents makes Kilo open the project, which the first turn would pay for.
   const answers = Promise.all([
     client.version(),
     client.isGuarded(),
     client.warnings(),
     client.agents(),
-    heard
+    options.streamOpened
   ]).catch(async (error: Error) => {
-    const how = await kilo.endedWithin()
-    const line = kilo.lastLine()
-    throw unavailable(
-      `Kilo ${how ?? `did not answer (${error.message})`} while it started${line ? `; its last words: ${line}` : '.'}`
-    )
+    const how = (await kilo.endedWithin()) ?? `did not respond (${error.message})`
+    throw unavailable(`Kilo ${how} while it started.${kilo.lastOutput()}`)
   })
-  const ready = await within(answers, startMs)
-  if (!ready) throw unavailable(`Kilo was not ready within ${startMs / 1000} s.`)
+  const answersHealth = () =>
+    client.version(options.healthMs).then(
+      () => true,
+      () => false
+    )
+  const ready = await patience.await(answers, answersHealth)
+  if (!ready) {
+    throw unavailable(`Kilo was not ready within ${patience.boundSeconds()} s.${kilo.lastOutput()}`)
+  }
 
   const [version, isGuarded, warnings, agents] = ready
-  if (!isGuarded) throw unavailable('Kilo answers without its password.')
+  if (!isGuarded) throw unavailable('Kilo responds to requests without its password.')
   if (warnings.length > 0) {
-    throw unavailable(`Kilo did not take its configuration: ${warnings.join('; ')}`)
+    throw unavailable(`Kilo did not accept its configuration: ${warnings.join('; ')}`)
   }
-  // It may have died while the last answer was on its way.
+  // It may have exited after its last response.
   if (kilo.state !== 'starting') throw unavailable(`Kilo ${await kilo.exited} while it started.`)
   kilo.markReady()
   return { version, modes: modesOf(agents) }

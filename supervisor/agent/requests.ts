@@ -1,53 +1,61 @@
-import { JobFailure } from '#kernel/job-failures.ts'
+import { AgentFailure } from '../agent-failure.ts'
 import { statusOf, type KiloClient, type SessionUsage } from '../kilo/client.ts'
 import type { TurnHost } from '../turn/host.ts'
 
-/** What an agent is asked outside of its turn's events. */
+/** The requests to an agent outside of a turn's events. */
 export interface AgentRequests {
   openSession(title: string): Promise<string>
   hasSession(agentSessionId: string): Promise<boolean>
   answerPermission(permissionId: string, reply: 'once' | 'reject', message?: string): Promise<void>
-  /** One list of chosen labels a question; null says that nobody will answer. */
+  /** One list of chosen labels per question; null rejects the question without an answer. */
   answerQuestion(questionId: string, answers: readonly (readonly string[])[] | null): Promise<void>
-  /** What the session and its sub-agents have used, as Kilo remembers it. */
+  /** What the session and its sub-agents have used, according to Kilo. */
   sessionUsage(agentSessionId: string): Promise<SessionUsage>
 }
 
-export interface AskedOf extends Pick<TurnHost, 'redact' | 'endedWithin'> {
-  readonly client: KiloClient
-  /** Why it is of no use any more, if it is not. */
-  readonly ending: () => JobFailure | undefined
+export interface AgentRequestsOptions extends Pick<TurnHost, 'redact' | 'endedWithin'> {
+  readonly client: Pick<
+    KiloClient,
+    | 'createSession'
+    | 'hasSession'
+    | 'replyPermission'
+    | 'replyQuestion'
+    | 'rejectQuestion'
+    | 'usage'
+  >
+  /** Why the agent is not usable any more; undefined as long as it is. */
+  readonly failure: () => AgentFailure | undefined
 }
 
-/** Requests that fail because the process is gone say so, with the job failure that it is. */
-export function createAgentRequests(kilo: AskedOf): AgentRequests {
-  const { client } = kilo
+/** A request that Kilo does not respond to rejects with the failure of the agent. */
+export function createAgentRequests(agent: AgentRequestsOptions): AgentRequests {
+  const { client } = agent
 
-  const orWhyGone = async <T>(answer: Promise<T>): Promise<T> => {
+  const orFailure = async <T>(response: Promise<T>): Promise<T> => {
     try {
-      return await answer
+      return await response
     } catch (error) {
       if (statusOf(error) !== undefined) throw error
-      await kilo.endedWithin()
-      const words = kilo.redact((error as Error).message)
-      throw kilo.ending() ?? new JobFailure('agent_stalled', `Kilo did not answer: ${words}`)
+      await agent.endedWithin()
+      const detail = agent.redact((error as Error).message)
+      throw agent.failure() ?? new AgentFailure('stalled', `Kilo did not respond: ${detail}`)
     }
   }
 
-  /** What Kilo does not wait for any more has been answered. */
+  /** 404: Kilo does not wait for this answer any more. */
   const unlessAnswered = async (reply: Promise<unknown>): Promise<void> => {
-    await orWhyGone(reply).catch((error: unknown) => {
+    await orFailure(reply).catch((error: unknown) => {
       if (statusOf(error) !== 404) throw error
     })
   }
 
   return {
-    openSession: (title) => orWhyGone(client.createSession(title)),
-    hasSession: (id) => orWhyGone(client.hasSession(id)),
+    openSession: (title) => orFailure(client.createSession(title)),
+    hasSession: (id) => orFailure(client.hasSession(id)),
     answerPermission: (id, reply, message) =>
       unlessAnswered(client.replyPermission(id, reply, message)),
     answerQuestion: (id, answers) =>
       unlessAnswered(answers ? client.replyQuestion(id, answers) : client.rejectQuestion(id)),
-    sessionUsage: (id) => orWhyGone(client.usage(id))
+    sessionUsage: (id) => orFailure(client.usage(id))
   }
 }

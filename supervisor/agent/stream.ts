@@ -1,41 +1,37 @@
-import { JobFailure } from '#kernel/job-failures.ts'
+import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
-import type { AgentListeners } from './listeners.ts'
-import { followEvents, type EventStream, type EventStreamOptions } from '../stream/event-stream.ts'
+import { AgentFailure } from '../agent-failure.ts'
 import type { KiloClient } from '../kilo/client.ts'
-import type { KiloProcess } from '../process/kilo-process.ts'
 import type { AgentTimes, SupervisorMetric } from '../options.ts'
+import type { KiloProcess } from '../process/kilo-process.ts'
+import { followEvents, type EventStream } from '../stream/event-stream.ts'
+import type { SequenceTracker } from '../stream/sequence.ts'
+import type { AgentListeners } from './listeners.ts'
 
-export interface AgentStreamOptions extends Pick<
-  EventStreamOptions,
-  'url' | 'authorization' | 'sequence'
-> {
-  readonly kilo: KiloProcess
-  readonly client: KiloClient
+export interface AgentStreamOptions {
+  readonly clock: Clock
+  readonly url: string
+  readonly authorization: string
+  readonly sequence: SequenceTracker
+  readonly kilo: Pick<KiloProcess, 'state' | 'kill' | 'endedWithin'>
+  readonly client: Pick<KiloClient, 'version'>
   readonly listeners: AgentListeners
   readonly times: AgentTimes
   readonly log: Log
   readonly onMetric: (metric: SupervisorMetric) => void
 }
 
-/** Passes on to all listeners what one Kilo says. When it says nothing any more, and does not answer either, it is killed. */
+/** Passes the events of one Kilo to all listeners. A Kilo without a stream that does not respond either is killed. */
 export function listenToKilo(options: AgentStreamOptions): EventStream {
-  const { url, authorization, sequence, kilo, client, listeners, times, log, onMetric } = options
+  const { clock, url, authorization, sequence, client, listeners, times, log, onMetric } = options
   let losses = 0
 
-  const endSilent = async () => {
-    await kilo.endedWithin()
-    if (kilo.state === 'draining' || kilo.state === 'exited') return
-    onMetric({ kind: 'stalled' })
-    log.warn({}, 'kilo does not answer and is killed')
-    listeners.setEndReason(new JobFailure('agent_stalled', 'Kilo does not answer any more.'))
-    await kilo.kill()
-  }
-
   return followEvents({
+    clock,
     url,
     authorization,
     sequence,
+    openMs: times.startMaxMs,
     silenceMs: times.streamSilenceMs,
     renewMs: times.streamRenewMs,
     isHealthy: () =>
@@ -46,11 +42,21 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
     onFrame: listeners.frame,
     onLoss(why) {
       onMetric({ kind: why === 'gap' ? 'event-gap' : 'event-garbage' })
-      if (losses++ === 0) log.warn({ why }, 'kilo said something that was not heard')
+      if (losses++ === 0) log.warn({ why }, 'an event of kilo was lost')
     },
     onGapOpened: listeners.gapOpened,
     onReconnected: () => onMetric({ kind: 'reconnected' }),
     onCatchUp: listeners.catchUp,
-    onDead: () => void endSilent()
+    onState: (state) => log.debug({ state }, 'event stream changed its state'),
+    onDead: () => void killUnresponsive(options)
   })
+}
+
+async function killUnresponsive({ kilo, listeners, log, onMetric }: AgentStreamOptions) {
+  await kilo.endedWithin()
+  if (kilo.state === 'draining' || kilo.state === 'exited') return
+  onMetric({ kind: 'stalled' })
+  log.warn({}, 'kilo does not respond and is killed')
+  listeners.setFailure(new AgentFailure('stalled', 'Kilo does not respond any more.'))
+  await kilo.kill()
 }

@@ -4,12 +4,12 @@ import { cutText } from './truncate.ts'
 import type { RelativePath } from './paths.ts'
 import type { PermissionAsked, QuestionAsked } from './schemas.ts'
 
-/** What an agent waits for a person to say, each asked once and remembered until it is answered. */
+/** The permissions and questions that an agent waits for: each is emitted once, and open until it is answered. */
 export interface Asks {
   permission(asked: PermissionAsked): AgentEvent | undefined
   question(asked: QuestionAsked): AgentEvent | undefined
   answered(id: string): void
-  /** What nobody has answered yet. */
+  /** Those without an answer. */
   open(): readonly { readonly id: string; readonly kind: 'permission' | 'question' }[]
 }
 
@@ -49,7 +49,7 @@ export function createAsks(relative: RelativePath): Asks {
       return { type: 'question.asked', questionId: asked.id, questions }
     },
     answered(id) {
-      // A list of what is open may have been read before, and come after.
+      // A list of open requests that was read before this answer may arrive after it.
       seen.add(id)
       open.delete(id)
     },

@@ -29,7 +29,7 @@ export interface SessionUsage {
   readonly costUsd: number
 }
 
-/** Everything that we ask of a running Kilo, each within `requestMs`. A refusal is an Error; `statusOf` tells it from no answer at all. */
+/** Every request to a running Kilo, each with the timeout `requestMs`. Rejects with an Error; `statusOf` tells a refusal from no response. */
 export type KiloClient = ReturnType<typeof createClient>
 
 const isPermission = guard(EVENTS['permission.asked'])
@@ -37,7 +37,7 @@ const isQuestion = guard(EVENTS['question.asked'])
 
 const SESSIONS_MAX = 100_000
 
-/** With which status Kilo refused; undefined when it did not answer. */
+/** The HTTP status with which Kilo refused; undefined when it did not respond. */
 export const statusOf = (error: unknown): number | undefined =>
   ((error as Error).cause as { status?: number } | undefined)?.status
 
@@ -50,32 +50,36 @@ export function createClient(baseUrl: string, password: string, requestMs: numbe
     headers: { authorization },
     fetch: (input, init) => fetch(input, init)
   })
-  /** Fails rather than waits; its value is the body of the answer. */
-  const asked = () => ({ throwOnError: true, signal: AbortSignal.timeout(requestMs) }) as const
+  /** Rejects on a refusal or a timeout; resolves with the body of the response. */
+  const requestOptions = () =>
+    ({ throwOnError: true, signal: AbortSignal.timeout(requestMs) }) as const
 
   return {
-    /** Whether it answers those who know the password, and nobody else. */
+    /** Whether Kilo refuses a request without the password. */
     async isGuarded(): Promise<boolean> {
       const url = `${baseUrl}/global/health`
       const signal = AbortSignal.timeout(requestMs)
-      const stranger = await fetch(url, { signal })
-      await stranger.body?.cancel()
-      return stranger.status === 401
+      const anonymous = await fetch(url, { signal })
+      await anonymous.body?.cancel()
+      return anonymous.status === 401
     },
     async version(ms = requestMs): Promise<string> {
-      const { data } = await kilo.global.health({ ...asked(), signal: AbortSignal.timeout(ms) })
+      const { data } = await kilo.global.health({
+        ...requestOptions(),
+        signal: AbortSignal.timeout(ms)
+      })
       return data.version
     },
     async warnings(): Promise<readonly string[]> {
-      const { data } = await kilo.config.warnings({}, asked())
+      const { data } = await kilo.config.warnings({}, requestOptions())
       return data.map(({ message }) => message)
     },
     async agents() {
-      return (await kilo.app.agents({}, asked())).data
+      return (await kilo.app.agents({}, requestOptions())).data
     },
 
     async createSession(title: string): Promise<string> {
-      return (await kilo.session.create({ title }, asked())).data.id
+      return (await kilo.session.create({ title }, requestOptions())).data.id
     },
     async hasSession(sessionID: string): Promise<boolean> {
       const { error, response } = await kilo.session.get(
@@ -84,7 +88,7 @@ export function createClient(baseUrl: string, password: string, requestMs: numbe
       )
       if (error === undefined) return true
       if (response?.status === 404 || response?.status === 400) return false
-      throw new Error(`Kilo could not look up a session: ${response?.status ?? 'no answer'}`)
+      throw new Error(`failed to look up a session: ${response?.status ?? 'no response'}`)
     },
     async prompt(prompt: KiloPrompt): Promise<void> {
       await kilo.session.promptAsync(
@@ -95,31 +99,31 @@ export function createClient(baseUrl: string, password: string, requestMs: numbe
           ...(prompt.activeFile ? { editorContext: { activeFile: prompt.activeFile } } : {}),
           parts: [{ type: 'text', text: prompt.text }]
         },
-        asked()
+        requestOptions()
       )
     },
-    abort: (sessionID: string) => kilo.session.abort({ sessionID }, asked()),
-    /** How those sessions are that are not idle. */
+    abort: (sessionID: string) => kilo.session.abort({ sessionID }, requestOptions()),
+    /** The status of each session that is not idle. */
     async statuses(): Promise<ReadonlyMap<string, unknown>> {
-      const { data } = await kilo.session.status({}, asked())
+      const { data } = await kilo.session.status({}, requestOptions())
       return new Map(Object.entries(data))
     },
     async sessions(): Promise<readonly KiloSession[]> {
-      const { data } = await kilo.session.list({ limit: SESSIONS_MAX }, asked())
+      const { data } = await kilo.session.list({ limit: SESSIONS_MAX }, requestOptions())
       return data.map(({ id, parentID }) => (parentID === undefined ? { id } : { id, parentID }))
     },
-    /** What changed durably after these numbers, in the order in which it happened; all of what is not listed. */
+    /** The durable changes after these cursors, in their order; the whole history of a session without a cursor. */
     async history(after: Record<string, number>): Promise<readonly HistoryEvent[]> {
-      const { data } = await kilo.sync.history.list({ body: after }, asked())
+      const { data } = await kilo.sync.history.list({ body: after }, requestOptions())
       return (data as readonly unknown[])
         .filter(isHistoryEvent)
         .toSorted((a, b) => (a.id < b.id ? -1 : 1))
     },
     async todos(sessionID: string): Promise<readonly unknown[]> {
-      return (await kilo.session.todo({ sessionID }, asked())).data
+      return (await kilo.session.todo({ sessionID }, requestOptions())).data
     },
     async usage(sessionID: string): Promise<SessionUsage> {
-      const { data } = await kilo.kilocode.sessionModelUsage({ sessionID }, asked())
+      const { data } = await kilo.kilocode.sessionModelUsage({ sessionID }, requestOptions())
       const { steps, cost, tokens } = data.totals
       const { input, output, reasoning, cache } = tokens
       const usage = { input, output, reasoning, cacheRead: cache.read, cacheWrite: cache.write }
@@ -127,26 +131,29 @@ export function createClient(baseUrl: string, password: string, requestMs: numbe
     },
 
     async permissions(): Promise<readonly PermissionAsked[]> {
-      const { data } = await kilo.permission.list({}, asked())
+      const { data } = await kilo.permission.list({}, requestOptions())
       return (data as readonly unknown[]).filter(isPermission)
     },
-    /** Never `always`: Kilo would write that down for good. */
+    /** Never `always`: Kilo would write that into its configuration file. */
     replyPermission: (requestID: string, reply: 'once' | 'reject', message?: string) =>
       kilo.permission.reply(
         { requestID, reply, ...(message === undefined ? {} : { message }) },
-        asked()
+        requestOptions()
       ),
     async questions(): Promise<readonly QuestionAsked[]> {
-      const { data } = await kilo.question.list({}, asked())
+      const { data } = await kilo.question.list({}, requestOptions())
       return (data as readonly unknown[]).filter(isQuestion)
     },
     replyQuestion: (requestID: string, answers: readonly (readonly string[])[]) =>
-      kilo.question.reply({ requestID, answers: answers.map((answer) => [...answer]) }, asked()),
-    rejectQuestion: (requestID: string) => kilo.question.reject({ requestID }, asked()),
+      kilo.question.reply(
+        { requestID, answers: answers.map((answer) => [...answer]) },
+        requestOptions()
+      ),
+    rejectQuestion: (requestID: string) => kilo.question.reject({ requestID }, requestOptions()),
     async networkWaits(): Promise<readonly { id: string; sessionID: string }[]> {
-      return (await kilo.network.list({}, asked())).data
+      return (await kilo.network.list({}, requestOptions())).data
     },
-    retryNetwork: (requestID: string) => kilo.network.reply({ requestID }, asked()),
-    giveUpNetwork: (requestID: string) => kilo.network.reject({ requestID }, asked())
+    retryNetwork: (requestID: string) => kilo.network.reply({ requestID }, requestOptions()),
+    rejectNetwork: (requestID: string) => kilo.network.reject({ requestID }, requestOptions())
   }
 }

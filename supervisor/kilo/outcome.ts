@@ -5,7 +5,7 @@ import type { Redact } from '../redact.ts'
 
 const MESSAGE_BYTES_MAX = 500
 
-/** How a model's answer may end for the turn to have been carried out. */
+/** The finish reasons of a model's answer with which a turn counts as completed. */
 const GOOD_FINISHES: ReadonlySet<string> = new Set([
   'stop',
   'length',
@@ -14,27 +14,27 @@ const GOOD_FINISHES: ReadonlySet<string> = new Set([
   'unknown'
 ])
 
-/** What Kilo and its libraries say when a provider cannot be reached, or keeps quiet. */
+/** The errors of Kilo and its libraries when a provider is unreachable or silent. */
 const UNREACHABLE =
   /connect|network|socket|reset by|timed? ?out|ECONN|ENOTFOUND|EAI_AGAIN|EPIPE|EHOST|ENET|fetch failed|dns|getaddrinfo|certificate/i
 
 export interface TurnFacts {
-  /** Kilo's word for how the root session's turn closed. */
+  /** Kilo's reason for the close of the root session's turn. */
   readonly reason: string
   readonly lastAnswer: MessageInfo | undefined
   readonly lastError: KiloError | undefined
-  /** Kilo waited for the provider, and we said that it is of no use. */
-  readonly networkGivenUp: boolean
+  /** Kilo waited for the provider, and we rejected the wait. */
+  readonly networkRejected: boolean
 }
 
-/** How a turn ended, in our words. */
+/** Translates how a turn ended. */
 export function outcomeOf(facts: TurnFacts, redact: Redact): TurnOutcome {
   const { reason, lastAnswer } = facts
   if (reason === 'interrupted' || reason === 'superseded') return { kind: 'interrupted' }
 
   const error = lastAnswer?.error ?? (reason === 'completed' ? undefined : facts.lastError)
-  if (error) return failureOf(error, facts.networkGivenUp, redact)
-  if (reason !== 'completed') return modelError('The agent stopped without saying why.')
+  if (error) return failureOf(error, facts.networkRejected, redact)
+  if (reason !== 'completed') return modelError('The agent stopped without a reason.')
   if (!lastAnswer) return modelError('The model gave no answer.')
 
   const finish = lastAnswer.finish ?? 'no reason'
@@ -42,10 +42,10 @@ export function outcomeOf(facts: TurnFacts, redact: Redact): TurnOutcome {
   return modelError(`The model ended its answer with “${redact(finish)}”.`)
 }
 
-function failureOf(error: KiloError, networkGivenUp: boolean, redact: Redact): TurnOutcome {
+function failureOf(error: KiloError, networkRejected: boolean, redact: Redact): TurnOutcome {
   const status = error.data?.statusCode
-  const said = error.data?.message ?? error.name
-  const message = cutText(redact(sentenceIn(said)), MESSAGE_BYTES_MAX)
+  const detail = error.data?.message ?? error.name
+  const message = cutText(redact(messageIn(detail)), MESSAGE_BYTES_MAX)
 
   if (status !== undefined) {
     const reason = status === 429 ? 'model_rate_limited' : 'model_error'
@@ -53,7 +53,7 @@ function failureOf(error: KiloError, networkGivenUp: boolean, redact: Redact): T
   }
   const code = error.data?.metadata?.code ?? ''
   const isApi = error.name === 'APIError'
-  if (networkGivenUp || (isApi && (UNREACHABLE.test(said) || UNREACHABLE.test(code)))) {
+  if (networkRejected || (isApi && (UNREACHABLE.test(detail) || UNREACHABLE.test(code)))) {
     return { kind: 'failed', reason: 'model_unreachable', message }
   }
   return modelError(message)
@@ -65,13 +65,13 @@ const modelError = (message: string): TurnOutcome => ({
   message
 })
 
-/** What a person wants to read of it: Kilo appends its own stack to some errors, and passes others on as the provider's JSON. */
-function sentenceIn(said: string): string {
-  if (!said.startsWith('{')) return said.split(/\n\s+at /)[0] ?? said
+/** The message without its wrapping: Kilo appends its own stack to some errors, and passes others on as the provider's JSON. */
+function messageIn(detail: string): string {
+  if (!detail.startsWith('{')) return detail.split(/\n\s+at /)[0] ?? detail
   try {
-    const { message } = JSON.parse(said) as { message?: unknown }
-    return typeof message === 'string' && message !== '' ? message : said
+    const { message } = JSON.parse(detail) as { message?: unknown }
+    return typeof message === 'string' && message !== '' ? message : detail
   } catch {
-    return said
+    return detail
   }
 }

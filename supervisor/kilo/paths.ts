@@ -1,7 +1,7 @@
-/** Turns a path that an agent names into one relative to the worktree; other paths stay as they are. */
+/** Makes a path of an agent relative to the worktree; a path outside the worktree is unchanged. */
 export type RelativePath = (path: string) => string
 
-/** `roots`: the worktree as this machine and as the agent in its jail calls it. */
+/** `roots`: the path of the worktree on this machine, and inside the sandbox. */
 export function createRelativePath(roots: readonly string[]): RelativePath {
   return (path) => {
     for (const root of roots) {
@@ -20,7 +20,7 @@ const PATH_FIELDS: ReadonlySet<string> = new Set([
   'directory'
 ])
 
-/** A tool's input with its paths made relative; everything else is untouched. */
+/** A tool's input with its paths made relative; everything else is unchanged. */
 export function relativeInput(input: unknown, relative: RelativePath): unknown {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return input
   return Object.fromEntries(

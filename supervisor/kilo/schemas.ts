@@ -1,23 +1,23 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
-import type { HeardEvent } from './names.ts'
+import type { HandledEvent } from './names.ts'
 
 const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
 const text = Type.String()
 
-/** A frame of `/global/event`. What we don't read is not described, and is let through. */
+/** A frame of `/global/event`. Fields that are not read are not described, and are allowed. */
 const KiloFrame = Type.Object({
   payload: Type.Object({ id: optional(text), type: text, properties: optional(Type.Unknown()) })
 })
 export type KiloPayload = Static<typeof KiloFrame>['payload']
 
-/** A durable change, said a second time: the `seq`th of its session. */
+/** The second copy of a durable change, with its number within its session. */
 const SyncPayload = Type.Object({
   type: Type.Literal('sync'),
   syncEvent: Type.Object({ aggregateID: text, seq: Type.Integer({ minimum: 0 }) })
 })
 
-/** The same, as `/sync/history` tells it; `type` ends with a version. */
+/** A durable change as `/sync/history` returns it; `type` ends with a version. */
 const HistoryEvent = Type.Object({
   id: text,
   aggregate_id: text,
@@ -54,7 +54,7 @@ export type MessageInfo = Static<typeof MessageInfo>
 
 const part = { id: text, sessionID: text, messageID: text }
 
-/** What all parts have; the type decides what else is read. */
+/** The common fields of all parts; the type decides which others are read. */
 export const AnyPart = Type.Object({ ...part, type: text })
 export type AnyPart = Static<typeof AnyPart>
 
@@ -97,7 +97,7 @@ export const StepFinishPart = Type.Object({
 })
 export type StepFinishPart = Static<typeof StepFinishPart>
 
-/** What Kilo asks of a person, and the message whose tool wants to know. */
+/** A request to the user, and the message whose tool made it. */
 const asking = {
   id: text,
   sessionID: text,
@@ -136,7 +136,7 @@ export type SessionStatus = Static<typeof SessionStatus>
 const session = { sessionID: text }
 const SessionInfo = Type.Object({ info: Type.Object({ id: text, parentID: optional(text) }) })
 
-/** The properties of each event that we understand, by its type. */
+/** The properties of each event that is handled, by its type. */
 export const EVENTS = {
   'session.created': SessionInfo,
   'session.updated': SessionInfo,
@@ -163,22 +163,22 @@ export const EVENTS = {
   'question.asked': QuestionAsked,
   'question.replied': Type.Object({ ...session, requestID: text }),
   'question.rejected': Type.Object({ ...session, requestID: text })
-} as const satisfies Record<HeardEvent, TSchema>
+} as const satisfies Record<HandledEvent, TSchema>
 
 export type KiloEvent = {
-  [N in HeardEvent]: { readonly name: N; readonly properties: Static<(typeof EVENTS)[N]> }
-}[HeardEvent]
+  [N in HandledEvent]: { readonly name: N; readonly properties: Static<(typeof EVENTS)[N]> }
+}[HandledEvent]
 
-/** A guard made once from a schema: checking is on the way of every frame. */
+/** Compiles a schema once: every frame is checked. */
 export function guard<T extends TSchema>(schema: T) {
   const check = Compile(schema)
   return (value: unknown): value is Static<T> => check.Check(value)
 }
 
-// A Map: Kilo's words must not reach what every object inherits.
+// A Map: a type such as `constructor` must not find an inherited property.
 const guards = new Map(Object.entries(EVENTS).map(([name, schema]) => [name, guard(schema)]))
 
-/** The event, or undefined when it is not one that we understand. */
+/** The event, or undefined when its type is not handled or its properties do not match the schema. */
 export function readEvent(payload: KiloPayload): KiloEvent | undefined {
   const properties = payload.properties
   if (!guards.get(payload.type)?.(properties)) return undefined
@@ -193,7 +193,7 @@ export const isTextPart = guard(TextPart)
 export const isToolPart = guard(ToolPart)
 export const isStepFinishPart = guard(StepFinishPart)
 
-/** The session that an event comes from, wherever Kilo says so; undefined when it does not. */
+/** The session of an event, wherever Kilo puts its id; undefined when there is none. */
 export function sessionOf({ properties }: Pick<KiloPayload, 'properties'>): string | undefined {
   const { sessionID, part, info } = fieldsOf(properties)
   return [sessionID, fieldsOf(part)['sessionID'], fieldsOf(info)['sessionID']].find(

@@ -1,15 +1,15 @@
 import type { KiloPayload } from './schemas.ts'
 
-/** The sessions of one turn: the root's and those of its sub-agents, however late we learn whose they are. */
+/** The sessions of one turn: the root's and those of its sub-agents, however late their parent becomes known. */
 export interface SessionTree {
   readonly members: ReadonlySet<string>
-  /** Answers what had been heard of the sessions that belong to the turn from now on, in order. */
+  /** Returns the kept events of the sessions that belong to the turn from now on, in order. */
   learn(sessionId: string, parentId: string): KiloPayload[]
-  /** Keeps what was heard of a session that may turn out to be one of ours. */
+  /** Keeps an event of a session that may turn out to belong to the turn. */
   keep(sessionId: string, payload: KiloPayload): void
 }
 
-/** What strangers say is kept for as long as there is room; they are few, and seldom ours. */
+/** Kept events of other sessions; the oldest is dropped first. */
 const KEPT_MAX = 500
 
 export function createSessionTree(root: string): SessionTree {
@@ -17,7 +17,7 @@ export function createSessionTree(root: string): SessionTree {
   const parents = new Map<string, string>()
   let kept: { readonly sessionId: string; readonly payload: KiloPayload }[] = []
 
-  const isOurs = (sessionId: string) => {
+  const isInTree = (sessionId: string) => {
     const seen = new Set<string>()
     let at: string | undefined = sessionId
     while (at !== undefined && !members.has(at)) {
@@ -33,12 +33,12 @@ export function createSessionTree(root: string): SessionTree {
     learn(sessionId, parentId) {
       if (members.has(sessionId)) return []
       parents.set(sessionId, parentId)
-      if (!isOurs(sessionId)) return []
-      // A child may have been heard of before its parent was.
-      for (const known of parents.keys()) if (isOurs(known)) members.add(known)
-      const ours = kept.filter((one) => members.has(one.sessionId))
+      if (!isInTree(sessionId)) return []
+      // A child may have become known before its parent.
+      for (const known of parents.keys()) if (isInTree(known)) members.add(known)
+      const found = kept.filter((one) => members.has(one.sessionId))
       kept = kept.filter((one) => !members.has(one.sessionId))
-      return ours.map(({ payload }) => payload)
+      return found.map(({ payload }) => payload)
     },
     keep(sessionId, payload) {
       kept.push({ sessionId, payload })

@@ -1,37 +1,37 @@
 import type { AgentEvent, TodoItem } from '#kernel/agent-events.ts'
 
-/** The agent's list of things to do, told when it is another one than before. */
+/** The agent's to-do list: emitted when it differs from the previous one. */
 export interface Todos {
   see(items: readonly TodoItem[], live: boolean): AgentEvent | undefined
   /** The agent has written its list in this turn. */
   written(): void
-  /** How often it was heard: a list that was asked for before the last time is older. */
-  readonly heard: number
+  /** Counts the lists of the stream: a list that was requested before the latest of them is older than it. */
+  readonly version: number
 }
 
 export function createTodos(): Todos {
-  let told: string | undefined
-  let isOurs = false
-  let heard = 0
+  let emitted: string | undefined
+  let isOfThisTurn = false
+  let version = 0
 
   return {
     see(items, live) {
       // A list that is read may be left over from an earlier turn.
-      if (!live && !isOurs) return undefined
-      if (live) heard += 1
-      const said = JSON.stringify(items)
-      if (told === said) return undefined
-      told = said
+      if (!live && !isOfThisTurn) return undefined
+      if (live) version += 1
+      const list = JSON.stringify(items)
+      if (emitted === list) return undefined
+      emitted = list
       return {
         type: 'todo.updated',
         items: items.map(({ content, status, priority }) => ({ content, status, priority }))
       }
     },
     written: () => {
-      isOurs = true
+      isOfThisTurn = true
     },
-    get heard() {
-      return heard
+    get version() {
+      return version
     }
   }
 }

@@ -1,15 +1,15 @@
 import { Buffer } from 'node:buffer'
 
-/** The beginning of a text, at most so many bytes of UTF-8, ending at a whole character. */
+/** The beginning of a text, at most `bytesMax` bytes of UTF-8, without a partial character at its end. */
 export function cutText(text: string, bytesMax: number): string {
   if (text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax) return text
-  // A streaming decoder keeps back the character that was cut apart.
+  // A streaming decoder holds back a partial character.
   return new TextDecoder().decode(Buffer.from(text).subarray(0, bytesMax), { stream: true })
 }
 
 const sizeOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value) ?? '')
 
-/** A JSON value that is written in at most so many bytes: its longest texts are cut first. */
+/** A JSON value that serialises to at most `bytesMax` bytes: its longest texts are truncated first. */
 export function cutJson(value: unknown, bytesMax: number): unknown {
   if (sizeOf(value) <= bytesMax) return value
   for (let each = Math.floor(bytesMax / 2); each >= 64; each = Math.floor(each / 2)) {

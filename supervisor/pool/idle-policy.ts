@@ -1,16 +1,17 @@
 export interface IdleFacts {
   readonly now: Date
   readonly lastUsedAt: Date
+  /** It is starting, borrowed, or carries out a turn. */
   readonly busy: boolean
 }
 
-/** An agent is stopped when nobody has used it for a while, and never while somebody has it. */
+/** An agent that is not busy is stopped when it was not used for `idleStopMs`. */
 export function decideIdle(facts: IdleFacts, idleStopMs: number): 'keep' | 'stop' {
   if (facts.busy) return 'keep'
   return facts.now.getTime() - facts.lastUsedAt.getTime() >= idleStopMs ? 'stop' : 'keep'
 }
 
-/** The agent that makes room for another: the one that has been idle for longest, if there is one. */
+/** The agent that is stopped when a full pool needs a slot: the one that has been idle longest, if any is idle. */
 export function chooseToStop<A extends IdleFacts>(agents: readonly A[]): A | undefined {
   return agents
     .filter(({ busy }) => !busy)

@@ -1,35 +1,33 @@
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import type { Log } from '#kernel/log.ts'
 import type { RunningKilo } from '../agent/agent.ts'
-import { chooseToStop, type IdleFacts } from './idle-policy.ts'
-import { unavailable } from '../agent-failure.ts'
+import { AgentFailure } from '../agent-failure.ts'
+import { createAdmission, type Admissible } from './admission.ts'
+import type { IdleFacts } from './idle-policy.ts'
+import { decideRestart } from './restart-policy.ts'
 
-/** Where one project's agent is, or is going to be. */
+/** The agent of one project, running or being started. */
 export interface Slot {
   readonly projectId: ProjectId
   readonly starting: Promise<RunningKilo>
   /** Undefined while it is being started. */
   readonly kilo: RunningKilo | undefined
-  /** How many have borrowed its agent and not given it back yet. */
+  /** How many borrowers have not returned it yet. */
   borrowers: number
   lastUsedAt: Date
 }
 
-interface OwnSlot extends Slot {
-  readonly left: AbortController
+interface OwnSlot extends Slot, Admissible {
   kilo: RunningKilo | undefined
-  /** It counts: there was room for it. */
-  isAdmitted: boolean
 }
 
 export interface AgentSlots {
-  /** The project's slot, unless its process has ended, or is about to: that is nobody's agent. */
+  /** The project's slot, unless its process has exited or is about to. */
   find(projectId: ProjectId): Slot | undefined
-  /** A slot whose agent starts once there is room; `start` ends early when its signal aborts. */
+  /** A new slot, whose agent starts once it is admitted; `start` must end early when its signal aborts. */
   open(projectId: ProjectId, start: (signal: AbortSignal) => Promise<RunningKilo>): Slot
-  /** Whatever runs or starts there is gone when this resolves. */
+  /** Resolves when the project's agent has stopped, also one that is being started. */
   leave(projectId: ProjectId): Promise<void>
   leaveAll(): Promise<void>
   all(): readonly Slot[]
@@ -37,65 +35,71 @@ export interface AgentSlots {
 
 export interface SlotOptions {
   readonly agentsMax: number
-  readonly clock: Clock
-  readonly log: Log
+  readonly clock: Pick<Clock, 'now'>
+  readonly log: Pick<Log, 'info' | 'warn'>
   readonly onStartFailed: () => void
 }
 
-/** One slot a project, and no more agents than there is room for: one that nobody uses makes room for another. */
+/** One slot per project, and no more than `agentsMax` agents: an idle one is stopped for another project. */
 export function createAgentSlots(options: SlotOptions): AgentSlots {
   const { agentsMax, clock, log } = options
   const slots = new Map<ProjectId, OwnSlot>()
   const leaving = new Map<ProjectId, Promise<void>>()
-  let lastAdmission: Promise<unknown> = Promise.resolve()
 
   const leave = (slot: OwnSlot): Promise<void> => {
     const { projectId, starting, left } = slot
     if (slots.get(projectId) !== slot) return leaving.get(projectId) ?? Promise.resolve()
     slots.delete(projectId)
-    left.abort(new JobFailure('interrupted', 'The agent was stopped.'))
-    const gone = starting
+    left.abort(new AgentFailure('stopped', 'The agent was stopped.'))
+    const stopped = starting
       .then(
         (kilo) => kilo.stop(),
         () => {}
       )
       .finally(() => {
-        if (leaving.get(projectId) === gone) leaving.delete(projectId)
+        if (leaving.get(projectId) === stopped) leaving.delete(projectId)
       })
-    leaving.set(projectId, gone)
-    return gone
+    leaving.set(projectId, stopped)
+    return stopped
   }
 
-  const makeRoom = async (slot: OwnSlot) => {
-    for (;;) {
-      slot.left.signal.throwIfAborted()
-      const admitted = [...slots.values()].filter(({ isAdmitted }) => isAdmitted)
-      if (admitted.length < agentsMax) break
-      const chosen = chooseToStop(
-        admitted.map((other) => ({ slot: other, ...idleFactsOf(other, clock.now()) }))
-      )
-      if (!chosen) throw unavailable(`All ${agentsMax} agents of this server are busy.`)
-      log.info({ projectId: chosen.slot.projectId }, 'agent stopped to make room')
-      await leave(chosen.slot)
-    }
-    slot.isAdmitted = true
-  }
+  const all = () => [...slots.values()]
+  const admit = createAdmission({
+    agentsMax,
+    clock,
+    log,
+    slots: all,
+    idleFacts: idleFactsOf,
+    leave
+  })
 
-  // One after the other: two that look at the same time would take the same room, or refuse it to each other.
-  const admit = (slot: OwnSlot): Promise<void> => {
-    const admission = lastAdmission.then(() => makeRoom(slot))
-    lastAdmission = admission.catch(() => {})
-    return admission
-  }
-
-  const forget = (slot: OwnSlot) => {
+  const remove = (slot: OwnSlot) => {
     if (slots.get(slot.projectId) === slot) slots.delete(slot.projectId)
+  }
+
+  const startIn = async (slot: OwnSlot, start: (signal: AbortSignal) => Promise<RunningKilo>) => {
+    try {
+      await leaving.get(slot.projectId)
+      await admit(slot)
+      const kilo = await start(slot.left.signal)
+      slot.kilo = kilo
+      void kilo.exited.then(() => remove(slot))
+      return kilo
+    } catch (error) {
+      remove(slot)
+      if (!slot.left.signal.aborted) {
+        options.onStartFailed()
+        log.warn({ projectId: slot.projectId, err: error }, 'failed to start an agent')
+      }
+      throw error
+    }
   }
 
   return {
     find(projectId) {
       const slot = slots.get(projectId)
-      return slot?.kilo && slot.kilo.state !== 'ready' ? undefined : slot
+      const present = slot ? (slot.kilo?.state ?? 'starting') : 'none'
+      return decideRestart(present) === 'use' ? slot : undefined
     },
 
     open(projectId, start) {
@@ -110,26 +114,7 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
         isAdmitted: false
       }
       slots.set(projectId, slot)
-
-      const run = async () => {
-        await leaving.get(projectId)
-        await admit(slot)
-        return start(slot.left.signal)
-      }
-      run().then(
-        (kilo) => {
-          slot.kilo = kilo
-          void kilo.exited.then(() => forget(slot))
-          started.resolve(kilo)
-        },
-        (error: unknown) => {
-          forget(slot)
-          started.reject(error)
-          if (slot.left.signal.aborted) return
-          options.onStartFailed()
-          log.warn({ projectId, err: error }, 'agent could not be started')
-        }
-      )
+      startIn(slot, start).then(started.resolve, started.reject)
       return slot
     },
 
@@ -139,10 +124,10 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
     },
 
     async leaveAll() {
-      await Promise.all([...[...slots.values()].map(leave), ...leaving.values()])
+      await Promise.all([...all().map(leave), ...leaving.values()])
     },
 
-    all: () => [...slots.values()]
+    all
   }
 }
 
@@ -152,6 +137,5 @@ export const idleFactsOf = (slot: Slot, now: Date): IdleFacts => ({
   busy: isBusy(slot)
 })
 
-/** Somebody waits for its agent, has borrowed it, or lets it carry out a turn. */
 const isBusy = ({ kilo, borrowers }: Slot): boolean =>
   !kilo || borrowers > 0 || kilo.turnsRunning > 0

@@ -4,13 +4,13 @@ import type { ProjectId } from '#kernel/ids.ts'
 import { birthOf } from '#kernel/process-birth.ts'
 import { killMarked, signal, signalGroup } from './tree.ts'
 
-/** The folders that a Kilo calls its own. */
+/** The folders of an agent's own data. */
 export const OWN_FOLDERS = ['home', 'data', 'config', 'state', 'cache', 'tmp'] as const
 
 export interface AgentFolder {
-  /** What the agent may write: its home, data and so on. In a jail it sees nothing else of us. */
+  /** The agent's own data, which it may write. In a sandbox it sees nothing else of the agents' folder. */
   readonly own: string
-  /** Where we write down who runs here; the agent in its jail cannot reach it. */
+  /** The file that names the running process; an agent in a sandbox cannot reach it. */
   readonly note: string
 }
 
@@ -36,25 +36,25 @@ export async function makeFolder(folder: AgentFolder): Promise<void> {
   await writeFile(join(folder.own, MODELS_FILE), '{}')
 }
 
-/** Written before the process is born and again when its pid is known, so that none is ever unknown to us. */
+/** Written before the process is spawned and again when its pid is known, so that a crash of ours leaves no unknown process. */
 export async function writeNote(folder: AgentFolder, marker: string, pid?: number): Promise<void> {
   const owner = { pid: process.pid, ticks: birthOf(process.pid) }
   const born = pid === undefined ? {} : { pid, ticks: birthOf(pid) }
   const note: ProcessNote = { marker, owner, ...born }
-  // Whole or not at all: a crash in the middle of it must not lose the marker of an agent that lives.
+  // Atomic: a crash in the middle must not lose the marker of a running agent.
   const draft = `${folder.note}.new`
   await writeFile(draft, JSON.stringify(note), { mode: 0o600 })
   await rename(draft, folder.note)
 }
 
-/** Takes the note away, unless a later start has written its own. */
+/** Removes the note, unless a later start has written its own. */
 export async function removeNote(folder: AgentFolder, marker: string): Promise<void> {
   const note = await readNote(folder)
   if (note?.marker === marker) await rm(folder.note, { force: true })
 }
 
-/** Ends whatever still runs in this folder, whoever started it: one data folder, one process. Or it is still alive. */
-export async function clearFolder(folder: AgentFolder): Promise<'nothing' | 'ended' | 'alive'> {
+/** Kills the process that still runs in this folder, whichever server started it: a data folder serves one process. */
+export async function clearFolder(folder: AgentFolder): Promise<'nothing' | 'killed' | 'alive'> {
   const note = await readNote(folder)
   if (!note) return 'nothing'
 
@@ -64,10 +64,10 @@ export async function clearFolder(folder: AgentFolder): Promise<'nothing' | 'end
   }
   if (!(await killMarked(new Set([note.marker])))) return 'alive'
   await removeNote(folder, note.marker)
-  return 'ended'
+  return 'killed'
 }
 
-/** Ends the agents of servers that are gone; those of another living server stay its own. */
+/** Kills the agents of servers that have exited; those of another running server are left alone. */
 export async function clearLeftovers(agentsDir: string): Promise<number> {
   const names = await readdir(agentsDir).catch(() => [])
   let cleared = 0
@@ -75,7 +75,7 @@ export async function clearLeftovers(agentsDir: string): Promise<number> {
     const folder = folderOf(agentsDir, name)
     const note = await readNote(folder)
     if (!note || isAlive(note.owner)) continue
-    if ((await clearFolder(folder)) === 'ended') cleared += 1
+    if ((await clearFolder(folder)) === 'killed') cleared += 1
   }
   return cleared
 }
@@ -86,7 +86,7 @@ async function readNote(folder: AgentFolder): Promise<ProcessNote | undefined> {
   try {
     return JSON.parse(text) as ProcessNote
   } catch {
-    // Not written by us: our notes appear whole.
+    // Not one of our notes: they are written atomically.
     return undefined
   }
 }

@@ -3,13 +3,13 @@ import type { Readable } from 'node:stream'
 import type { Log } from '#kernel/log.ts'
 import { follow, type Transitions } from '#kernel/transitions.ts'
 import { within } from '#kernel/waiting.ts'
-import { createProcessLog } from './log.ts'
-import { firstChild, killMarked, signal, signalGroup } from './tree.ts'
+import { createProcessLog, type ProcessLog } from './log.ts'
+import { cpuMsOf, firstChild, killMarked, signal, signalGroup } from './tree.ts'
 import type { Redact } from '../redact.ts'
 
 export type ProcessState = 'starting' | 'ready' | 'draining' | 'exited'
 
-/** A `kilo serve` process is born once and dies once; a restart is a new process. */
+/** A `kilo serve` process starts once and exits once; a restart is a new process. */
 export const PROCESS_STATES: Transitions<ProcessState> = {
   starting: ['ready', 'draining', 'exited'],
   ready: ['draining', 'exited'],
@@ -30,21 +30,24 @@ export interface KiloCommand {
 export interface KiloProcess {
   readonly pid: number
   readonly state: ProcessState
-  /** Kilo has said that it listens. Never rejects: a process that exits first resolves `exited` instead. */
+  /** Kilo reported that it listens. Never rejects: a process that exits first resolves `exited` instead. */
   readonly listening: Promise<void>
-  /** How it ended, in words, once it has. */
+  /** How it exited, once it has: “exited with code 1”. */
   readonly exited: Promise<string>
-  /** The same, if it is just about to. A process that has just died falls silent first, and its end is the better answer. */
+  /** The same, if it exits within half a second: a dying process refuses requests first, and its exit explains more. */
   endedWithin(): Promise<string | undefined>
-  /** It answers: from now on it may be used. */
+  /** It accepts requests. */
   markReady(): void
-  /** Asks it to end, waits, then kills. Twice is once. */
+  /** Asks it to exit, waits for the grace period, then kills it. Idempotent. */
   stop(graceMs: number): Promise<void>
-  /** The whole tree is gone when this resolves, or the log says that it is still there. */
+  /** Resolves when the whole tree has exited, or logs that it has not. */
   kill(): Promise<void>
-  lastLine(): string | undefined
-  /** The end of all that it wrote. */
+  /** For error messages: “ Last output: …”, or nothing when it wrote nothing. */
+  lastOutput(): string
+  /** The end of everything that it wrote. */
   tail(): string
+  /** How much it has done so far: for telling a slow start from a silent one. */
+  activity(): Promise<{ readonly cpuMs: number; readonly outputChars: number }>
 }
 
 /** The file descriptor on which bubblewrap writes the pid of the namespace's first process. */
@@ -52,38 +55,25 @@ export const INFO_FD = 3
 
 const EXIT_NOTICE_MS = 500
 const LISTENING = /listening on https?:\/\//
-/** After SIGKILL of a tree its root is gone within milliseconds; this is for a machine that is very busy. */
+/** The root of a killed tree exits within milliseconds; this bound is for a very busy machine. */
 const KILL_WAIT_MS = 5000
 
-/** One `kilo serve`, alone or in its jail, with everything that it starts. Throws when it cannot be spawned. */
+/** Spawns one `kilo serve`, plain or in its sandbox. Rejects when it cannot be spawned. */
 export async function spawnKilo(
   command: KiloCommand,
   log: Log,
   redact: Redact
 ): Promise<KiloProcess> {
-  const child = spawn(command.program, command.args, {
-    cwd: command.cwd,
-    env: command.env,
-    // A process group of its own: it can be signalled whole, and a Ctrl-C at our terminal is ours to handle.
-    detached: true,
-    stdio: command.sandboxed ? ['ignore', 'pipe', 'pipe', 'pipe'] : ['ignore', 'pipe', 'pipe']
-  })
-  await spawned(child)
+  const child = await spawned(command)
   const pid = child.pid as number
-
   let state: ProcessState = 'starting'
   const become = (next: ProcessState) => {
     state = follow(PROCESS_STATES, state, next)
   }
 
   const output = createProcessLog(log, redact)
-  const listening = Promise.withResolvers<void>()
-  output.drain(child.stdout as Readable, 'stdout', (line) => {
-    if (LISTENING.test(line)) listening.resolve()
-  })
-  output.drain(child.stderr as Readable, 'stderr')
+  const listening = readOutput(child, output)
   const firstInside = command.sandboxed ? readChildPid(child.stdio[INFO_FD] as Readable) : undefined
-
   const exited = new Promise<string>((resolve) => {
     child.once('exit', (code, name) => {
       become('exited')
@@ -97,26 +87,19 @@ export async function spawnKilo(
       const inside = await within(firstInside, 0)
       if (inside !== undefined) signal(inside, 'SIGKILL')
     }
-    const isGone = await killMarked(new Set([command.marker]))
-    if (!isGone || (await within(exited, KILL_WAIT_MS)) === undefined) {
-      log.error({ pid, marker: command.marker }, 'kilo was killed and is still there')
+    const hasExited = await killMarked(new Set([command.marker]))
+    if (!hasExited || (await within(exited, KILL_WAIT_MS)) === undefined) {
+      log.error({ pid, marker: command.marker }, 'kilo was killed and still runs')
     }
   }
 
-  const end = async (graceMs: number) => {
+  const drain = async (graceMs: number) => {
     if (state !== 'exited') {
       become('draining')
-      await terminate()
+      await terminate(pid, firstInside)
       await within(exited, graceMs)
     }
     await kill()
-  }
-
-  // In a jail only the inner Kilo ends gracefully: a signal to bubblewrap takes the whole jail down at once.
-  const terminate = async () => {
-    const inside = await within(firstInside, 0)
-    const target = firstInside ? inside && (await firstChild(inside)) : pid
-    if (target) signal(target, 'SIGTERM')
   }
 
   let stopping: Promise<void> | undefined
@@ -125,22 +108,52 @@ export async function spawnKilo(
     get state() {
       return state
     },
-    listening: listening.promise,
+    listening,
     exited,
     endedWithin: () => within(exited, EXIT_NOTICE_MS),
     markReady: () => become('ready'),
-    stop: (graceMs) => (stopping ??= end(graceMs)),
+    stop: (graceMs) => (stopping ??= drain(graceMs)),
     kill,
-    lastLine: output.lastLine,
-    tail: output.tail
+    lastOutput() {
+      const line = output.lastLine()
+      return line ? ` Last output: ${line}` : ''
+    },
+    tail: output.tail,
+    activity: async () => ({ cpuMs: await cpuMsOf(command.marker), outputChars: output.chars() })
   }
 }
 
-const spawned = (child: ChildProcess) =>
-  new Promise<void>((resolve, reject) => {
+async function spawned({ program, args, cwd, env, sandboxed }: KiloCommand): Promise<ChildProcess> {
+  const child = spawn(program, args, {
+    cwd,
+    env,
+    // A process group of its own: it can be signalled whole, and does not receive the Ctrl-C of our terminal.
+    detached: true,
+    stdio: sandboxed ? ['ignore', 'pipe', 'pipe', 'pipe'] : ['ignore', 'pipe', 'pipe']
+  })
+  await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
     child.once('error', reject)
   })
+  return child
+}
+
+/** Drains both pipes, and resolves when Kilo reports that it listens. */
+function readOutput(child: ChildProcess, output: ProcessLog): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  output.drain(child.stdout as Readable, 'stdout', (line) => {
+    if (LISTENING.test(line)) resolve()
+  })
+  output.drain(child.stderr as Readable, 'stderr')
+  return promise
+}
+
+/** In a sandbox only the inner Kilo exits gracefully: a signal to bubblewrap kills the whole sandbox immediately. */
+async function terminate(pid: number, firstInside: Promise<number | undefined> | undefined) {
+  const inside = await within(firstInside, 0)
+  const target = firstInside ? inside && (await firstChild(inside)) : pid
+  if (target) signal(target, 'SIGTERM')
+}
 
 async function readChildPid(info: Readable): Promise<number | undefined> {
   let text = ''

@@ -6,17 +6,20 @@ const RING_CHARS_MAX = 64 * 1024
 const LINE_CHARS_MAX = 8 * 1024
 
 export interface ProcessLog {
-  /** Reads this stream to its end, always: a full pipe would stop the process. */
+  /** Reads this stream to its end: a full pipe would block the process. */
   drain(stream: Readable, source: 'stdout' | 'stderr', onLine?: (line: string) => void): void
-  /** The last line that the process wrote, its errors first. */
+  /** The last line that the process wrote, preferably on stderr. */
   lastLine(): string | undefined
   /** The end of everything that it wrote. */
   tail(): string
+  /** How much it wrote so far. */
+  chars(): number
 }
 
-/** What Kilo prints, line by line in our log with secrets taken out, and its end kept for error messages. */
+/** Writes Kilo's output to the log, line by line and redacted, and keeps its end for error messages. */
 export function createProcessLog(log: Log, redact: Redact): ProcessLog {
   let ring = ''
+  let chars = 0
   const last: { stdout?: string; stderr?: string } = {}
 
   return {
@@ -33,6 +36,7 @@ export function createProcessLog(log: Log, redact: Redact): ProcessLog {
 
       stream.setEncoding('utf8')
       stream.on('data', (chunk: string) => {
+        chars += chunk.length
         const lines = (rest + chunk).split('\n')
         rest = lines.pop() ?? ''
         lines.forEach((line) => write(line.slice(0, LINE_CHARS_MAX)))
@@ -42,10 +46,11 @@ export function createProcessLog(log: Log, redact: Redact): ProcessLog {
         }
       })
       stream.on('end', () => write(rest))
-      // The pipe of a killed process may break; its exit says all there is to say.
+      // The pipe of a killed process may break; its exit is reported anyway.
       stream.on('error', () => {})
     },
     lastLine: () => last.stderr ?? last.stdout,
-    tail: () => ring
+    tail: () => ring,
+    chars: () => chars
   }
 }

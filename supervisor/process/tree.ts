@@ -1,15 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** The variable by which a process is known as one agent's, and as that of which start of it. */
+/** The environment variable that identifies the processes of one start of one agent. */
 export const MARKER = 'KILOWATT_AGENT'
 
 const ROUNDS_MAX = 40
 const ROUND_MS = 50
 
 /**
- * Sends a signal. A process that is gone already is what we wanted, and one that we may not signal is not ours any more:
- * its number was given to somebody else.
+ * Sends a signal. Ignores a process that has exited already, and one that we may not signal: its pid has been reused by
+ * another user's process.
  */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
@@ -19,10 +19,10 @@ export function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** The same for a whole process group; a process that leads none has none to signal. */
+/** Sends a signal to a whole process group; ignores a pid that leads none. */
 export const signalGroup = (pid: number, name: NodeJS.Signals): void => signal(-pid, name)
 
-/** The processes that were started with one of these markers, wherever they have moved to since. */
+/** The processes that carry one of these markers, also those that have left their process group or session. */
 export async function findMarked(markers: ReadonlySet<string>): Promise<number[]> {
   const entries = await readdir('/proc').catch(() => [])
   const pids = entries.map(Number).filter((pid) => pid > 0 && pid !== process.pid)
@@ -40,16 +40,34 @@ export async function findMarked(markers: ReadonlySet<string>): Promise<number[]
   return marked.flat()
 }
 
-/** Kills everything that carries one of these markers, until a look finds nothing; answers whether it did. */
+/** Kills every process that carries one of these markers until none is left; resolves with whether that succeeded. */
 export async function killMarked(markers: ReadonlySet<string>): Promise<boolean> {
   for (let round = 0; round < ROUNDS_MAX; round++) {
     const pids = await findMarked(markers)
     if (pids.length === 0) return true
-    // A process may have forked between the look and the kill, so look again.
+    // A process may have forked between the search and the kill, so search again.
     pids.forEach((pid) => signal(pid, 'SIGKILL'))
     await sleep(round === 0 ? 5 : ROUND_MS)
   }
   return false
+}
+
+/** The clock ticks of /proc: 100 per second on every supported kernel. */
+const TICK_MS = 10
+
+/** The CPU time of all processes that carry this marker, and of the children that they have waited for. */
+export async function cpuMsOf(marker: string): Promise<number> {
+  const pids = await findMarked(new Set([marker]))
+  const ticks = await Promise.all(
+    pids.map(async (pid) => {
+      const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+      // The second field is the program's name in brackets, and may contain spaces.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const [user, system, childUser, childSystem] = fields.slice(11, 15).map(Number)
+      return (user ?? 0) + (system ?? 0) + (childUser ?? 0) + (childSystem ?? 0)
+    })
+  )
+  return ticks.reduce((sum, each) => sum + each, 0) * TICK_MS
 }
 
 /** The first child of a process, or undefined. */

@@ -7,7 +7,7 @@ import type { KiloBinary } from './kilo-binary.ts'
 
 const run = promisify(execFile)
 
-/** Where things are inside: the agent knows no other paths. */
+/** The paths inside the sandbox; the agent sees no others. */
 export const INSIDE = {
   work: '/work',
   own: '/kilo',
@@ -29,37 +29,54 @@ export interface Jail {
 
 /**
  * Bubblewrap's arguments for one agent: it sees the system read-only, its worktree and its own data, no other
- * process, and nothing else of this machine. Its network is still this machine's while that is `shared`.
+ * process, and nothing else of this machine. A `shared` network is that of this machine.
  */
 export async function jailArguments(jail: Jail): Promise<string[]> {
   return [
-    ...['--die-with-parent', '--new-session'],
-    ...[
-      '--unshare-user',
-      '--uid',
-      '1000',
-      '--gid',
-      '1000',
-      '--disable-userns',
-      '--cap-drop',
-      'ALL'
-    ],
-    ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
-    ...['--hostname', 'kilo', '--info-fd', String(INFO_FD)],
+    '--die-with-parent',
+    '--new-session',
+    '--unshare-user',
+    '--uid',
+    '1000',
+    '--gid',
+    '1000',
+    '--disable-userns',
+    '--cap-drop',
+    'ALL',
+    '--unshare-pid',
+    '--unshare-ipc',
+    '--unshare-uts',
+    '--unshare-cgroup-try',
+    '--hostname',
+    'kilo',
+    '--info-fd',
+    String(INFO_FD),
     ...(jail.network === 'closed' ? ['--unshare-net'] : []),
     ...(await systemReadOnly()),
-    ...['--proc', '/proc', '--dev', '/dev', '--tmpfs', '/tmp'],
+    '--proc',
+    '/proc',
+    '--dev',
+    '/dev',
+    '--tmpfs',
+    '/tmp',
     ...kiloReadOnly(jail.kilo),
     ...(jail.ripgrep ? ['--ro-bind', dirname(jail.ripgrep), INSIDE.ripgrep] : []),
-    ...['--bind', jail.worktree, INSIDE.work, '--bind', jail.own, INSIDE.own],
-    ...['--chdir', INSIDE.work, '--']
+    '--bind',
+    jail.worktree,
+    INSIDE.work,
+    '--bind',
+    jail.own,
+    INSIDE.own,
+    '--chdir',
+    INSIDE.work,
+    '--'
   ]
 }
 
-/** The program's path inside. */
+/** The program's path inside the sandbox. */
 export const kiloInside = (kilo: KiloBinary) => `${INSIDE.kilo}/${basename(kilo.path)}`
 
-/** Why a jail is not possible here, or undefined when it is. Tries the real thing, with a program that does nothing. */
+/** Why a sandbox is not possible here, or undefined when it is: runs a program that does nothing in a real one. */
 export async function jailProblem(
   bubblewrap: string | undefined,
   folder: string,
@@ -78,8 +95,20 @@ export async function jailProblem(
   )
 }
 
-const ETC = ['ssl', 'ca-certificates', 'pki', 'passwd', 'group', 'nsswitch.conf', 'hosts']
-const ETC_TOO = ['resolv.conf', 'localtime', 'alternatives', 'ld.so.cache', 'mime.types']
+const ETC = [
+  'ssl',
+  'ca-certificates',
+  'pki',
+  'passwd',
+  'group',
+  'nsswitch.conf',
+  'hosts',
+  'resolv.conf',
+  'localtime',
+  'alternatives',
+  'ld.so.cache',
+  'mime.types'
+]
 
 async function systemReadOnly(): Promise<string[]> {
   const top = await Promise.all(
@@ -91,15 +120,17 @@ async function systemReadOnly(): Promise<string[]> {
         : ['--ro-bind', path, path]
     })
   )
-  const etc = [...ETC, ...ETC_TOO].map((name) => `/etc/${name}`)
+  const etc = ETC.map((name) => `/etc/${name}`)
   return [
-    ...['--ro-bind', '/usr', '/usr'],
+    '--ro-bind',
+    '/usr',
+    '/usr',
     ...top.flat(),
     ...etc.flatMap((path) => ['--ro-bind-try', path, path])
   ]
 }
 
-/** The whole folder when it is Kilo's package, else the program alone: its neighbours may be anybody's. */
+/** The whole folder of Kilo's package; of a program on its own not its folder, which may hold anything. */
 const kiloReadOnly = (kilo: KiloBinary) =>
   kilo.packageBin
     ? ['--ro-bind', kilo.packageBin, INSIDE.kilo]

@@ -6,12 +6,12 @@ const require = createRequire(import.meta.url)
 
 export interface KiloBinary {
   readonly path: string
-  /** The package's folder when the program lies in one: its helpers are beside it. */
+  /** The folder of Kilo's package, which also holds its helper programs; undefined for a program on its own. */
   readonly packageBin: string | undefined
   readonly version: string
 }
 
-/** The program to spawn, checked without starting it: that alone would take seconds. */
+/** The program to spawn. It is checked without being started, which would take seconds. */
 export async function findKilo(kiloBin: string | undefined): Promise<KiloBinary> {
   const path = kiloBin ?? installedKilo()
   if (path === undefined) {
@@ -20,9 +20,10 @@ export async function findKilo(kiloBin: string | undefined): Promise<KiloBinary>
     )
   }
   const real = await realpath(path).catch(() => undefined)
-  if (real === undefined) throw new Error(`There is no Kilo at ${path}: set KILO_BIN`)
+  if (real === undefined)
+    throw new Error(`KILO_BIN: no file at ${path}; set it to Kilo's native program`)
   await access(real, constants.X_OK).catch(() => {
-    throw new Error(`${path} may not be executed: set KILO_BIN to Kilo's native program`)
+    throw new Error(`KILO_BIN: ${path} is not executable; set it to Kilo's native program`)
   })
 
   const described = await readPackage(join(dirname(real), '..', 'package.json'))
@@ -33,24 +34,24 @@ export async function findKilo(kiloBin: string | undefined): Promise<KiloBinary>
   }
 }
 
-/** Kilo brings a bubblewrap of its own; the system's does as well. */
+/** The bubblewrap of Kilo's package, or that of the system. */
 export async function findBubblewrap(kilo: KiloBinary): Promise<string | undefined> {
   const folders = (process.env['PATH'] ?? '').split(delimiter)
   for (const folder of [kilo.packageBin, ...folders, '/usr/bin']) {
     if (!folder) continue
     const path = join(folder, 'bwrap')
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false
-      )
-    )
-      return path
+    if (await isExecutable(path)) return path
   }
   return undefined
 }
 
-/** Kilo's `glob` and `grep` need ripgrep, and would download it where there is none. */
+const isExecutable = (path: string) =>
+  access(path, constants.X_OK).then(
+    () => true,
+    () => false
+  )
+
+/** Kilo's `glob` and `grep` need ripgrep, and would download it if it is missing. */
 export async function findRipgrep(): Promise<string | undefined> {
   return import('@vscode/ripgrep').then(
     ({ rgPath }) => rgPath,

@@ -11,7 +11,7 @@ export interface KiloConfigFacts {
   readonly worktree: string
 }
 
-/** Tools that would act after the turn, beyond the project, or to an audience that is not there. */
+/** Tools that would act after the turn, outside the project, or for a user interface that is not attached. */
 const DENIED = [
   'schedule_wakeup',
   'cancel_wakeup',
@@ -28,16 +28,16 @@ const DENIED = [
   'plan_exit'
 ]
 
-/** In its jail /tmp is the agent's own, and gone with it; commands need such a place. */
+/** In a sandbox /tmp belongs to the agent and is deleted with it; commands need such a folder. */
 const JAILED_ELSEWHERE = { '*': 'deny', '/tmp/*': 'allow' }
 
-/** What Kilo is told by `KILO_CONFIG_CONTENT`: our providers only, our permissions, no snapshots. */
+/** The value of `KILO_CONFIG_CONTENT`: our providers only, our permissions, no snapshots. */
 export function kiloConfig(facts: KiloConfigFacts): object {
   return {
     $schema: 'https://app.kilo.ai/config.json',
     autoupdate: false,
     share: 'disabled',
-    // Our git is the truth for diffs and undo, and a warm turn takes half the time without a second one.
+    // Our git is the truth for diffs and undo, and a warm turn takes half the time without Kilo's snapshots.
     snapshot: false,
     enabled_providers: facts.providers.map(({ id }) => id),
     model: facts.defaultModel,
@@ -45,25 +45,27 @@ export function kiloConfig(facts: KiloConfigFacts): object {
     provider: Object.fromEntries(
       facts.providers.map((provider) => [provider.id, kiloProvider(provider, facts.timeouts)])
     ),
-    permission: {
-      edit: facts.jailed ? 'allow' : editRule(facts.worktree),
-      // Without a jail a command could do anything here, so somebody is asked first.
-      bash: facts.jailed ? 'allow' : 'ask',
-      external_directory: facts.jailed ? JAILED_ELSEWHERE : 'deny',
-      question: 'allow',
-      task: 'allow',
-      ...Object.fromEntries(DENIED.map((tool) => [tool, 'deny']))
-    },
+    permission: permissionRules(facts),
     experimental: { openTelemetry: false }
   }
 }
+
+const permissionRules = ({ jailed, worktree }: Pick<KiloConfigFacts, 'jailed' | 'worktree'>) => ({
+  edit: jailed ? 'allow' : editRule(worktree),
+  // Without a sandbox a command has all rights of this server's user, so it needs a permission.
+  bash: jailed ? 'allow' : 'ask',
+  external_directory: jailed ? JAILED_ELSEWHERE : 'deny',
+  question: 'allow',
+  task: 'allow',
+  ...Object.fromEntries(DENIED.map((tool) => [tool, 'deny']))
+})
 
 const LIBRARIES: Record<ProviderAccess['id'], { npm: string; name: string }> = {
   anthropic: { npm: '@ai-sdk/anthropic', name: 'Anthropic' },
   'openai-compatible': { npm: '@ai-sdk/openai-compatible', name: 'OpenAI compatible' }
 }
 
-/** What every model of Anthropic's can; of others we only know that they are of no use without tools. */
+/** The abilities of every model of Anthropic's; of others only that an agent needs one with tools. */
 const ABILITIES: Record<ProviderAccess['id'], object> = {
   anthropic: {
     tool_call: true,
@@ -98,8 +100,8 @@ function kiloProvider(provider: ProviderAccess, timeouts: ModelTimeouts): object
 }
 
 /**
- * Kilo takes the nearest repository above its folder for the project, and lets the agent edit all of that. Where our
- * worktree lies inside somebody's checkout, edits stay in the worktree by rule.
+ * Kilo takes the nearest repository above its folder for the project, and lets the agent edit all of it. Where our
+ * worktree lies inside another checkout, this rule confines edits to the worktree.
  */
 export function editRule(worktree: string): 'allow' | Record<string, 'allow' | 'deny'> {
   let root = worktree
@@ -112,7 +114,7 @@ export function editRule(worktree: string): 'allow' | Record<string, 'allow' | '
   return { '*': 'deny', [`${relative(root, worktree)}/*`]: 'allow' }
 }
 
-/** The primary agents of Kilo 7.7.7: what we offer until a running Kilo has listed its own. */
+/** The primary agents of Kilo 7.7.7: offered until a running Kilo has listed its own. */
 export const KNOWN_MODES: readonly string[] = ['code', 'plan', 'ask', 'debug', 'orchestrator']
 
 interface KiloAgent {
@@ -121,7 +123,7 @@ interface KiloAgent {
   readonly hidden?: boolean | undefined
 }
 
-/** The agents that a person can choose: ours in our order, then whatever else this Kilo has. */
+/** The agents that a user can choose: the known ones in our order, then the others of this Kilo. */
 export function modesOf(agents: readonly KiloAgent[]): readonly string[] {
   const offered = agents
     .filter((agent) => agent.mode !== 'subagent' && !agent.hidden)

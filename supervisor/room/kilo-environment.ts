@@ -17,7 +17,7 @@ export interface EnvironmentFacts {
 
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
-/** Nothing that phones home, updates itself, reads the repository's own settings, or goes on after its turn. */
+/** Disables telemetry, updates, downloads, the repository's own settings, and work that continues after a turn. */
 const QUIET = {
   KILO_DISABLE_PROJECT_CONFIG: '1',
   KILO_DISABLE_MODELS_FETCH: '1',
@@ -33,7 +33,7 @@ const QUIET = {
   KILO_EXPERIMENTAL_SHARED_AGENT_BOARD: 'false'
 }
 
-/** An agent's environment, built from nothing: what its tools can read holds no secret of this server's. */
+/** An agent's environment. It inherits nothing, so the agent's tools can read no secret of this server's. */
 export function kiloEnvironment(facts: EnvironmentFacts): Record<string, string> {
   const own = facts.jailed ? INSIDE.own : facts.own
   const folder = (name: (typeof OWN_FOLDERS)[number]) => join(own, name)
@@ -52,12 +52,12 @@ export function kiloEnvironment(facts: EnvironmentFacts): Record<string, string>
     XDG_STATE_HOME: folder('state'),
     XDG_CACHE_HOME: folder('cache'),
     [MARKER]: facts.marker,
-    // Our models are all in the configuration; reading the catalogue of thousands costs the first turn a second.
+    // All our models are in the configuration; reading the catalogue of thousands costs the first turn a second.
     KILO_MODELS_PATH: join(own, MODELS_FILE),
     KILO_CONFIG_CONTENT: JSON.stringify(facts.config),
     KILO_SERVER_PASSWORD: facts.password,
     KILO_SESSION_RETRY_LIMIT: String(Math.max(1, facts.modelRetriesMax)),
-    // In a jail this pid does not exist and Kilo would leave at once; there `--die-with-parent` does it.
+    // In a sandbox this pid does not exist and Kilo would exit immediately; there `--die-with-parent` has its effect.
     ...(facts.jailed
       ? {}
       : {

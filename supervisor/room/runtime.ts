@@ -4,22 +4,22 @@ import { jailProblem } from './bubblewrap.ts'
 import { findBubblewrap, findKilo, findRipgrep, type KiloBinary } from './kilo-binary.ts'
 import type { SupervisorOptions } from '../options.ts'
 
-/** What agents stand on here. */
+/** The programs that agents run with on this machine. */
 export interface Runtime {
   readonly kilo: KiloBinary
   readonly ripgrep: string | undefined
-  /** Undefined: agents are plain processes. */
+  /** Undefined: agents are plain processes without isolation. */
   readonly jail: { readonly bubblewrap: string } | undefined
 }
 
-/** Finds Kilo and what isolates it. What was asked for and cannot be is one clear Error. */
+/** Finds Kilo and its sandbox. Rejects when the requested isolation is not possible here. */
 export async function findRuntime(
   options: Pick<SupervisorOptions, 'kiloBin' | 'isolation' | 'agentsDir'>,
   log: Log
 ): Promise<Runtime> {
   const kilo = await findKilo(options.kiloBin)
   const ripgrep = await findRipgrep()
-  if (!ripgrep) log.warn({}, 'no ripgrep: the agents cannot search files')
+  if (!ripgrep) log.warn({}, 'ripgrep is missing: agents cannot search files')
   if (options.isolation === 'process') return { kilo, ripgrep, jail: undefined }
 
   await mkdir(options.agentsDir, { recursive: true, mode: 0o700 })

@@ -1,159 +1,143 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { Agent, request } from 'undici'
-import { within } from '#kernel/waiting.ts'
-import type { SequenceTracker } from './sequence.ts'
-import type { KiloPayload } from '../kilo/schemas.ts'
-import { readSse } from './read-sse.ts'
+import { Agent, request, type Dispatcher } from 'undici'
+import { createConnection, type Body, type ConnectionOptions } from './connection.ts'
 
-export interface EventStreamOptions {
+/*
+ * Follows Kilo's event stream across disconnects, for as long as that Kilo lives.
+ *
+ *   connecting ──→ settling ──→ live ──→ gap ──→ catching-up ──→ live
+ *       ↑              └─ reconnected ─────────────↗
+ *       └────────────── gap (the connection ended or failed)
+ *   any ──→ dead
+ *
+ *   connecting   The request for /global/event has no response yet.
+ *   settling     The response has arrived; the stream waits for its first message and then for another 250 ms.
+ *   live         Every frame is delivered as it arrives.
+ *   gap          Frames may be missing: the connection failed, a number of a session is missing, or a message was not
+ *                readable. Frames of a connection that still stands are delivered in the meantime.
+ *   catching-up  The listeners read the missed events from Kilo's history. The connection collects new messages
+ *                meanwhile and delivers none.
+ *   dead         Kilo exited or does not respond, or the stream was disposed. Final.
+ *
+ * Invariants (the table in connection-states.ts allows no other step):
+ *   - an event is delivered at most once; the sequence tracker drops duplicates
+ *   - events of a session are delivered in order: what was missed is read before newer messages are delivered
+ *   - `onGapOpened` is called on each step into `gap`, before any frame that follows the gap
+ *   - only a successful catch-up closes a gap; when one fails, the connection is destroyed and opened again
+ *
+ * What can go wrong:
+ *   - Silence. Kilo sends a heartbeat every 10 s, so a body that is silent for `silenceMs` is a dead connection.
+ *   - Kilo responds and its event stream does not: after `renewMs` without a live connection it counts as dead.
+ *   - Kilo does not respond to a health request after a disconnect: it counts as dead immediately.
+ *   - Garbage without end: the missed events are read at most once per second.
+ *
+ * Why settling: Kilo drops events that it emits within about 5 ms of `server.connected` (measured). A prompt that is
+ * sent, or a history that is read, after 250 ms misses none of them.
+ */
+
+export interface EventStreamOptions extends ConnectionOptions {
   readonly url: string
   readonly authorization: string
-  readonly sequence: SequenceTracker
-  /** Kilo says something every ten seconds; a stream that is silent for this long is dead. */
+  /** How long the first connection may take. */
+  readonly openMs: number
+  /** How long the connection may be silent. */
   readonly silenceMs: number
-  /** How long it may stay down while Kilo otherwise answers. */
+  /** How long the stream may be down while Kilo still responds to requests. */
   readonly renewMs: number
-  /** Whether Kilo still answers. */
   readonly isHealthy: () => Promise<boolean>
-  readonly onFrame: (payload: KiloPayload) => void
-  /** A message could not be read, or one is missing. */
-  readonly onLoss: (why: 'garbage' | 'gap') => void
-  /** Frames may be lost from here on, until `onCatchUp`. */
-  readonly onGapOpened: () => void
-  readonly onReconnected: () => void
-  /** Reads what was missed. When it fails, the stream is begun anew. */
-  readonly onCatchUp: () => Promise<void>
-  /** Kilo does not answer any more, or not with events. */
+  /** Kilo does not respond any more, or does not send events. */
   readonly onDead: () => void
 }
 
 export interface EventStream extends Disposable {
-  /** The first connection stands: whatever Kilo says from now on is heard. */
+  /** The first connection has settled: every later event is delivered. Rejects when that connection fails. */
   readonly opened: Promise<void>
 }
 
-const PAUSE_MS = 100
-const PAUSE_MS_MAX = 1000
 const HEADERS_MS = 10_000
-/** Measured: what Kilo says within 5 ms of its first message may be told to nobody. */
-const SETTLE_MS = 250
-/** A stream of nothing but garbage must not keep Kilo busy with our questions. */
-const ASK_AGAIN_MS = 1000
+const BACKOFF_MS = 100
+const BACKOFF_MS_MAX = 1000
 
-type Body = AsyncIterable<Uint8Array> & { destroy(error?: Error): unknown }
-
-/**
- * Listens to one Kilo for as long as it lives: one connection, renewed when it ends or falls silent. What was missed is
- * asked for while the connection is already collecting, and so is what a gap in it, or garbage, may have been.
- */
 export function followEvents(options: EventStreamOptions): EventStream {
-  const { sequence } = options
-  const gone = new AbortController()
+  const { clock } = options
+  const disposed = new AbortController()
+  const { signal } = disposed
   const opened = Promise.withResolvers<void>()
-  const dispatcher = new Agent({ headersTimeout: HEADERS_MS, bodyTimeout: options.silenceMs })
-  let connections = 0
+  const dispatcher = new Agent({ bodyTimeout: options.silenceMs })
   let failedAttempts = 0
-  let isSettled = false
-  let brokenAtMs = 0
+  let downSinceMs: number | undefined
 
-  const connect = async (): Promise<Body> => {
-    const { statusCode, body } = await request(`${options.url}/global/event`, {
-      dispatcher,
-      signal: gone.signal,
-      headers: { authorization: options.authorization }
-    })
-    if (statusCode === 200) return body
-    body.dump().catch(() => {})
-    throw new Error(`the event stream answered ${statusCode}`)
-  }
-
-  const listen = async () => {
-    isSettled = false
-    const body = await connect()
-    const messages = readSse(body)
-    let lost = false
-    let askedAtMs = -Infinity
-
-    const take = async (data: string) => {
-      if (!isSettled) await settle(body)
-      const heard = sequence.hear(data)
-      if (heard.kind === 'event') {
-        if (heard.payload.type !== 'server.connected') failedAttempts = 0
-        options.onFrame(heard.payload)
-      } else if (heard.kind === 'loss') {
-        lost = true
-        options.onLoss(heard.why)
-        options.onGapOpened()
-      }
-    }
-
-    try {
-      for (let next = nextOf(messages); ;) {
-        const askInMs = askedAtMs + ASK_AGAIN_MS - performance.now()
-        if (lost && askInMs <= 0) {
-          lost = false
-          await catchUpOrDestroy(body)
-          askedAtMs = performance.now()
-          continue
-        }
-        const message = await (lost ? within(next, askInMs) : next)
-        if (message === undefined) continue
-        if (message.done) return
-        await take(message.value)
-        next = nextOf(messages)
-      }
-    } finally {
-      body.destroy()
-    }
-  }
-
-  const settle = async (body: Body) => {
-    await sleep(SETTLE_MS, undefined, { signal: gone.signal })
-    if (connections++ === 0) {
+  const connection = createConnection({
+    ...options,
+    signal,
+    onLive() {
+      downSinceMs = undefined
       opened.resolve()
-    } else {
-      options.onReconnected()
-      await catchUpOrDestroy(body)
+    },
+    onEvent() {
+      failedAttempts = 0
     }
-    isSettled = true
+  })
+
+  const readOnce = async () => {
+    await connection.read(
+      await openBody(options, {
+        dispatcher,
+        signal,
+        headersTimeout: connection.hasOpened ? HEADERS_MS : options.openMs
+      })
+    )
+    throw new Error('the event stream ended')
   }
 
-  const catchUpOrDestroy = (body: Body) =>
-    options.onCatchUp().then(sequence.closeGaps, (error: unknown) => {
-      body.destroy(new Error('could not catch up', { cause: error }))
-      throw error
-    })
+  /** Whether Kilo counts as dead after the connection has failed. */
+  const isDead = async () => {
+    downSinceMs ??= clock.monotonicMs()
+    return clock.monotonicMs() - downSinceMs > options.renewMs || !(await options.isHealthy())
+  }
 
-  const follow = async () => {
-    while (!gone.signal.aborted) {
-      const failure = await listen().then(
-        () => new Error('the event stream ended'),
-        (error: unknown) => error
-      )
-      if (gone.signal.aborted) return
-      if (connections === 0) return opened.reject(failure)
+  const run = async () => {
+    for (;;) {
+      const failure = await readOnce().catch((error: unknown) => error)
+      if (signal.aborted) return
+      if (!connection.hasOpened) return opened.reject(failure)
 
-      options.onGapOpened()
+      connection.openGap()
       failedAttempts += 1
-      if (isSettled) brokenAtMs = performance.now()
-      const isLate = performance.now() - brokenAtMs > options.renewMs
-      if (isLate || !(await options.isHealthy())) return options.onDead()
-      // The first time at once; then longer and longer, for Kilo may be busy.
-      await sleep(
-        failedAttempts > 1 ? Math.min(PAUSE_MS * 2 ** (failedAttempts - 2), PAUSE_MS_MAX) : 0
-      )
+      if (await isDead()) return options.onDead()
+      await clock.sleep(backoffMs(failedAttempts), signal)
+      connection.become('connecting')
     }
   }
 
-  void follow().finally(() => void dispatcher.destroy())
-  // Nobody may be waiting any more when a start is given up.
+  void run()
+    // Only a disposed stream may end without a report.
+    .catch(() => signal.aborted || options.onDead())
+    .finally(() => {
+      connection.become('dead')
+      void dispatcher.destroy()
+    })
+  // A start that was abandoned does not await it any more.
   opened.promise.catch(() => {})
-  return { opened: opened.promise, [Symbol.dispose]: () => gone.abort() }
+  return { opened: opened.promise, [Symbol.dispose]: () => disposed.abort() }
 }
 
-function nextOf(messages: AsyncGenerator<string>) {
-  const next = messages.next()
-  // It may break while nobody waits for it; whoever does later learns of it.
-  next.catch(() => {})
-  return next
+/** The first retry is immediate; later ones wait longer, for Kilo may be busy. */
+const backoffMs = (failedAttempts: number) =>
+  failedAttempts > 1 ? Math.min(BACKOFF_MS * 2 ** (failedAttempts - 2), BACKOFF_MS_MAX) : 0
+
+async function openBody(
+  { url, authorization }: Pick<EventStreamOptions, 'url' | 'authorization'>,
+  how: {
+    readonly dispatcher: Dispatcher
+    readonly signal: AbortSignal
+    readonly headersTimeout: number
+  }
+): Promise<Body> {
+  const { statusCode, body } = await request(`${url}/global/event`, {
+    ...how,
+    headers: { authorization }
+  })
+  if (statusCode === 200) return body
+  body.dump().catch(() => {})
+  throw new Error(`GET /global/event: expected status 200, got ${statusCode}`)
 }

@@ -1,6 +1,6 @@
 import { createParser } from 'eventsource-parser'
 
-/** The messages of an event stream, whole and in order, however the bytes were cut. */
+/** The messages of an event stream, complete and in order, wherever the chunks split them. */
 export async function* readSse(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder()
   const messages: string[] = []

@@ -1,31 +1,32 @@
 import { isFrame, isSync, type KiloPayload } from '../kilo/schemas.ts'
 
-/** What one message of the stream is, given all that came before it. */
+/** What one message of the stream means, given the messages before it. */
 export type SequencedMessage =
   | { readonly kind: 'event'; readonly payload: KiloPayload }
-  /** SequencedMessage before, or of no use to anybody but us. */
-  | { readonly kind: 'nothing' }
-  /** Something was said that nobody heard. */
+  /** A duplicate, or a sync message: it only moves the cursor of its session. */
+  | { readonly kind: 'skip' }
+  /** A message was not readable, or one is missing. */
   | { readonly kind: 'loss'; readonly why: 'garbage' | 'gap' }
 
-/** How far each session of one Kilo has been heard. Every durable change of a session has the next number, `seq`. */
+/** The cursor of each session of one Kilo. Kilo numbers the durable changes of a session without gaps (`seq`). */
 export interface SequenceTracker {
-  hear(data: string): SequencedMessage
-  /** Undefined: nothing durable of it was ever heard. */
+  track(data: string): SequencedMessage
+  /** Undefined: no durable change of this session was received. */
   lastSeq(sessionId: string): number | undefined
-  /** It was read up to here by other means. */
+  /** The history of the session has been read up to here. */
   markRead(sessionId: string, seq: number): void
-  /** Whatever was missing has been asked for; what nobody asked for is of no interest. */
+  /** The listeners have read what they need; what no listener reads needs no second report. */
   closeGaps(): void
 }
 
-const REMEMBERED_MAX = 4096
-const NOTHING = { kind: 'nothing' } as const
+/** Event ids that are kept for deduplication. */
+const RECENT_IDS_MAX = 4096
+const SKIP = { kind: 'skip' } as const
 
-/** Lets each event through once, and proves from what comes that something did not come. */
+/** Lets each event through once, and detects lost messages by the numbers of the sync messages. */
 export function createSequenceTracker(): SequenceTracker {
   const seqs = new Map<string, number>()
-  /** Behind a gap: how far each session is said to be. */
+  /** Beyond an open gap: the highest number that was received of each session. */
   const ahead = new Map<string, number>()
   const recent = new Set<string>()
 
@@ -34,32 +35,30 @@ export function createSequenceTracker(): SequenceTracker {
     if (recent.has(id)) return false
     recent.add(id)
     const [oldest] = recent
-    if (recent.size > REMEMBERED_MAX && oldest !== undefined) recent.delete(oldest)
+    if (recent.size > RECENT_IDS_MAX && oldest !== undefined) recent.delete(oldest)
     return true
   }
 
-  const follow = (sessionId: string, seq: number): SequencedMessage => {
+  const advance = (sessionId: string, seq: number): SequencedMessage => {
     const last = seqs.get(sessionId)
     if (last === undefined || seq <= last + 1) {
       raise(seqs, sessionId, seq)
-      return NOTHING
+      return SKIP
     }
-    // The number stays before the gap: from there on the history is read.
+    // The cursor stays before the gap: the history is read from there.
     const isKnown = ahead.has(sessionId)
     raise(ahead, sessionId, seq)
-    return isKnown ? NOTHING : { kind: 'loss', why: 'gap' }
+    return isKnown ? SKIP : { kind: 'loss', why: 'gap' }
   }
 
   return {
-    hear(data) {
+    track(data) {
       const frame = parse(data)
       if (!isFrame(frame)) return { kind: 'loss', why: 'garbage' }
       const { payload } = frame
-      if (payload.type !== 'sync') {
-        return isNew(payload.id) ? { kind: 'event', payload } : NOTHING
-      }
+      if (payload.type !== 'sync') return isNew(payload.id) ? { kind: 'event', payload } : SKIP
       if (!isSync(payload)) return { kind: 'loss', why: 'garbage' }
-      return follow(payload.syncEvent.aggregateID, payload.syncEvent.seq)
+      return advance(payload.syncEvent.aggregateID, payload.syncEvent.seq)
     },
     lastSeq: (sessionId) => seqs.get(sessionId),
     markRead: (sessionId, seq) => raise(seqs, sessionId, seq),

@@ -1,82 +1,91 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import type { SequenceTracker } from '../stream/sequence.ts'
 import type { KiloClient, KiloSession } from '../kilo/client.ts'
-import type { TurnTranslator } from '../kilo/translator.ts'
 import { isMessageUpdated, type HistoryEvent } from '../kilo/schemas.ts'
+import type { TurnTranslator } from '../kilo/translator.ts'
+import type { SequenceTracker } from '../stream/sequence.ts'
 
 export interface CatchUpFacts {
-  readonly client: KiloClient
+  readonly client: Pick<
+    KiloClient,
+    'statuses' | 'sessions' | 'history' | 'permissions' | 'questions' | 'networkWaits' | 'todos'
+  >
   readonly sequence: SequenceTracker
   readonly translator: TurnTranslator
   readonly rootSessionId: string
-  /** When the prompt was sent. Kilo's clock is ours. */
+  /** When the prompt was sent. Kilo runs on this machine, so both read the same clock. */
   readonly promptedAtMs: number
-  readonly give: (event: AgentEvent) => void
+  readonly emit: (event: AgentEvent) => void
 }
 
-/** As the last number heard of a session whose history nobody wants. */
-const ALL_OF_IT = Number.MAX_SAFE_INTEGER
+/** A cursor past the end: Kilo returns no history for this session. */
+const SKIP_HISTORY = Number.MAX_SAFE_INTEGER
 
 /**
- * Gives what happened in a turn while nobody listened, in the order in which it happened: read from Kilo, said in the
- * same words as if it had been heard, and only what is new. Answers whether the root session does nothing any more.
+ * Emits the missed events of a turn in their order: reads them from Kilo, and translates them as the stream would have
+ * been. Each event is emitted once, however often it is read. Resolves with whether the root session is idle.
  */
 export async function catchUp(facts: CatchUpFacts): Promise<{ readonly idle: boolean }> {
-  const { client, translator, rootSessionId, give } = facts
-  const say = (type: string, properties: unknown) =>
-    translator.recall({ type, properties }).forEach(give)
+  const { client, translator, rootSessionId, emit } = facts
+  const replay = (type: string, properties: unknown) =>
+    translator.translateMissed({ type, properties }).forEach(emit)
 
-  // Asked first: what is idle now has said everything by the time that the rest is read.
+  // Read first: everything that an idle session emitted is part of what is read after its status.
   const statuses = await client.statuses()
   const sessions = await client.sessions()
-  for (const info of sessions) say('session.created', { info })
-  const waiting = translator.asks.open()
-  const { heard } = translator.todos
+  for (const info of sessions) replay('session.created', { info })
+  const openBefore = translator.asks.open()
+  const { version } = translator.todos
   const [history, permissions, questions, waits, todos] = await Promise.all([
-    client.history(lastHeard(facts, sessions)),
+    client.history(cursorsOf(facts, sessions)),
     client.permissions(),
     client.questions(),
     client.networkWaits(),
     client.todos(rootSessionId)
   ])
 
-  // From here on nothing is waited for: what counts as said is given in the same breath, and nothing is told in between.
-  tellHistory(facts, history, say)
-  // That it began may not have been heard.
+  // Synchronous from here on: no live event may come between the parts of what was read.
+  replayHistory(facts, history, replay)
+  // The event that opened the turn may have been missed.
   if (statuses.has(rootSessionId) || translator.hasAnsweredSince(facts.promptedAtMs)) {
-    say('session.turn.open', { sessionID: rootSessionId })
+    replay('session.turn.open', { sessionID: rootSessionId })
   }
-  for (const [sessionID, status] of statuses) say('session.status', { sessionID, status })
-  if (translator.todos.heard === heard) say('todo.updated', { sessionID: rootSessionId, todos })
-  for (const asked of permissions) say('permission.asked', asked)
-  for (const asked of questions) say('question.asked', asked)
-  for (const asked of waits) say('session.network.asked', asked)
+  for (const [sessionID, status] of statuses) replay('session.status', { sessionID, status })
+  // A live list that arrived meanwhile is newer than the one that was read.
+  if (translator.todos.version === version) {
+    replay('todo.updated', { sessionID: rootSessionId, todos })
+  }
+  for (const asked of permissions) replay('permission.asked', asked)
+  for (const asked of questions) replay('question.asked', asked)
+  for (const asked of waits) replay('session.network.asked', asked)
 
   const open = new Set([...permissions, ...questions].map(({ id }) => id))
-  for (const { id } of waiting) if (!open.has(id)) give(translator.close(id))
+  for (const { id } of openBefore) if (!open.has(id)) emit(translator.close(id))
   return { idle: !statuses.has(rootSessionId) }
 }
 
 /**
- * How far each session was heard. Who is not listed is told of in full: right for a child whose birth was missed, and
- * nobody else.
+ * The cursor of each session. Kilo returns the whole history of a session without a cursor: right for a child whose
+ * creation was missed, and for no other session.
  */
-const lastHeard = ({ translator, sequence }: CatchUpFacts, sessions: readonly KiloSession[]) =>
+const cursorsOf = (
+  { translator, sequence }: Pick<CatchUpFacts, 'translator' | 'sequence'>,
+  sessions: readonly KiloSession[]
+) =>
   Object.fromEntries(
     sessions.flatMap(({ id }) => {
-      const seq = translator.sessions.has(id) ? sequence.lastSeq(id) : ALL_OF_IT
+      const seq = translator.sessions.has(id) ? sequence.lastSeq(id) : SKIP_HISTORY
       return seq === undefined ? [] : [[id, seq]]
     })
   )
 
-/** Every durable change since the last one that was heard, of all sessions of the turn. */
-function tellHistory(
+/** Replays every durable change of the turn's sessions since their cursors, and moves the cursors. */
+function replayHistory(
   facts: CatchUpFacts,
   history: readonly HistoryEvent[],
-  say: (type: string, properties: unknown) => void
+  replay: (type: string, properties: unknown) => void
 ): void {
   for (const change of history) {
-    if (!isOfEarlierTurn(facts, change)) say(change.type.replace(/\.\d+$/, ''), change.data)
+    if (!isOfEarlierTurn(facts, change)) replay(change.type.replace(/\.\d+$/, ''), change.data)
   }
   const { sequence, translator } = facts
   for (const { aggregate_id, seq } of history) {
@@ -84,8 +93,11 @@ function tellHistory(
   }
 }
 
-/** A conversation that goes on after a restart is read from its beginning: nothing was heard of it before. */
-const isOfEarlierTurn = ({ promptedAtMs }: CatchUpFacts, { type, data }: HistoryEvent): boolean =>
+/** A conversation that continues after a restart has no cursor yet and is read from its beginning. */
+const isOfEarlierTurn = (
+  { promptedAtMs }: Pick<CatchUpFacts, 'promptedAtMs'>,
+  { type, data }: HistoryEvent
+): boolean =>
   type.startsWith('message.updated') &&
   isMessageUpdated(data) &&
   data.info.time.created < promptedAtMs

@@ -1,15 +1,15 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import { JobFailure } from '#kernel/job-failures.ts'
 import { follow, type Transitions } from '#kernel/transitions.ts'
 import { within } from '#kernel/waiting.ts'
-import { createMailbox } from './mailbox.ts'
+import { AgentFailure } from '../agent-failure.ts'
 import type { TurnHost } from './host.ts'
+import { createMailbox } from './mailbox.ts'
 
 export type TurnState = 'running' | 'cancelling' | 'killing' | 'over'
 
 /**
- * A turn ends once. Who cancels it is told that it was interrupted, also when it had stalled just before; one that is
- * being cancelled does not stall any more.
+ * A turn ends once. A cancelled turn ends as interrupted, also when it had stalled just before; a turn that is being
+ * cancelled does not stall any more.
  */
 export const TURN_STATES: Transitions<TurnState> = {
   running: ['cancelling', 'killing', 'over'],
@@ -18,35 +18,38 @@ export const TURN_STATES: Transitions<TurnState> = {
   over: []
 }
 
-/** The ways in which a turn may end; the first that does it counts. */
+/** The ways in which a turn may end; the first one counts. */
 export interface TurnEnding {
-  /** What was given, and after the last of it the failure, if there was one. */
+  /** The emitted events, and after the last of them the failure, if there was one. */
   readonly events: AsyncIterable<AgentEvent>
   isOver(): boolean
-  /** Tells the reader; `turn.finished` is the good end. */
-  give(event: AgentEvent): void
+  /** Passes an event to the reader; `turn.finished` ends the turn. */
+  emit(event: AgentEvent): void
   /** The agent itself failed. */
-  fail(failure: JobFailure): void
-  /** Asks Kilo to stop, and kills it if it does not; twice is once. */
+  fail(failure: AgentFailure): void
+  /** Asks Kilo to stop, and kills it if it does not. Idempotent. */
   cancel(): Promise<void>
-  /** It was told to stop before it began, and may have begun all the same. */
+  /** Repeats the request to stop, for a turn that was cancelled before it began and that may have begun since. */
   cancelAgain(): void
-  /** Kilo is of no use any more: it is killed, for a turn that goes on late would write into somebody else's work. */
-  stall(sentence: string): Promise<void>
-  /** The process has ended. */
-  agentGone(failure: JobFailure): void
+  /** Kills a Kilo that does not respond: a turn that continued late would write into the work of the next job. */
+  stall(message: string): Promise<void>
+  /** The process has exited. */
+  agentExited(failure: AgentFailure): void
 }
 
 export const INTERRUPTED: AgentEvent = { type: 'turn.finished', outcome: { kind: 'interrupted' } }
-/** A killed tree is gone within milliseconds; a turn does not wait longer than this to see it. */
+/** The tree of a killed process exits within milliseconds; a turn does not wait for it any longer than this. */
 const KILL_WAIT_MS = 2000
 
-/** Sees to it that a turn ends exactly once, whatever Kilo does. */
-export function createTurnEnding(host: TurnHost, rootSessionId: string): TurnEnding {
+/** Ends a turn exactly once, whatever Kilo does. */
+export function createTurnEnding(
+  host: Pick<TurnHost, 'client' | 'times' | 'log' | 'onMetric' | 'kill'>,
+  rootSessionId: string
+): TurnEnding {
   const mailbox = createMailbox<AgentEvent>()
   const over = Promise.withResolvers<void>()
   let state: TurnState = 'running'
-  let stalledFor: JobFailure | undefined
+  let stalledFor: AgentFailure | undefined
   let cancelled: Promise<void> | undefined
 
   const become = (next: TurnState) => {
@@ -59,7 +62,7 @@ export function createTurnEnding(host: TurnHost, rootSessionId: string): TurnEnd
     over.resolve()
   }
 
-  const give = (event: AgentEvent) => {
+  const emit = (event: AgentEvent) => {
     if (isOver()) return
     mailbox.put(event)
     if (event.type !== 'turn.finished') return
@@ -67,45 +70,45 @@ export function createTurnEnding(host: TurnHost, rootSessionId: string): TurnEnd
     end()
   }
 
-  const fail = (failure: JobFailure) => {
+  const fail = (failure: AgentFailure) => {
     if (isOver()) return
     mailbox.fail(failure)
     end()
   }
 
-  const askToStop = () => void host.client.abort(rootSessionId).catch(() => {})
+  const abort = () => void host.client.abort(rootSessionId).catch(() => {})
 
   const stop = async () => {
     if (isOver()) return
     become('cancelling')
-    askToStop()
+    abort()
     await within(over.promise, host.times.cancelGraceMs)
     if (isOver()) return
     host.log.warn({ rootSessionId }, 'agent did not stop and is killed')
     await within(host.kill(), KILL_WAIT_MS)
-    give(INTERRUPTED)
+    emit(INTERRUPTED)
   }
 
   return {
     events: mailbox,
     isOver,
-    give,
+    emit,
     fail,
     cancel: () => (cancelled ??= stop()),
     cancelAgain() {
-      if (state === 'cancelling') askToStop()
+      if (state === 'cancelling') abort()
     },
-    async stall(sentence) {
+    async stall(message) {
       if (state !== 'running') return
       become('killing')
-      stalledFor = new JobFailure('agent_stalled', sentence)
+      stalledFor = new AgentFailure('stalled', message)
       host.onMetric({ kind: 'stalled' })
-      host.log.warn({ rootSessionId, sentence }, 'agent stalled')
+      host.log.warn({ rootSessionId, reason: message }, 'agent stalled')
       await within(host.kill(), KILL_WAIT_MS)
       fail(stalledFor)
     },
-    agentGone(failure) {
-      if (state === 'cancelling') give(INTERRUPTED)
+    agentExited(failure) {
+      if (state === 'cancelling') emit(INTERRUPTED)
       else fail(stalledFor ?? failure)
     }
   }

@@ -1,32 +1,33 @@
-import type { JobFailure } from '#kernel/job-failures.ts'
+import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
-import type { SequenceTracker } from '../stream/sequence.ts'
+import type { AgentFailure } from '../agent-failure.ts'
 import type { KiloClient } from '../kilo/client.ts'
 import type { RelativePath } from '../kilo/paths.ts'
 import type { KiloPayload } from '../kilo/schemas.ts'
 import type { AgentTimes, ProviderAccess, SupervisorMetric } from '../options.ts'
 import type { Redact } from '../redact.ts'
+import type { SequenceTracker } from '../stream/sequence.ts'
 
-/** What an agent is asked to do. */
+/** One prompt for an agent. */
 export interface AgentTurn {
   readonly agentSessionId: string
   readonly mode: string
   /** `provider/model`. */
   readonly model: string
   readonly text: string
-  /** The file that the person looks at: Kilo tells the model. */
+  /** The file that the user has open: Kilo names it to the model. */
   readonly currentFilePath?: string | undefined
 }
 
-/** What hears one Kilo. */
+/** Receives the events of one Kilo. */
 export interface Listener {
   frame(payload: KiloPayload): void
-  /** Frames may be lost from here on, until `catchUp` has resolved. */
+  /** Frames may be missing from here on, until `catchUp` has resolved. */
   gapOpened(): void
-  /** Reads what was missed; rejects when Kilo cannot tell, and then the stream is begun anew. */
+  /** Reads the missed events; when it rejects, the stream is opened again. */
   catchUp(): Promise<void>
-  /** The process is gone, or of no use any more. */
-  gone(failure: JobFailure): void
+  /** The process has exited, or is going to be killed. */
+  exited(failure: AgentFailure): void
 }
 
 /** What a turn needs of the agent that carries it out. */
@@ -38,13 +39,13 @@ export interface TurnHost {
   readonly times: AgentTimes
   readonly redact: Redact
   readonly log: Log
-  readonly now: () => Date
+  readonly clock: Clock
   readonly onMetric: (metric: SupervisorMetric) => void
-  /** Under which name a word that we don't know is counted. */
-  readonly nameStranger: (name: string) => string
+  /** The name under which an unrecognised event is counted. */
+  readonly nameUnrecognised: (name: string) => string
   listen(listener: Listener): () => void
-  /** How the process ended, if it is just about to: a better answer than that it did not answer. */
+  /** How the process exited, if it exits within a moment: a better explanation than a request that failed. */
   endedWithin(): Promise<string | undefined>
-  /** Ends the whole process tree. */
+  /** Kills the whole process tree. */
   kill(): Promise<void>
 }

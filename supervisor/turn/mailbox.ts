@@ -1,40 +1,40 @@
-/** A line of letters between one that cannot wait and one that reads at its own pace. */
+/** An unbounded queue between a producer that cannot wait and one consumer that reads at its own pace. */
 export interface Mailbox<T> extends AsyncIterable<T> {
-  put(letter: T): void
-  /** No more letters; what is in the box is still read. */
+  put(item: T): void
+  /** Accepts no more items; the consumer still reads those in the queue. */
   end(): void
-  /** As `end`, and the reader then learns why. */
-  fail(reason: Error): void
+  /** As `end`; the consumer receives the error after the last item. */
+  fail(error: Error): void
 }
 
 export function createMailbox<T>(): Mailbox<T> {
-  const letters: T[] = []
+  const items: T[] = []
   let ended = false
   let failure: Error | undefined
-  let bell = Promise.withResolvers<void>()
+  let changed = Promise.withResolvers<void>()
 
-  const close = (reason?: Error) => {
+  const close = (error?: Error) => {
     if (ended) return
     ended = true
-    failure = reason
-    bell.resolve()
+    failure = error
+    changed.resolve()
   }
 
   return {
-    put(letter) {
+    put(item) {
       if (ended) return
-      letters.push(letter)
-      bell.resolve()
+      items.push(item)
+      changed.resolve()
     },
     end: () => close(),
     fail: close,
     async *[Symbol.asyncIterator]() {
       for (;;) {
-        yield* letters.splice(0)
-        if (letters.length > 0) continue
+        yield* items.splice(0)
+        if (items.length > 0) continue
         if (ended) break
-        await bell.promise
-        bell = Promise.withResolvers<void>()
+        await changed.promise
+        changed = Promise.withResolvers<void>()
       }
       if (failure) throw failure
     }

@@ -1,21 +1,22 @@
 import { connect } from 'node:net'
+import type { Clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { KiloClient } from '../kilo/client.ts'
 import type { ProviderAccess } from '../options.ts'
 
 const PROBE_MS = 2000
-/** A provider that resets connections is given a moment between two tries. */
-const PAUSE_MS = 500
+/** Between two retries: a provider that resets connections needs a moment. */
+const RETRY_DELAY_MS = 500
 const DEFAULT_URLS: Partial<Record<string, string>> = { anthropic: 'https://api.anthropic.com' }
 
-export type NetworkDecision = 'retry' | 'give-up'
+export type NetworkDecision = 'retry' | 'reject'
 
-/** Kilo would wait for its provider for ever: it may try again a few times, and only if the provider is there. */
+/** Kilo would wait for its provider without a limit: it may retry a few times, and only while the provider is reachable. */
 export function decideNetwork(retries: number, reachable: boolean): NetworkDecision {
-  return reachable && retries < LIMITS.networkRetriesPerTurnMax ? 'retry' : 'give-up'
+  return reachable && retries < LIMITS.networkRetriesPerTurnMax ? 'retry' : 'reject'
 }
 
-/** Whether something accepts connections where this provider should be. */
+/** Whether the address of this provider accepts connections. */
 async function isReachable(
   providers: readonly ProviderAccess[],
   providerId: string
@@ -38,29 +39,30 @@ async function isReachable(
 }
 
 export interface NetworkAnswersOptions {
-  readonly client: KiloClient
+  readonly client: Pick<KiloClient, 'retryNetwork' | 'rejectNetwork'>
+  readonly clock: Clock
   readonly providers: readonly ProviderAccess[]
   readonly providerId: string
   readonly onRetry: () => void
-  readonly onGiveUp: () => void
-  /** Kilo could not be told. */
+  readonly onReject: () => void
+  /** Kilo did not accept the answer. */
   readonly onFailure: () => void
 }
 
 /** Answers Kilo each time that it waits for its provider during one turn. */
 export function createNetworkAnswers(options: NetworkAnswersOptions): (requestId: string) => void {
-  const { client } = options
+  const { client, clock } = options
   let retries = 0
 
   const answer = async (requestId: string) => {
     const reachable = await isReachable(options.providers, options.providerId)
-    if (decideNetwork(retries, reachable) === 'give-up') {
-      options.onGiveUp()
-      return client.giveUpNetwork(requestId)
+    if (decideNetwork(retries, reachable) === 'reject') {
+      options.onReject()
+      return client.rejectNetwork(requestId)
     }
     retries += 1
     options.onRetry()
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+    await clock.sleep(RETRY_DELAY_MS)
     return client.retryNetwork(requestId)
   }
   return (requestId) => void answer(requestId).catch(options.onFailure)

@@ -1,75 +1,101 @@
-import { JobFailure } from '#kernel/job-failures.ts'
+import { AgentFailure } from '../agent-failure.ts'
 import { statusOf } from '../kilo/client.ts'
 import type { TurnEnding } from './ending.ts'
 import type { AgentTurn, TurnHost } from './host.ts'
+import { decideOpening, type KiloAnswer } from './opening-policy.ts'
 
-/** The way from a prompt to a turn that has begun. */
+/** The beginning of a turn, from its prompt to the event that says that it has begun. */
 export interface TurnOpening extends Disposable {
-  /** Sends the prompt. What Kilo makes of it, it says in its events; that it makes nothing of it ends the turn. */
+  /** Sends the prompt. A prompt that Kilo refuses, or that begins no turn, ends the turn. */
   sendPrompt(): void
   /** When the prompt was sent, or is going to be. */
   promptedAtMs(): number
   hasBegun(): boolean
-  /** Kilo said so. */
+  /** Kilo reported that the turn has begun. */
   begun(): void
 }
 
 export interface TurnOpeningOptions {
-  readonly host: TurnHost
-  readonly wanted: AgentTurn
-  readonly ending: TurnEnding
-  /** Reads what may not have been heard. */
-  readonly lookAgain: () => Promise<void>
-  /** The last thing that Kilo complained about. */
-  readonly complaint: () => string | undefined
+  readonly host: Pick<TurnHost, 'client' | 'clock' | 'times' | 'redact' | 'endedWithin'>
+  readonly turn: AgentTurn
+  readonly ending: Pick<TurnEnding, 'isOver' | 'fail' | 'stall' | 'cancelAgain'>
+  /** Reads the missed events of the turn; its beginning may be one of them. */
+  readonly catchUp: () => Promise<void>
+  /** The last error that Kilo reported in this session. */
+  readonly lastError: () => string | undefined
 }
 
-/** A prompt is taken and begins a turn in time, or the turn is over. */
 export function createTurnOpening(options: TurnOpeningOptions): TurnOpening {
-  const { host, wanted, ending } = options
-  let promptedAtMs = host.now().getTime()
+  const { host, turn, ending } = options
+  const { client, clock, times } = host
+  const { agentSessionId: sessionId, mode, text, currentFilePath: activeFile } = turn
+  const waiting = new AbortController()
+  let promptedAtMs = clock.now().getTime()
   let hasBegun = false
-  let timer: NodeJS.Timeout | undefined
 
-  const prompt = async () => {
-    promptedAtMs = host.now().getTime()
-    const { agentSessionId: sessionId, mode, text, currentFilePath: activeFile } = wanted
-    await host.client.prompt({ sessionId, mode, ...modelOf(wanted), text, activeFile })
+  const sendPrompt = async () => {
+    promptedAtMs = clock.now().getTime()
+    await client.prompt({ sessionId, mode, ...modelOf(turn), text, activeFile })
     ending.cancelAgain()
-    if (ending.isOver() || hasBegun) return
-    timer = setTimeout(() => void expectBegun(), host.times.turnOpenMs)
   }
 
-  const expectBegun = async () => {
-    // It may have begun unheard.
-    await options.lookAgain().catch(() => {})
-    if (hasBegun) return
-    const why = options.complaint()
-    await ending.stall(`Kilo took the prompt and began nothing${why ? `: ${why}` : '.'}`)
+  const askKilo = async (): Promise<KiloAnswer> => {
+    try {
+      await client.version()
+      // A failure here is decided by the session's status below.
+      await options.catchUp().catch(() => {})
+      if (hasBegun) return 'busy'
+      return (await client.statuses()).has(sessionId) ? 'busy' : 'idle'
+    } catch {
+      return 'none'
+    }
   }
 
-  const promptRefused = async (error: Error) => {
+  const expectBegin = async () => {
+    const sinceMs = clock.monotonicMs()
+    while (!waiting.signal.aborted && !ending.isOver()) {
+      await clock.sleep(times.turnOpenMs, waiting.signal).catch(() => {})
+      if (waiting.signal.aborted) return
+      const answer = await askKilo()
+      if (hasBegun) return
+
+      const error = options.lastError()
+      const waitedMs = clock.monotonicMs() - sinceMs
+      const facts = { waitedMs, answer, hasError: error !== undefined }
+      if (decideOpening(facts, times.turnOpenMaxMs) === 'wait') continue
+      return ending.stall(
+        answer === 'none'
+          ? 'Kilo accepted the prompt and does not respond any more.'
+          : `Kilo accepted the prompt and started no turn${error ? `: ${error}` : '.'}`
+      )
+    }
+  }
+
+  const promptFailed = async (error: Error) => {
+    // A process that has just died refuses requests first; its exit is the better explanation.
     await host.endedWithin()
-    const words = host.redact(error.message)
-    if (statusOf(error) === undefined) return ending.stall(`Kilo did not take the prompt: ${words}`)
-    ending.fail(new JobFailure('agent_unavailable', `Kilo refused the prompt: ${words}`))
+    const detail = host.redact(error.message)
+    if (statusOf(error) !== undefined) {
+      return ending.fail(new AgentFailure('unavailable', `Kilo refused the prompt: ${detail}`))
+    }
+    return ending.stall(`Kilo did not accept the prompt: ${detail}`)
   }
 
   return {
-    sendPrompt: () => void prompt().catch(promptRefused),
+    sendPrompt: () => void sendPrompt().then(expectBegin, promptFailed),
     promptedAtMs: () => promptedAtMs,
     hasBegun: () => hasBegun,
     begun() {
       hasBegun = true
-      clearTimeout(timer)
+      waiting.abort()
       ending.cancelAgain()
     },
-    [Symbol.dispose]: () => clearTimeout(timer)
+    [Symbol.dispose]: () => waiting.abort()
   }
 }
 
-/** Models may have slashes in their names, providers do not. */
-export function modelOf({ model }: AgentTurn) {
+/** A model's name may contain slashes, a provider's does not. */
+export function modelOf({ model }: Pick<AgentTurn, 'model'>) {
   const slash = model.indexOf('/')
   return { providerId: model.slice(0, slash), modelId: model.slice(slash + 1) }
 }

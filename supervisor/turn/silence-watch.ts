@@ -1,92 +1,97 @@
+import type { Clock } from '#kernel/clock.ts'
+import { createSerialQueue } from '#kernel/waiting.ts'
+
 export interface SilenceWatchOptions {
-  /** Gives what was missed, and answers whether the turn's session does nothing any more. */
+  readonly clock: Clock
+  /** Reads the missed events, and resolves with whether the turn's session is idle. */
   readonly catchUp: () => Promise<{ readonly idle: boolean }>
-  /** How long a turn may be silent before Kilo is asked how it is. */
+  /** How long a turn may be silent before Kilo is polled. */
   readonly silenceMs: number
   readonly hasBegun: () => boolean
-  /** The turn is over, and its end was not heard. */
+  /** The turn is over, and the event that says so was missed. */
   readonly onOver: () => void
-  /** Kilo is silent, and does not answer either. */
-  readonly onMute: () => void
+  /** Kilo is silent, and does not respond to requests either. */
+  readonly onUnresponsive: () => void
 }
 
-/** Keeps what is known of a turn true to Kilo when it was not heard. */
+/** Polls Kilo about a turn that has become silent. */
 export interface SilenceWatch extends Disposable {
-  /** Reads what was missed. Throws when Kilo does not tell. */
-  reconcile(): Promise<void>
-  /** The same for a stream that has just been opened anew, of which the beginning may be lost: soon looks again. */
-  reopen(): Promise<void>
-  /** Something of this turn was heard. */
-  heard(): void
+  /** Reads the missed events now. Rejects when Kilo does not respond. */
+  poll(): Promise<void>
+  /** The same after a reconnect, whose first events may be lost: polls once more soon afterwards. */
+  pollAfterReconnect(): Promise<void>
+  /** An event of this turn was received. */
+  activity(): void
 }
 
-/** Between two answers of its model a turn may look idle for a moment. */
-const SECOND_LOOK_MS = 1000
-/** By so much may a timer ring too early, and the look would not count as the second one. */
-const TIMER_ERROR_MS = 1
+/** A turn may look idle for a moment between two requests of its model, so it is over when two polls find it idle. */
+const CONFIRM_MS = 1000
 const UNANSWERED_MAX = 2
-const AFTER_REOPENING_MS = 2000
+const AFTER_RECONNECT_MS = 2000
 
-/**
- * A turn that has become silent is looked at from time to time, for as long as Kilo answers. One that is over is
- * seen to be so twice before it is believed.
- */
 export function createSilenceWatch(options: SilenceWatchOptions): SilenceWatch {
-  let reading: Promise<void> = Promise.resolve()
-  let timer: NodeJS.Timeout | undefined
+  const { clock, silenceMs } = options
+  /** Serial: each poll reads the events since the poll before it. */
+  const serial = createSerialQueue()
+  const closed = new AbortController()
+  let schedule = new AbortController()
+  let dueAtMs = 0
   let idleSinceMs: number | undefined
   let unanswered = 0
-  let closed = false
-  /** A look that is due whatever is heard until then. */
-  let isPromised = false
+  /** The next poll is due at its time, whatever is received until then. */
+  let isFixed = false
 
-  const lookIn = (ms: number) => {
-    clearTimeout(timer)
-    if (!closed) timer = setTimeout(watch, ms).unref()
+  const pollIn = (ms: number) => {
+    schedule.abort()
+    if (closed.signal.aborted) return
+    dueAtMs = clock.monotonicMs() + ms
+    schedule = new AbortController()
+    void pollWhenDue(schedule.signal)
   }
 
-  const look = async () => {
-    isPromised = false
-    const { idle } = await options.catchUp()
-    if (closed) return
-    unanswered = 0
-
-    const nowMs = performance.now()
-    idleSinceMs = idle && options.hasBegun() ? (idleSinceMs ?? nowMs) : undefined
-    if (idleSinceMs === undefined) return lookIn(options.silenceMs)
-    if (nowMs - idleSinceMs < SECOND_LOOK_MS) return lookIn(SECOND_LOOK_MS + TIMER_ERROR_MS)
-    options.onOver()
-  }
-
-  // One after the other: each reads what has come to be since the one before it began.
-  const reconcile = () => {
-    reading = reading.then(look, look)
-    return reading
-  }
-
-  const watch = () => {
-    reconcile().catch(() => {
+  const pollWhenDue = async (signal: AbortSignal) => {
+    // Each received event moves `dueAtMs` on while this sleeps.
+    while (dueAtMs > clock.monotonicMs()) {
+      await clock.sleep(dueAtMs - clock.monotonicMs(), signal).catch(() => {})
+      if (signal.aborted) return
+    }
+    await poll().catch(() => {
       unanswered += 1
-      if (unanswered >= UNANSWERED_MAX) options.onMute()
-      else lookIn(SECOND_LOOK_MS)
+      if (unanswered >= UNANSWERED_MAX) options.onUnresponsive()
+      else pollIn(CONFIRM_MS)
     })
   }
 
-  lookIn(options.silenceMs)
+  const pollOnce = async () => {
+    isFixed = false
+    const { idle } = await options.catchUp()
+    if (closed.signal.aborted) return
+    unanswered = 0
+
+    const nowMs = clock.monotonicMs()
+    idleSinceMs = idle && options.hasBegun() ? (idleSinceMs ?? nowMs) : undefined
+    if (idleSinceMs === undefined) return pollIn(silenceMs)
+    if (nowMs - idleSinceMs < CONFIRM_MS) return pollIn(CONFIRM_MS)
+    options.onOver()
+  }
+
+  const poll = () => serial(pollOnce)
+
+  pollIn(silenceMs)
   return {
-    reconcile,
-    async reopen() {
-      await reconcile()
-      if (idleSinceMs !== undefined || closed) return
-      isPromised = true
-      lookIn(Math.min(AFTER_REOPENING_MS, options.silenceMs))
+    poll,
+    async pollAfterReconnect() {
+      await poll()
+      if (idleSinceMs !== undefined) return
+      isFixed = true
+      pollIn(Math.min(AFTER_RECONNECT_MS, silenceMs))
     },
-    heard() {
-      if (idleSinceMs === undefined && !isPromised) timer?.refresh()
+    activity() {
+      if (idleSinceMs === undefined && !isFixed) dueAtMs = clock.monotonicMs() + silenceMs
     },
     [Symbol.dispose]() {
-      closed = true
-      clearTimeout(timer)
+      closed.abort()
+      schedule.abort()
     }
   }
 }

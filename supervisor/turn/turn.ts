@@ -1,17 +1,18 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import { catchUp } from './catch-up.ts'
 import type { Asks } from '../kilo/asks.ts'
 import type { KiloClient } from '../kilo/client.ts'
-import { createTurnTranslator } from '../kilo/translator.ts'
-import { createNetworkAnswers } from './network-wait.ts'
-import { createSilenceWatch } from './silence-watch.ts'
+import { createTurnTranslator, type TurnTranslator } from '../kilo/translator.ts'
+import { catchUp } from './catch-up.ts'
 import { createTurnEnding, INTERRUPTED, type TurnEnding } from './ending.ts'
-import type { AgentTurn, TurnHost } from './host.ts'
+import type { AgentTurn, Listener, TurnHost } from './host.ts'
+import { createNetworkAnswers } from './network-wait.ts'
 import { createTurnOpening, modelOf, type TurnOpening } from './opening.ts'
+import { createSilenceWatch, type SilenceWatch } from './silence-watch.ts'
 
 /**
- * One prompt and everything that comes of it, ending with exactly one `turn.finished`, or with a JobFailure when the
- * agent itself failed. When the signal aborts, or nobody reads on, the agent is asked to stop, and killed if it does not.
+ * One prompt and every event that follows from it. It ends with exactly one `turn.finished`, or with an AgentFailure
+ * when the agent itself failed. When the signal aborts, or the reader leaves, the agent is asked to stop, and killed
+ * if it does not.
  */
 export async function* runTurn(
   host: TurnHost,
@@ -23,7 +24,7 @@ export async function* runTurn(
     return
   }
 
-  // Listen before speaking: the first event may follow the prompt by a millisecond.
+  // Listen before the prompt is sent: the first event may follow it by a millisecond.
   await using turn = openTurn(host, wanted)
   using _abort = cancelOn(signal, turn)
   turn.sendPrompt()
@@ -36,74 +37,67 @@ function cancelOn(signal: AbortSignal, turn: Turn): Disposable {
   return { [Symbol.dispose]: () => signal.removeEventListener('abort', cancel) }
 }
 
-/** One turn of an agent's. Left before its end, it is cancelled. */
+/** One turn of an agent. A turn that is disposed before its end is cancelled. */
 export type Turn = Pick<TurnEnding, 'events' | 'cancel'> &
   Pick<TurnOpening, 'sendPrompt'> &
   AsyncDisposable
 
-/** Joins what a turn consists of: how it begins and ends, what Kilo says of it, and what it does not say. It listens at once. */
+/** Joins the parts of a turn: its opening and ending, the events that arrive, and the watch for those that do not. */
 export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
-  const { client, sequence, providers, times } = host
+  const { client, clock, sequence, providers, times } = host
   const rootSessionId = wanted.agentSessionId
   const ending = createTurnEnding(host, rootSessionId)
   const translator = createTurnTranslator({
     rootSessionId,
     relative: host.relative,
     redact: host.redact,
-    now: host.now,
+    now: () => clock.now(),
     onInexact: () => host.onMetric({ kind: 'text-not-exact' }),
     onNetworkAsked: (id) => answerNetwork(id)
   })
 
-  const give = (told: AgentEvent) => {
+  const emit = (translated: AgentEvent) => {
     if (ending.isOver()) return
-    const event = countUnrecognised(host, told)
+    const event = countUnrecognised(host, translated)
     if (event.type === 'turn.opened') opening.begun()
-    ending.give(event)
+    ending.emit(event)
   }
 
   const answerNetwork = createNetworkAnswers({
     client,
+    clock,
     providers,
     providerId: modelOf(wanted).providerId,
     onRetry: () =>
-      give({ type: 'notice', text: 'The connection to the model was lost; trying again.' }),
-    onGiveUp: translator.giveUpNetwork,
+      emit({ type: 'notice', text: 'The connection to the model was lost; trying again.' }),
+    onReject: translator.networkRejected,
     onFailure: () =>
-      void ending.stall('Kilo waits for the model provider and cannot be told not to.')
+      void ending.stall('Kilo waits for the model provider and does not accept an answer.')
   })
 
-  const reconciler = createSilenceWatch({
+  const silence = createSilenceWatch({
+    clock,
     catchUp() {
       const promptedAtMs = opening.promptedAtMs()
-      return catchUp({ client, sequence, translator, rootSessionId, promptedAtMs, give })
+      return catchUp({ client, sequence, translator, rootSessionId, promptedAtMs, emit })
     },
     silenceMs: times.turnSilenceMs,
     hasBegun: () => opening.hasBegun(),
-    onOver: () => give(translator.finish(translator.closedFor() ?? 'error')),
-    onMute: () => void ending.stall('Kilo does not answer any more.')
+    onOver: () => emit(translator.finish(translator.closeReason() ?? 'error')),
+    onUnresponsive: () => void ending.stall('Kilo does not respond any more.')
   })
 
   const opening = createTurnOpening({
     host,
-    wanted,
+    turn: wanted,
     ending,
-    lookAgain: reconciler.reconcile,
-    complaint: translator.complaint
+    catchUp: silence.poll,
+    lastError: translator.lastError
   })
 
-  const unlisten = host.listen({
-    frame(payload) {
-      if (translator.concerns(payload)) reconciler.heard()
-      translator.hear(payload).forEach(give)
-    },
-    gapOpened: translator.gapOpened,
-    async catchUp() {
-      await reconciler.reopen()
-      translator.gapClosed()
-    },
-    gone: ending.agentGone
-  })
+  const unlisten = host.listen(
+    listenerOf({ translator, silence, emit, exited: ending.agentExited })
+  )
 
   return {
     events: ending.events,
@@ -115,14 +109,35 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
       } finally {
         opening[Symbol.dispose]()
         unlisten()
-        reconciler[Symbol.dispose]()
+        silence[Symbol.dispose]()
         rejectOpen(client, translator.asks)
       }
     }
   }
 }
 
-/** What Kilo still waits for stays in its lists after a stop. */
+function listenerOf(turn: {
+  readonly translator: TurnTranslator
+  readonly silence: SilenceWatch
+  readonly emit: (event: AgentEvent) => void
+  readonly exited: Listener['exited']
+}): Listener {
+  const { translator, silence, emit } = turn
+  return {
+    frame(payload) {
+      if (translator.concerns(payload)) silence.activity()
+      translator.translate(payload).forEach(emit)
+    },
+    gapOpened: translator.gapOpened,
+    async catchUp() {
+      await silence.pollAfterReconnect()
+      translator.gapClosed()
+    },
+    exited: turn.exited
+  }
+}
+
+/** Requests that Kilo still waits for would stay in its lists after a stop. */
 function rejectOpen(client: KiloClient, asks: Asks): void {
   for (const { id, kind } of asks.open()) {
     const answer =
@@ -131,9 +146,12 @@ function rejectOpen(client: KiloClient, asks: Asks): void {
   }
 }
 
-function countUnrecognised(host: TurnHost, event: AgentEvent): AgentEvent {
+function countUnrecognised(
+  host: Pick<TurnHost, 'nameUnrecognised' | 'onMetric'>,
+  event: AgentEvent
+): AgentEvent {
   if (event.type !== 'unrecognised') return event
-  const name = host.nameStranger(event.name)
+  const name = host.nameUnrecognised(event.name)
   host.onMetric({ kind: 'unrecognised', name })
   return { type: 'unrecognised', name }
 }

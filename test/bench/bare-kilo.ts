@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createKiloClient } from '@kilocode/sdk/v2/client'
+import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import { folderOf, makeFolder } from '../../supervisor/process/agent-folder.ts'
@@ -35,6 +36,7 @@ export async function startBareKilo(
       modelTimeouts: MODEL_TIMEOUTS,
       modelRetriesMax: 2,
       times: AGENT_TIMES,
+      clock: systemClock,
       log: silentLog,
       redact: (text) => text
     },

@@ -7,7 +7,7 @@ import {
   type Decision
 } from '../../supervisor/kilo/decisions.ts'
 
-/** What each of our own events becomes: `src/jobs/run/handle-event.ts` in a table. */
+/** What each of our own events becomes: `src/jobs/run/handle-event.ts` as a table. */
 export const EVENT_FRAMES: Record<AgentEvent['type'], readonly FrameType[]> = {
   'turn.opened': [],
   'text.appended': ['job:log'],
@@ -25,19 +25,20 @@ export const EVENT_FRAMES: Record<AgentEvent['type'], readonly FrameType[]> = {
 const INTRODUCTION = `# What becomes of Kilo’s events
 
 Generated from \`supervisor/kilo/decisions.ts\` by \`npm run documents\`; a test asks the running Kilo for its own list
-and fails when a type has no line here. “Tells” names our own events (\`src/kernel/agent-events.ts\`), “remembers”
-means that something later depends on it. \`x.*\` stands for every type that begins so, unless it has a line of its own.
+and fails when a type has no line here. “Emits” names our own events (\`src/kernel/agent-events.ts\`), “records”
+means that later events depend on it, “ignored” means that it changes nothing. \`x.*\` covers every type with that
+prefix that has no line of its own.
 
-A type that is not in these tables is kept by name, counted (\`kilowatt_unrecognised_agent_events_total\`), logged once, and
-changes nothing for the job. So is one that is known and makes no sense. A message that cannot be read at all
-is skipped, and what it may have said is asked for.`
+A type that is not in these tables is counted by name (\`kilowatt_unrecognised_agent_events_total\`), logged once, and
+changes nothing for the job. The same holds for a known type whose properties do not match its schema. A message that is
+not readable at all is skipped, and the missed events are read from Kilo’s history.`
 
 const code = (word: string) => `\`${word}\``
 
 function row(name: string, decision: Decision): string {
-  if ('nothing' in decision) return `| ${code(name)} | nothing | ${decision.nothing} |`
-  if ('remembers' in decision) return `| ${code(name)} | remembers | ${decision.remembers} |`
-  return `| ${code(name)} | tells ${decision.tells.map(code).join(', ')} | ${decision.how} |`
+  if ('ignored' in decision) return `| ${code(name)} | ignored | ${decision.ignored} |`
+  if ('records' in decision) return `| ${code(name)} | records | ${decision.records} |`
+  return `| ${code(name)} | emits ${decision.emits.map(code).join(', ')} | ${decision.how} |`
 }
 
 function table(title: string, decisions: Record<string, Decision>): string {

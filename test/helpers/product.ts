@@ -9,7 +9,7 @@ import { startScriptedModel, type ScriptedModel } from '#fixtures'
 import { isTerminalFrame, type Frame, type FrameData, type FrameType } from '#kernel/frames.ts'
 import { compose, type Product, type Tuning } from '../../src/compose/compose.ts'
 import { seedDataDir } from './databases/template.ts'
-import { watchTransactions } from './transactions.ts'
+import { watchTransactions } from './databases/transactions.ts'
 import { checkMessage } from './wire-checks.ts'
 
 // Every test with a product also proves that neither git nor a request runs inside of a transaction.

@@ -3,15 +3,15 @@ import { messagesOf, type Recording } from '#fixtures'
 import { eventsOf } from './events-of.ts'
 
 /**
- * What two recordings of the same scene have in common: what each session said in which order, the requests and their
- * answers' status, what became of the files, and what the product makes of it. How often Kilo repeats itself, how it
- * cuts texts, and how long things take is left out.
+ * The part of a recording that is the same in every run of its scene: the events of each session in their order, the
+ * requests and the status of their responses, the files, and our own events. Repeats, the chunks of texts and times are
+ * left out.
  */
 export async function essenceOf(recording: Recording) {
   const { exchanges, files, start, turns, connections } = recording
   return {
-    said: saidBySession(recording),
-    asked: exchanges.map(({ method, path, status }) => `${method} ${path} ${status}`),
+    sent: sentBySession(recording),
+    requests: exchanges.map(({ method, path, status }) => `${method} ${path} ${status}`),
     files: files.map(({ path, content }) => ({ path, content })),
     start,
     turns,
@@ -20,7 +20,7 @@ export async function essenceOf(recording: Recording) {
   }
 }
 
-/** What differs, by the part of the essence in which it does. */
+/** The differences, by part. */
 export async function differences(stored: Recording, fresh: Recording): Promise<string[]> {
   const [before, after] = await Promise.all([essenceOf(stored), essenceOf(fresh)])
   return (Object.keys(before) as (keyof typeof before)[]).flatMap((part) => {
@@ -46,7 +46,7 @@ interface Payload {
   }
 }
 
-/** Said as often as Kilo pleases, or of no session. */
+/** Events whose number varies, or that belong to no session. */
 const UNSTEADY: ReadonlySet<string> = new Set([
   'sync',
   'session.updated',
@@ -55,19 +55,19 @@ const UNSTEADY: ReadonlySet<string> = new Set([
   'message.updated'
 ])
 
-function saidBySession({ stream }: Recording): string[] {
-  const said = new Map<string, string[]>()
+function sentBySession({ stream }: Recording): string[] {
+  const sent = new Map<string, string[]>()
   for (const message of messagesOf(stream)) {
     const { payload } = JSON.parse(message.slice('data: '.length)) as { payload: Payload }
     const { sessionID, reason, status, part } = payload.properties ?? {}
     if (sessionID === undefined || UNSTEADY.has(payload.type)) continue
     const words = [payload.type, reason, status?.type, part?.type, part?.state?.status]
     const line = words.filter((word) => word !== undefined).join(' ')
-    const lines = said.get(sessionID) ?? []
-    said.set(sessionID, lines)
+    const lines = sent.get(sessionID) ?? []
+    sent.set(sessionID, lines)
     if (lines.at(-1) !== line) lines.push(line)
   }
-  return [...said].flatMap(([session, lines]) => lines.map((line) => `${session} ${line}`))
+  return [...sent].flatMap(([session, lines]) => lines.map((line) => `${session} ${line}`))
 }
 
 function joined(events: readonly AgentEvent[]): AgentEvent[] {

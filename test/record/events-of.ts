@@ -6,7 +6,7 @@ import { isFrame } from '../../supervisor/kilo/schemas.ts'
 import { createRedact } from '../../supervisor/redact.ts'
 import { readSse } from '../../supervisor/stream/read-sse.ts'
 
-/** What the turns of a recording's root session hear of it: each turn from where the one before it ended. */
+/** The events of all turns of a recording's root session: each turn starts where the previous one ended. */
 export async function eventsOf(
   recording: Recording,
   body: AsyncIterable<Uint8Array> = whole(recording.stream)
@@ -25,18 +25,19 @@ export async function eventsOf(
       onNetworkAsked: () => {}
     })
 
-  // A Kilo that is gone takes its turn with it.
+  // A new connection is a new process: the turn of the previous one has ended with it.
   const beginnings = new Set(recording.connections.map(({ after }) => after))
   let translator = turn()
   for await (const data of readSse(body)) {
     if (beginnings.has(index)) translator = turn()
     const frame: unknown = JSON.parse(data)
-    const heard = isFrame(frame) ? translator.hear(frame.payload) : []
-    events.push(...heard)
-    if (heard.some(({ type }) => type === 'turn.finished')) translator = turn()
+    const translated = isFrame(frame) ? translator.translate(frame.payload) : []
+    events.push(...translated)
+    if (translated.some(({ type }) => type === 'turn.finished')) translator = turn()
     index += 1
   }
-  if (index !== messagesOf(recording.stream).length) throw new Error('a message was not heard')
+  if (index !== messagesOf(recording.stream).length)
+    throw new Error('a message of the recording was not read')
   return events
 }
 

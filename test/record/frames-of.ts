@@ -5,13 +5,14 @@ import pino from 'pino'
 import { readConfig } from '#config'
 import { REPLAY_KILO, replay, startScriptedModel, type Directive, type Recording } from '#fixtures'
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import { compose } from '../../src/compose/compose.ts'
 import { seedDataDir } from '../helpers/databases/template.ts'
 import { createClient, givenProject, type Client, type GivenProject } from '../helpers/product.ts'
 import { refuseSecrets } from '../../fixtures/record/redact/secrets.ts'
 import { stableFrames, type StableFrame } from './stable-frames.ts'
 
-/** The product on the replay: it writes frames without a Kilo and without a model. */
+/** The product on the replay: it writes frames without a real Kilo and without a model. */
 export interface FramesProduct extends AsyncDisposable {
   /**
    * The frames that it writes for a recording that lies in this folder, the same in every run. Throws when the replay
@@ -36,7 +37,7 @@ export async function openFramesProduct(projects = PROJECTS): Promise<FramesProd
       DATA_DIR: dataDir,
       PORT: '0',
       MODEL: 'openai-compatible/scripted',
-      // Nobody asks it anything; that it is there is all that a lost connection needs.
+      // No request reaches it; a lost connection is retried only while something listens there.
       OPENAI_COMPATIBLE_BASE_URL: model.url,
       OPENAI_COMPATIBLE_API_KEY: 'no-key',
       KILO_BIN: REPLAY_KILO,
@@ -44,7 +45,11 @@ export async function openFramesProduct(projects = PROJECTS): Promise<FramesProd
     },
     dataDir
   )
-  const product = opening.use(await compose(config, pino({ level: 'silent' })))
+  const product = opening.use(
+    await compose(config, pino({ level: 'silent' }), {
+      agents: { times: { turnOpenMaxMs: LIMITS.turnOpenMs } }
+    })
+  )
   const admin = createClient(product.url, product.adminKey)
   const { body } = await admin.call<{ apiKey: string }>('POST', '/users', {})
   const client = createClient(product.url, body.apiKey)
@@ -76,7 +81,7 @@ export async function openFramesProduct(projects = PROJECTS): Promise<FramesProd
   }
 }
 
-/** The product takes a refusal for a Kilo that is ill: such frames are of no recording. */
+/** The product takes a refusal of the replay for a failed Kilo: such frames belong to no recording. */
 function refuseUnplayed(scene: string, frames: readonly StableFrame[]): void {
   const refusal = frames
     .map(({ data }) => data['message'])
@@ -92,7 +97,7 @@ export async function writeFrames(recordings: readonly Recording[], dir: string)
     const frames = await product.framesOf(recording, folder)
     const lines = frames.map((frame) => JSON.stringify(frame))
     const text = `[\n${lines.join(',\n')}\n]\n`
-    refuseSecrets(`What is sent of “${recording.scene}”`, [text])
+    refuseSecrets(`The frames of “${recording.scene}”`, [text])
     await writeFile(join(folder, 'frames.json'), text)
   }
   await Promise.all(recordings.map(write))
@@ -108,7 +113,7 @@ async function tidy({ id, client, save }: GivenProject, { start }: Recording): P
   for (const { path, content } of start) await save(path, content)
 }
 
-/** Reads a job to its end, and says what the recorded client said when it was asked. */
+/** Reads a job to its end, and answers its requests as the recorded client did. */
 async function playPeople(client: Client, jobId: string, recording: Recording): Promise<Frame[]> {
   const answers = answersIn(recording)
   const deadline = Date.now() + PATIENCE_MS

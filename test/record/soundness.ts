@@ -28,7 +28,7 @@ interface Payload {
   readonly syncEvent?: SyncRow & { readonly aggregateID: string }
 }
 
-/** What Kilo said, message by message. Throws when one is not a whole message of JSON. */
+/** The payload of each message. Throws when one is not a whole message of JSON. */
 export function payloadsOf({ stream }: Recording): Payload[] {
   return messagesOf(stream).map((message) => {
     const [, data = ''] = /^data: (.*)\n\n$/s.exec(message) ?? []
@@ -36,7 +36,7 @@ export function payloadsOf({ stream }: Recording): Payload[] {
   })
 }
 
-/** Everything about a recording that cannot be so, in sentences; best none. */
+/** The contradictions in a recording, one sentence each. */
 export function complaintsAbout(recording: Recording): string[] {
   const { at, exchanges, files, connections, turns, rootSessionId } = recording
   const payloads = payloadsOf(recording)
@@ -72,11 +72,11 @@ const within = (after: number, count: number) => after >= 0 && after <= count
 const isAscending = (numbers: readonly number[]) =>
   numbers.every((number, index) => index === 0 || number >= numbers[index - 1]!)
 
-/** Durable changes are numbered per session, and Kilo remembers them: none may be missing in an unbroken stream. */
+/** Kilo numbers the durable changes of a session: none may be missing in an unbroken stream. */
 function lostOf({ connections, exchanges }: Recording, payloads: readonly Payload[]): string[] {
   if (connections.length > 1) return []
   const lost: string[] = []
-  const heard = new Set<string>()
+  const received = new Set<string>()
   const next = new Map<string, number>()
   for (const { syncEvent } of payloads) {
     if (!syncEvent) continue
@@ -84,14 +84,16 @@ function lostOf({ connections, exchanges }: Recording, payloads: readonly Payloa
     const expected = next.get(aggregateID) ?? 0
     if (seq !== expected) lost.push(`${aggregateID}: ${seq} came after ${expected - 1}`)
     next.set(aggregateID, seq + 1)
-    heard.add(syncEvent.id)
+    received.add(syncEvent.id)
   }
   const history = exchanges.findLast(({ path }) => path === '/sync/history')?.answer as SyncRow[]
-  const unheard = history.filter(({ id }) => !heard.has(id)).map(({ id }) => `${id} was not told`)
-  return [...lost, ...unheard]
+  const missing = history
+    .filter(({ id }) => !received.has(id))
+    .map(({ id }) => `${id} was not sent`)
+  return [...lost, ...missing]
 }
 
-/** When a write is said to be done, its file is there. */
+/** A completed write whose file does not have its content. */
 function unwritten({ start, files }: Recording, payloads: readonly Payload[]): string[] {
   return payloads.flatMap(({ type, properties }, index) => {
     const part = properties?.part
@@ -113,7 +115,7 @@ function contentOf(
   return all.at(-1)?.content
 }
 
-/** Every finished text of the root session's answers, as Kilo itself says it at the end, by part. */
+/** Every finished text of the root session's answers, as Kilo returns it at the end, by part. */
 export function textsAtTheEnd({ exchanges, rootSessionId }: Recording): Map<string, string> {
   const read = exchanges.findLast(
     ({ method, path }) => method === 'GET' && path === `/session/${rootSessionId}/message`

@@ -1,6 +1,6 @@
 import type { Frame } from '#kernel/frames.ts'
 
-/** A frame without what is different in every run. */
+/** A frame without the values that differ between runs. */
 export interface StableFrame {
   readonly type: string
   readonly data: Record<string, unknown>
@@ -12,13 +12,13 @@ const WORKTREE = /\/[^\s"'<>]*?\/projects\/[^/\s]+\/worktree/g
 const PORT = /http:\/\/127\.0\.0\.1:\d+/g
 const COMMIT_KEYS = new Set(['base', 'head', 'commit'])
 
-/** Frames of one job as they are in every run: in one order, ids numbered, texts whole, and the clock left out. */
+/** The frames of one job as in every run: in a fixed order, ids numbered, texts joined, and times removed. */
 export function stableFrames(frames: readonly Frame[]): StableFrame[] {
-  // How often it is told what a job has cost depends on the clock.
+  // The number of cost frames depends on the clock.
   const isChance = ({ type, data }: StableFrame) => type === 'job:credits-used' && !data['final']
-  const told = frames.map(({ type, data }) => ({ type, data: data as Record<string, unknown> }))
-  // Ordered before they are numbered: what comes first by chance would have the lower number.
-  return numbered(inOrder(told.filter((frame) => !isChance(frame))))
+  const plain = frames.map(({ type, data }) => ({ type, data: data as Record<string, unknown> }))
+  // Ordered before they are numbered: otherwise chance would decide which id has the lower number.
+  return numbered(inOrder(plain.filter((frame) => !isChance(frame))))
 }
 
 /** Ids are numbered as they first appear. */
@@ -54,8 +54,8 @@ const ASKS: Readonly<Record<string, string>> = {
 }
 
 /**
- * Two things happen beside what the agent says, and are written when they have happened: a person's answer stands
- * after its question here, and files stand together before the end, each as it was last.
+ * Answers and file changes are concurrent with the agent's own events: here an answer follows its question, and files
+ * stand together before the end, each in its last state.
  */
 function inOrder(frames: readonly StableFrame[]): StableFrame[] {
   const isFile = ({ type }: StableFrame) => type.startsWith('job:file-')

@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { access, chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import t, { type Test } from 'tap'
@@ -11,7 +12,7 @@ import { AGENT_TIMES } from '../../supervisor/options.ts'
 import { createRedact } from '../../supervisor/redact.ts'
 import { never, openStage, processesWith } from './helpers.ts'
 
-const PATIENT_SHELL = '#!/bin/sh\nsleep 600 & sleep 600\n'
+const SILENT_SHELL = '#!/bin/sh\nsleep 600 & sleep 600\n'
 
 const LISTENS_ONLY = `#!${process.execPath}
 const port = process.argv[process.argv.indexOf('--port') + 1]
@@ -19,8 +20,8 @@ const server = require('node:net').createServer(() => {})
 server.listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
 `
 
-/** Listens and answers whatever it is asked; once all is answered it says one event, and dies. */
-const DIES_WHEN_ASKED = `#!${process.execPath}
+/** Listens and answers every request; after the last response it sends one event and exits. */
+const EXITS_WHEN_READY = `#!${process.execPath}
 const { createServer } = require('node:http')
 const port = process.argv[process.argv.indexOf('--port') + 1]
 const bodies = {
@@ -30,7 +31,7 @@ const bodies = {
 }
 let answered = 0
 let stream
-const dieOnceAllIsSaid = () => {
+const exitAfterLastResponse = () => {
   if (answered < 4 || !stream) return
   stream.write('data: {"payload":{"type":"server.connected"}}\\n\\n', () => process.exit(7))
 }
@@ -39,11 +40,11 @@ createServer((request, response) => {
   if (pathname === '/global/event') {
     stream = response.writeHead(200, { 'content-type': 'text/event-stream' })
     stream.flushHeaders()
-    return dieOnceAllIsSaid()
+    return exitAfterLastResponse()
   }
   response.on('close', () => {
     answered += 1
-    dieOnceAllIsSaid()
+    exitAfterLastResponse()
   })
   if (!request.headers.authorization) return response.writeHead(401).end()
   response.writeHead(200, { 'content-type': 'application/json' })
@@ -51,7 +52,7 @@ createServer((request, response) => {
 }).listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
 `
 
-/** Its event stream ends as soon as it has begun, and from then on it is not healthy; its last answer takes long. */
+/** Its event stream ends soon after it began, and from then on it is unhealthy; its last response takes long. */
 const FALLS_SILENT = `#!${process.execPath}
 const { createServer } = require('node:http')
 const port = process.argv[process.argv.indexOf('--port') + 1]
@@ -78,35 +79,35 @@ createServer((request, response) => {
 }).listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
 `
 
-t.test('a Kilo that falls silent before it is ready was not started', async (t) => {
+t.test('fails the start of a Kilo that stops responding before it is ready', async (t) => {
   const { project, folder } = await given(t, FALLS_SILENT)
-  await t.rejects(project(), { code: 'agent_unavailable', message: /while it started/ })
+  await t.rejects(project(), { reason: 'unavailable', message: /while it started/ })
   t.same(await processesWith(folder), [])
 })
 
-t.test('a Kilo that dies after its last answer was not started', async (t) => {
-  const { project, folder, metrics } = await given(t, DIES_WHEN_ASKED)
+t.test('fails the start of a Kilo that exits after its last response', async (t) => {
+  const { project, folder, metrics } = await given(t, EXITS_WHEN_READY)
   await t.rejects(project(), {
-    code: 'agent_unavailable',
+    reason: 'unavailable',
     message: 'Kilo exited with code 7 while it started.'
   })
   t.same(await processesWith(folder), [])
   t.same(metrics, [{ kind: 'start-failed' }])
 })
 
-t.test('a program that cannot be run leaves no note', async (t) => {
+t.test('leaves no note of a program that cannot be executed', async (t) => {
   const { supervisor, folder } = await given(t, '#!/nowhere/sh\n')
   const id = projectId.create()
   await mkdir(join(folder, 'worktree'))
   await t.rejects(supervisor.borrow(id, join(folder, 'worktree'), never()).agent, {
-    code: 'agent_unavailable',
+    reason: 'unavailable',
     message: /could not be started/
   })
   await t.rejects(access(folderOf(join(folder, 'agents'), id).note), { code: 'ENOENT' })
 })
 
-t.test('when it cannot be written down who runs, nobody runs', async (t) => {
-  const folder = t.testdir({ kilo: PATIENT_SHELL, agents: {}, worktree: {} })
+t.test('kills the process when its note cannot be written', async (t) => {
+  const folder = t.testdir({ kilo: SILENT_SHELL, agents: {}, worktree: {} })
   const path = join(folder, 'kilo')
   await chmod(path, 0o755)
   const id = projectId.create()
@@ -114,7 +115,7 @@ t.test('when it cannot be written down who runs, nobody runs', async (t) => {
   const runtime = {
     kilo: { path, packageBin: undefined, version: '7.7.7' },
     ripgrep: undefined,
-    /** Looked at between the note before the birth and the one after it: a disk that fills up in between. */
+    /** Read between the notes before and after the spawn: simulates a disk that fills up in between. */
     get jail() {
       rmSync(note, { recursive: true })
       mkdirSync(note)
@@ -132,6 +133,7 @@ t.test('when it cannot be written down who runs, nobody runs', async (t) => {
       modelTimeouts: { headerMs: 1000 },
       modelRetriesMax: 1,
       times: AGENT_TIMES,
+      clock: systemClock,
       log: silentLog,
       password: 'secret',
       redact: createRedact([])
@@ -143,21 +145,21 @@ t.test('when it cannot be written down who runs, nobody runs', async (t) => {
 })
 
 for (const [says, program] of [
-  ['listens', PATIENT_SHELL],
+  ['listens', SILENT_SHELL],
   ['answers', LISTENS_ONLY]
 ] as const) {
-  t.test(`a start that never ${says} does not hold up the end of the server`, async (t) => {
+  t.test(`stops without waiting for a start that never ${says}`, async (t) => {
     const { supervisor, project, folder, metrics } = await given(t, program)
-    const starting = t.rejects(project(), { code: 'interrupted' })
+    const starting = t.rejects(project(), { name: 'AgentFailure', reason: 'stopped' })
     while ((await processesWith(folder)).length === 0) await sleep(20)
-    // Long enough for the program to have said that it listens.
+    // Long enough for the program to have listened.
     await sleep(500)
     const since = performance.now()
     await supervisor[Symbol.asyncDispose]()
     t.ok(performance.now() - since < 10_000)
     await starting
     t.same(await processesWith(folder), [])
-    t.same(metrics, [], 'nothing has failed')
+    t.same(metrics, [], 'a stopped start is no failed start')
   })
 }
 

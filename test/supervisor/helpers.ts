@@ -24,7 +24,7 @@ interface Teardown {
 export const MODEL = 'openai-compatible/scripted'
 export const API_KEY = 'sk-real-provider-key-0123456789'
 
-/** A supervisor with a scripted model behind it, in a folder of its own; all gone after the test. */
+/** A supervisor with a scripted model, in a folder of its own; everything is removed after the test. */
 export async function openStage(t: Teardown, overrides: Partial<SupervisorOptions> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'kilowatt-supervisor-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -50,7 +50,7 @@ export async function openStage(t: Teardown, overrides: Partial<SupervisorOption
 
   const project = async (name = 'worktree') => {
     const worktree = join(folder, name)
-    // At once, so that whoever is asked for first is borrowed first.
+    // Synchronous, so that agents are borrowed in the order of the calls.
     mkdirSync(worktree, { recursive: true })
     const id = projectId.create()
     const borrowed = supervisor.borrow(id, worktree, never())
@@ -71,11 +71,11 @@ export interface Played {
   readonly thought: string
 }
 
-/** Plays one turn to its end in a new session; `hear` may answer what it hears. */
+/** Runs one turn to its end in a new session; `onEvent` may answer requests. */
 export async function play(
   agent: Agent,
   turn: Partial<AgentTurn> & { text: string },
-  hear: (event: AgentEvent) => unknown = () => {},
+  onEvent: (event: AgentEvent) => unknown = () => {},
   signal = never()
 ): Promise<Played> {
   const agentSessionId = turn.agentSessionId ?? (await agent.openSession('a test'))
@@ -83,7 +83,7 @@ export async function play(
   const whole = { mode: 'code', model: MODEL, ...turn, agentSessionId }
   for await (const event of agent.runTurn(whole, signal)) {
     events.push(event)
-    await hear(event)
+    await onEvent(event)
   }
   return {
     events,

@@ -4,6 +4,7 @@ import { follow, isTerminal } from '#kernel/transitions.ts'
 import t from 'tap'
 import { cutJson, cutText } from '../../supervisor/kilo/truncate.ts'
 import { chooseToStop, decideIdle } from '../../supervisor/pool/idle-policy.ts'
+import { decideRestart } from '../../supervisor/pool/restart-policy.ts'
 import { editRule, kiloConfig, modesOf } from '../../supervisor/room/kilo-config.ts'
 import { decideNetwork } from '../../supervisor/turn/network-wait.ts'
 import { PROCESS_STATES } from '../../supervisor/process/kilo-process.ts'
@@ -13,17 +14,17 @@ import { TURN_STATES } from '../../supervisor/turn/ending.ts'
 const now = new Date('2026-01-01T12:00:00Z')
 const ago = (ms: number) => new Date(now.getTime() - ms)
 
-t.test('when a quiet agent is stopped', async (t) => {
-  for (const [says, lastUsedAt, busy, expected] of [
+t.test('stops an agent that has been idle for long', async (t) => {
+  for (const [title, lastUsedAt, busy, expected] of [
     ['used a moment ago', ago(1_000), false, 'keep'],
-    ['quiet for a minute', ago(60_000), false, 'stop'],
-    ['quiet, but somebody has it', ago(600_000), true, 'keep']
+    ['idle for a minute', ago(60_000), false, 'stop'],
+    ['idle for long, but borrowed', ago(600_000), true, 'keep']
   ] as const) {
-    t.equal(decideIdle({ now, lastUsedAt, busy }, 60_000), expected, says)
+    t.equal(decideIdle({ now, lastUsedAt, busy }, 60_000), expected, title)
   }
 })
 
-t.test('which agent makes room', async (t) => {
+t.test('stops the agent that has been idle longest for another project', async (t) => {
   const agent = (name: string, ms: number, busy = false) => ({
     name,
     now,
@@ -36,27 +37,39 @@ t.test('which agent makes room', async (t) => {
   t.equal(chooseToStop([]), undefined)
 })
 
-t.test('a process is born once and dies once', async (t) => {
+t.test('uses the present agent of a project, or starts a new process', async (t) => {
+  for (const [present, expected] of [
+    ['none', 'start'],
+    ['starting', 'use'],
+    ['ready', 'use'],
+    ['draining', 'start'],
+    ['exited', 'start']
+  ] as const) {
+    t.equal(decideRestart(present), expected, present)
+  }
+})
+
+t.test('a process starts once and exits once', async (t) => {
   t.ok(isTerminal(PROCESS_STATES, 'exited'))
   t.equal(follow(PROCESS_STATES, 'ready', 'draining'), 'draining')
   t.throws(() => follow(PROCESS_STATES, 'exited', 'starting'))
   t.throws(() => follow(PROCESS_STATES, 'draining', 'ready'))
 })
 
-t.test('a turn ends once, and does not stall any more once it is being cancelled', async (t) => {
+t.test('a turn ends once, and does not stall while it is being cancelled', async (t) => {
   t.ok(isTerminal(TURN_STATES, 'over'))
   t.equal(follow(TURN_STATES, 'killing', 'cancelling'), 'cancelling')
   t.throws(() => follow(TURN_STATES, 'cancelling', 'killing'))
 })
 
-t.test('a provider that is lost is tried again a few times, if it is there', async (t) => {
+t.test('retries a lost provider a few times while it is reachable', async (t) => {
   t.equal(decideNetwork(0, true), 'retry')
   t.equal(decideNetwork(2, true), 'retry')
-  t.equal(decideNetwork(3, true), 'give-up')
-  t.equal(decideNetwork(0, false), 'give-up')
+  t.equal(decideNetwork(3, true), 'reject')
+  t.equal(decideNetwork(0, false), 'reject')
 })
 
-t.test('the modes are those that a person can choose', async (t) => {
+t.test('lists the modes that a user can choose', async (t) => {
   const agents = [
     { name: 'ask', mode: 'primary' },
     { name: 'code', mode: 'primary' },
@@ -67,7 +80,7 @@ t.test('the modes are those that a person can choose', async (t) => {
   t.same(modesOf(agents), ['code', 'ask', 'poet'])
 })
 
-t.test('texts are cut at whole characters', async (t) => {
+t.test('truncates texts between characters', async (t) => {
   t.equal(cutText('short', 5), 'short')
   t.equal(cutText('äöü', 5), 'äö')
   t.equal(cutText('a\u{1f44b}', 4), 'a')
@@ -78,7 +91,7 @@ t.test('texts are cut at whole characters', async (t) => {
   t.ok(JSON.stringify(cutJson(Array(5000).fill('xyz'), 400)).length <= 400)
 })
 
-t.test('secrets are taken out', async (t) => {
+t.test('redacts secrets', async (t) => {
   const redact = createRedact(['hunter22', undefined])
   t.equal(redact('it is hunter22!'), 'it is [redacted]!')
   t.equal(redact(`Basic ${btoa('hunter22')}`), 'Basic [redacted]')
@@ -86,19 +99,16 @@ t.test('secrets are taken out', async (t) => {
   t.equal(redact('a risk-free keyboard'), 'a risk-free keyboard')
 })
 
-t.test(
-  'edits are confined by rule where Kilo would take a larger repository for the project',
-  async (t) => {
-    const folder = t.testdir({ outer: { data: { worktree: {} } } })
-    const worktree = join(folder, 'outer/data/worktree')
-    await mkdir(join(folder, 'outer/.git'))
-    t.same(editRule(worktree), { '*': 'deny', 'data/worktree/*': 'allow' })
-    await mkdir(join(worktree, '.git'))
-    t.equal(editRule(worktree), 'allow')
-  }
-)
+t.test('confines edits where Kilo would take a larger repository for the project', async (t) => {
+  const folder = t.testdir({ outer: { data: { worktree: {} } } })
+  const worktree = join(folder, 'outer/data/worktree')
+  await mkdir(join(folder, 'outer/.git'))
+  t.same(editRule(worktree), { '*': 'deny', 'data/worktree/*': 'allow' })
+  await mkdir(join(worktree, '.git'))
+  t.equal(editRule(worktree), 'allow')
+})
 
-t.test('the configuration names our providers and nobody else’s', async (t) => {
+t.test('configures our providers and no others', async (t) => {
   const models = [{ id: 'm', contextTokens: 10, outputTokens: 5 }]
   const facts = {
     providers: [

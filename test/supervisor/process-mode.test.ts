@@ -20,19 +20,19 @@ const exists = (path: string) =>
   )
 const bash = (command: string) => ({ tool: 'bash', input: { command, description: 'a command' } })
 
-t.test('without a jail an agent is a process like others', async (t) => {
+t.test('runs an agent as a plain process without a sandbox', async (t) => {
   const proxy = await openRecorder(t)
   const { supervisor, project, metrics, folder, model, models } = await openStage(t, {
     isolation: 'process',
     providersFor: () => [{ id: 'openai-compatible', baseUrl: proxy.url(), apiKey: API_KEY, models }]
   })
   proxy.to(model.url)
-  // The worktree lies in somebody's checkout, as it does when the product is tried out in its own.
+  // The worktree lies inside another checkout, as when the product is tried out in its own repository.
   await run('git', ['init', '--quiet', folder])
   const { id, worktree, agent, pid } = await project()
   t.equal(supervisor.isolation, 'process')
 
-  await t.test('its environment holds nothing of ours', async (t) => {
+  await t.test('passes nothing of our environment to it', async (t) => {
     const environment = await readFile(`/proc/${pid}/environ`, 'utf8')
     t.notMatch(environment, SECRET)
     t.match(environment, 'KILO_SERVER_PASSWORD=')
@@ -51,43 +51,52 @@ t.test('without a jail an agent is a process like others', async (t) => {
     t.notMatch(printed, API_KEY)
   })
 
-  await t.test('a command is asked about; allowed once, it runs', async (t) => {
-    const { events, outcome, said } = await play(
-      agent,
-      { text: script(bash('touch allowed.txt'), { say: 'done' }) },
-      (event) => {
-        if (event.type !== 'permission.asked') return
-        t.match(event, {
-          kind: 'bash',
-          patterns: ['touch allowed.txt'],
-          title: 'touch allowed.txt'
-        })
-        return agent.answerPermission(event.permissionId, 'once')
-      }
-    )
-    t.same(outcome, { kind: 'completed' })
-    t.equal(said, 'done')
-    t.ok(await exists(join(worktree, 'allowed.txt')))
-    t.equal(events.filter(({ type }) => type === 'permission.asked').length, 1)
-    t.match(toolsOf(events).at(-1), { tool: 'bash', status: 'completed', mayWrite: true })
-  })
+  await t.test(
+    'asks for a permission before a command, and runs it when it is allowed once',
+    async (t) => {
+      const { events, outcome, said } = await play(
+        agent,
+        { text: script(bash('touch allowed.txt'), { say: 'done' }) },
+        (event) => {
+          if (event.type !== 'permission.asked') return
+          t.match(event, {
+            kind: 'bash',
+            patterns: ['touch allowed.txt'],
+            title: 'touch allowed.txt'
+          })
+          return agent.answerPermission(event.permissionId, 'once')
+        }
+      )
+      t.same(outcome, { kind: 'completed' })
+      t.equal(said, 'done')
+      t.ok(await exists(join(worktree, 'allowed.txt')))
+      t.equal(events.filter(({ type }) => type === 'permission.asked').length, 1)
+      t.match(toolsOf(events).at(-1), { tool: 'bash', status: 'completed', mayWrite: true })
+    }
+  )
 
-  await t.test('rejected with a word it does not run, and the model hears why', async (t) => {
-    const { events, said } = await play(
-      agent,
-      { text: script(bash('touch rejected.txt'), { say: 'as you wish' }) },
-      (event) =>
-        event.type === 'permission.asked'
-          ? agent.answerPermission(event.permissionId, 'reject', 'not today')
-          : undefined
-    )
-    t.notOk(await exists(join(worktree, 'rejected.txt')))
-    t.match(toolsOf(events).at(-1), { status: 'error', output: /not today/ })
-    t.equal(said, 'as you wish')
-    await t.resolves(agent.answerPermission('per_nobody_asked', 'once'), 'too late is no harm')
-  })
+  await t.test(
+    'does not run a rejected command, and passes the message to the model',
+    async (t) => {
+      const { events, said } = await play(
+        agent,
+        { text: script(bash('touch rejected.txt'), { say: 'as you wish' }) },
+        (event) =>
+          event.type === 'permission.asked'
+            ? agent.answerPermission(event.permissionId, 'reject', 'not today')
+            : undefined
+      )
+      t.notOk(await exists(join(worktree, 'rejected.txt')))
+      t.match(toolsOf(events).at(-1), { status: 'error', output: /not today/ })
+      t.equal(said, 'as you wish')
+      await t.resolves(
+        agent.answerPermission('per_nobody_asked', 'once'),
+        'a late answer is ignored'
+      )
+    }
+  )
 
-  await t.test('a turn can be cancelled while it waits for an answer', async (t) => {
+  await t.test('cancels a turn that waits for an answer', async (t) => {
     const cancel = new AbortController()
     const { outcome } = await play(
       agent,
@@ -99,7 +108,7 @@ t.test('without a jail an agent is a process like others', async (t) => {
     t.notOk(await exists(join(worktree, 'never.txt')))
   })
 
-  await t.test('edits stay in the worktree, though it lies in a larger repository', async (t) => {
+  await t.test('confines edits to a worktree inside a larger repository', async (t) => {
     const write = (filePath: string) => ({ tool: 'write', input: { filePath, content: 'x' } })
     const { events } = await play(agent, {
       text: script(
@@ -115,23 +124,20 @@ t.test('without a jail an agent is a process like others', async (t) => {
     t.equal(toolsOf(events).at(-1)?.title, 'deep/inside.txt')
   })
 
-  await t.test('the model is told which file is looked at', async (t) => {
+  await t.test('names the open file to the model', async (t) => {
     await play(agent, { text: script({ say: 'a' }), currentFilePath: 'src/looked-at.ts' })
     t.match(proxy.lastBody(), /src\/looked-at\.ts/)
   })
 
-  await t.test(
-    'a provider that is not there fails the turn instead of making it wait',
-    async (t) => {
-      const target = proxy.url()
-      await proxy.close()
-      const { outcome } = await play(agent, { text: script({ say: 'a' }) })
-      t.match(outcome, { kind: 'failed', reason: 'model_unreachable' }, target)
-    }
-  )
+  await t.test('fails the turn when the provider is unreachable', async (t) => {
+    const target = proxy.url()
+    await proxy.close()
+    const { outcome } = await play(agent, { text: script({ say: 'a' }) })
+    t.match(outcome, { kind: 'failed', reason: 'model_unreachable' }, target)
+  })
 
   await t.test(
-    'what a command left behind ends with the agent, wherever it moved to',
+    'kills a command’s background process with the agent, also in another session',
     async (t) => {
       await proxy.reopen()
       const sleeper = `sleep 98${process.pid}`
@@ -153,36 +159,39 @@ t.test('without a jail an agent is a process like others', async (t) => {
     }
   )
 
-  await t.test('a crash in a turn says so, and the next job gets a new process', async (t) => {
-    const again = await supervisor.borrow(id, worktree, never()).agent
-    const { pid } = supervisor.running()[0] ?? {}
-    const slow = script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 50 })
-    await t.rejects(
-      play(again, { text: slow }, (event) => {
-        if (event.type === 'text.appended') process.kill(pid as number, 'SIGKILL')
-      }),
-      { code: 'agent_crashed', message: /SIGKILL/ }
-    )
-    t.equal(metrics.filter(({ kind }) => kind === 'crashed').length, 1)
-    await untilGone(folder)
+  await t.test(
+    'fails the turn of a crashed agent, and starts a new process for the next',
+    async (t) => {
+      const again = await supervisor.borrow(id, worktree, never()).agent
+      const { pid } = supervisor.running()[0] ?? {}
+      const slow = script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 50 })
+      await t.rejects(
+        play(again, { text: slow }, (event) => {
+          if (event.type === 'text.appended') process.kill(pid as number, 'SIGKILL')
+        }),
+        { reason: 'crashed', message: /SIGKILL/ }
+      )
+      t.equal(metrics.filter(({ kind }) => kind === 'crashed').length, 1)
+      await untilGone(folder)
 
-    const third = await supervisor.borrow(id, worktree, never()).agent
-    t.not(third, again)
-    t.equal((await play(third, { text: script({ say: 'back' }) })).said, 'back')
-  })
+      const third = await supervisor.borrow(id, worktree, never()).agent
+      t.not(third, again)
+      t.equal((await play(third, { text: script({ say: 'back' }) })).said, 'back')
+    }
+  )
 
-  await t.test('a worktree that is gone is said at once', async (t) => {
+  await t.test('rejects a start without a worktree immediately', async (t) => {
     await supervisor.stop(id)
     await rm(worktree, { recursive: true })
     await t.rejects(supervisor.borrow(id, worktree, never()).agent, {
-      code: 'agent_unavailable',
+      reason: 'unavailable',
       message: 'The project has no worktree.'
     })
     await mkdir(worktree)
   })
 })
 
-/** Stands before the model and remembers what Kilo sent to it. */
+/** A proxy in front of the model that keeps Kilo's last request. */
 async function openRecorder(t: { teardown(end: () => unknown): void }) {
   let target = ''
   let last = ''
@@ -191,7 +200,7 @@ async function openRecorder(t: { teardown(end: () => unknown): void }) {
 
   const listen = async () => {
     server = createServer((request, response) => {
-      // A client that leaves in the middle is one of the things that are tested.
+      // Clients that disconnect in the middle are part of the tests.
       forward(request, response).catch(() => response.destroy())
     })
     await new Promise<void>((resolve) => server?.listen(port, '127.0.0.1', resolve))

@@ -12,35 +12,35 @@ interface Payload {
   readonly syncEvent: { id: string; type: string; seq: number; aggregateID: string; data: unknown }
 }
 
-/** A Kilo that has said so much of its recording, and answers what it would have answered then. */
+/** A Kilo that has sent a part of its recording, and answers requests as it would have answered them then. */
 export interface RecordedKilo {
   readonly client: Client
-  /** Says the next message; undefined when it has said everything. */
-  sayNext(): string | undefined
+  /** Sends the next message; undefined after the last one. */
+  sendNext(): string | undefined
 }
 
-/** `answering` is waited for before a request is looked at, and again before its answer arrives. */
+/** `answering` is awaited before a request is handled, and again before its response arrives. */
 export function recordedKilo(recording: Recording, answering: () => Promise<void>): RecordedKilo {
   const messages = messagesOf(recording.stream).map((message) =>
     message.replace(/^data: /, '').trimEnd()
   )
   const payloads = messages.map((data) => (JSON.parse(data) as { payload: Payload }).payload)
-  let said = 0
+  let sent = 0
 
   const ask = async <T>(
-    answer: (heard: readonly Payload[], ids: ReadonlySet<string | undefined>) => T
+    answer: (sent: readonly Payload[], ids: ReadonlySet<string | undefined>) => T
   ): Promise<T> => {
     await answering()
-    const heard = payloads.slice(0, said)
-    const told = answer(heard, new Set(heard.map(({ id }) => id)))
+    const soFar = payloads.slice(0, sent)
+    const response = answer(soFar, new Set(soFar.map(({ id }) => id)))
     await answering()
-    return told
+    return response
   }
 
-  /** What was asked and not answered; Kilo lists whole requests. */
-  const open = (heard: readonly Payload[], asked: string, ends: readonly string[]) => {
+  /** The requests without an answer; Kilo lists them whole. */
+  const open = (sent: readonly Payload[], asked: string, ends: readonly string[]) => {
     const waiting = new Map<string, any>()
-    for (const { type, properties } of heard) {
+    for (const { type, properties } of sent) {
       if (type === asked) waiting.set(properties['id'], properties)
       if (ends.includes(type)) waiting.delete(properties['requestID'])
     }
@@ -49,9 +49,9 @@ export function recordedKilo(recording: Recording, answering: () => Promise<void
 
   const client: Client = {
     statuses: () =>
-      ask((heard) => {
+      ask((sent) => {
         const statuses = new Map<string, unknown>()
-        for (const { type, properties } of heard) {
+        for (const { type, properties } of sent) {
           if (type !== 'session.status') continue
           if (properties['status'].type === 'idle') statuses.delete(properties['sessionID'])
           else statuses.set(properties['sessionID'], properties['status'])
@@ -59,14 +59,14 @@ export function recordedKilo(recording: Recording, answering: () => Promise<void
         return statuses
       }),
     sessions: () =>
-      ask((heard) =>
-        heard.flatMap(({ type, properties }) =>
+      ask((sent) =>
+        sent.flatMap(({ type, properties }) =>
           type === 'session.created' ? [properties['info']] : []
         )
       ),
     history: (after) =>
       ask((_, ids) =>
-        // A change is written down before it is told, and told before its number is.
+        // Kilo records a change before it sends the event, and sends the event before its number.
         payloads.flatMap(({ type, syncEvent }) => {
           if (type !== 'sync' || !ids.has(syncEvent.id)) return []
           if (syncEvent.seq <= (after[syncEvent.aggregateID] ?? -1)) return []
@@ -74,23 +74,20 @@ export function recordedKilo(recording: Recording, answering: () => Promise<void
           return [{ ...change, aggregate_id }]
         })
       ),
-    permissions: () => ask((heard) => open(heard, 'permission.asked', ['permission.replied'])),
+    permissions: () => ask((sent) => open(sent, 'permission.asked', ['permission.replied'])),
     questions: () =>
-      ask((heard) => open(heard, 'question.asked', ['question.replied', 'question.rejected'])),
+      ask((sent) => open(sent, 'question.asked', ['question.replied', 'question.rejected'])),
     networkWaits: () =>
-      ask((heard) =>
-        open(heard, 'session.network.asked', [
-          'session.network.replied',
-          'session.network.rejected'
-        ])
+      ask((sent) =>
+        open(sent, 'session.network.asked', ['session.network.replied', 'session.network.rejected'])
       ),
     todos: (sessionID) =>
-      ask((heard) => {
-        const lists = heard.filter(
+      ask((sent) => {
+        const lists = sent.filter(
           ({ type, properties }) => type === 'todo.updated' && properties['sessionID'] === sessionID
         )
         return lists.at(-1)?.properties['todos'] ?? []
       })
   }
-  return { client, sayNext: () => (said < messages.length ? messages[said++] : undefined) }
+  return { client, sendNext: () => (sent < messages.length ? messages[sent++] : undefined) }
 }

@@ -4,21 +4,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { script } from '#fixtures'
+import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import t from 'tap'
 import { never, openStage, play, processesWith, untilGone } from './helpers.ts'
 
 const HOUR_MS = 3_600_000
 
-t.test('what cannot work is one clear sentence at the start', async (t) => {
+t.test('refuses to open with a program or an isolation that cannot work', async (t) => {
   await t.rejects(openStage(t, { kiloBin: '/nowhere/kilo' }), {
-    message: 'There is no Kilo at /nowhere/kilo: set KILO_BIN'
+    message: "KILO_BIN: no file at /nowhere/kilo; set it to Kilo's native program"
   })
   const folder = await mkdtemp(join(tmpdir(), 'kilowatt-supervisor-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const file = join(folder, 'kilo')
   await writeFile(file, 'not a program')
-  await t.rejects(openStage(t, { kiloBin: file }), { message: /may not be executed/ })
+  await t.rejects(openStage(t, { kiloBin: file }), { message: /is not executable/ })
 
   await writeFile(file, '#!/bin/sh\n')
   await chmod(file, 0o755)
@@ -31,7 +32,7 @@ t.test('what cannot work is one clear sentence at the start', async (t) => {
   )
 })
 
-t.test('a program that never listens is given up, and nothing is left', async (t) => {
+t.test('fails a start that never listens, and leaves no process', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'kilowatt-supervisor-'))
   t.teardown(() => rm(folder, { recursive: true }))
   const kiloBin = join(folder, 'kilo')
@@ -43,8 +44,8 @@ t.test('a program that never listens is given up, and nothing is left', async (t
 
   const silent = await open('echo "still thinking" >&2; sleep 600 & sleep 600')
   await t.rejects(silent.project(), {
-    code: 'agent_unavailable',
-    message: 'Kilo did not listen within 2 s. Its last words: still thinking'
+    reason: 'unavailable',
+    message: 'Kilo did not listen within 2 s. Last output: still thinking'
   })
   t.same(await processesWith(silent.folder), [])
   t.same(silent.supervisor.running(), [])
@@ -52,73 +53,66 @@ t.test('a program that never listens is given up, and nothing is left', async (t
 
   const early = await open('echo "no such database" >&2; exit 3')
   await t.rejects(early.project(), {
-    code: 'agent_unavailable',
-    message: 'Kilo exited with code 3 before it listened. Its last words: no such database'
+    reason: 'unavailable',
+    message: 'Kilo exited with code 3 before it listened. Last output: no such database'
   })
 
   const liar = await open('echo "kilo server listening on http://127.0.0.1:1"; sleep 600')
-  await t.rejects(liar.project(), { code: 'agent_unavailable' })
+  await t.rejects(liar.project(), { name: 'AgentFailure', reason: 'unavailable' })
   t.same(await processesWith(liar.folder), [])
 })
 
-t.test(
-  'one process a project, as many as there is room for, and none that is not needed',
-  async (t) => {
-    let hours = 0
-    const clock = {
-      now: () => new Date(Date.now() + hours * HOUR_MS),
-      monotonicMs: () => performance.now(),
-      sleep: () => Promise.resolve()
-    }
-    const idleStopMs = HOUR_MS / 2
-    const { supervisor, project, metrics, folder } = await openStage(t, {
-      agentsMax: 1,
-      clock,
-      idleStopMs
-    })
-    const started = () => metrics.filter(({ kind }) => kind === 'started').length
+t.test('runs one process per project, at most agentsMax, and stops idle ones', async (t) => {
+  let hours = 0
+  const clock = { ...systemClock, now: () => new Date(Date.now() + hours * HOUR_MS) }
+  const idleStopMs = HOUR_MS / 2
+  const { supervisor, project, metrics, folder } = await openStage(t, {
+    agentsMax: 1,
+    clock,
+    idleStopMs
+  })
+  const started = () => metrics.filter(({ kind }) => kind === 'started').length
 
-    const first = projectId.create()
-    const worktree = join(folder, 'first')
-    await mkdir(worktree)
-    const borrow = (signal = never()) => supervisor.borrow(first, worktree, signal)
-    const borrowed = [borrow(), borrow()]
-    const [one, two] = await Promise.all(borrowed.map(({ agent }) => agent))
-    t.equal(one, two, 'two calls, one process')
-    borrowed.push(borrow())
-    t.equal(await borrowed.at(-1)?.agent, one, 'and it is found warm')
-    t.equal(started(), 1)
-    t.throws(() => borrow(AbortSignal.abort(new Error('left'))), /left/)
+  const first = projectId.create()
+  const worktree = join(folder, 'first')
+  await mkdir(worktree)
+  const borrow = (signal = never()) => supervisor.borrow(first, worktree, signal)
+  const borrowed = [borrow(), borrow()]
+  const [one, two] = await Promise.all(borrowed.map(({ agent }) => agent))
+  t.equal(one, two, 'two borrowers share one process')
+  borrowed.push(borrow())
+  t.equal(await borrowed.at(-1)?.agent, one, 'and a third finds it warm')
+  t.equal(started(), 1)
+  t.throws(() => borrow(AbortSignal.abort(new Error('left'))), /left/)
 
-    const [last, ...others] = borrowed
-    others.forEach((other) => other[Symbol.dispose]())
-    hours += 1
-    await sleep(200)
-    await t.rejects(
-      project('second'),
-      { code: 'agent_unavailable', message: 'All 1 agents of this server are busy.' },
-      'however long somebody prepares a prompt for it'
-    )
-    t.equal(supervisor.peek(first), one)
-    last?.[Symbol.dispose]()
-    last?.[Symbol.dispose]()
-    const second = await project('second')
-    t.equal(supervisor.peek(first), undefined, 'the idle one made room')
-    t.same(
-      supervisor.running().map(({ projectId }) => projectId),
-      [second.id]
-    )
+  const [last, ...others] = borrowed
+  others.forEach((other) => other[Symbol.dispose]())
+  hours += 1
+  await sleep(200)
+  await t.rejects(
+    project('second'),
+    { reason: 'unavailable', message: 'All 1 agents of this server are busy.' },
+    'a borrowed agent is never stopped for another project'
+  )
+  t.equal(supervisor.peek(first), one)
+  last?.[Symbol.dispose]()
+  last?.[Symbol.dispose]()
+  const second = await project('second')
+  t.equal(supervisor.peek(first), undefined, 'the idle one was stopped')
+  t.same(
+    supervisor.running().map(({ projectId }) => projectId),
+    [second.id]
+  )
 
-    await play(second.agent, { text: script({ say: 'a' }) })
-    second.borrowed[Symbol.dispose]()
-    hours += 1
-    // The supervisor looks for quiet agents by itself; this one is an hour old now.
-    await untilGone(folder)
-    t.same(supervisor.running(), [])
-  }
-)
+  await play(second.agent, { text: script({ say: 'a' }) })
+  second.borrowed[Symbol.dispose]()
+  hours += 1
+  // The supervisor polls for idle agents by itself; this one was used an hour ago.
+  await untilGone(folder)
+  t.same(supervisor.running(), [])
+})
 
-t.test('of two that come for the last room at once, one gets it', async (t) => {
+t.test('gives the last slot to one of two concurrent borrowers', async (t) => {
   const { project, metrics } = await openStage(t, { agentsMax: 1 })
   const answers = await Promise.allSettled([project('first'), project('second')])
   t.same(
@@ -132,11 +126,11 @@ t.test('of two that come for the last room at once, one gets it', async (t) => {
   )
 })
 
-t.test('a stream that falls silent is renewed, and nothing of the turn is lost', async (t) => {
+t.test('reconnects a silent stream without losing events of the turn', async (t) => {
   const { project, metrics } = await openStage(t, { times: { streamSilenceMs: 1500 } })
   const { agent } = await project()
   const text = 'word '.repeat(30).trim()
-  // Kilo says nothing while its model does, for longer than we have patience.
+  // Kilo sends nothing while its model answers slowly, for longer than the silence timeout.
   const { said, outcome, events } = await play(agent, {
     text: script({ say: text, chunks: 3, chunkMs: 2600 }, { say: 'never reached' })
   })
@@ -147,7 +141,7 @@ t.test('a stream that falls silent is renewed, and nothing of the turn is lost',
   t.notOk(metrics.some(({ kind }) => kind === 'text-not-exact'))
 })
 
-t.test('a Kilo that stops answering is killed, and the job learns it', async (t) => {
+t.test('kills a Kilo that stops responding, and fails its turn as stalled', async (t) => {
   const { project, metrics, supervisor, folder } = await openStage(t, {
     isolation: 'process',
     times: { streamSilenceMs: 3000, healthMs: 2000, cancelGraceMs: 500 }
@@ -158,12 +152,12 @@ t.test('a Kilo that stops answering is killed, and the job learns it', async (t)
     play(agent, { text: slow }, (event) => {
       if (event.type === 'text.appended') process.kill(pid, 'SIGSTOP')
     }),
-    { code: 'agent_stalled', message: 'Kilo does not answer any more.' }
+    { reason: 'stalled', message: 'Kilo does not respond any more.' }
   )
   t.same(await processesWith(folder), [])
   t.ok(metrics.some(({ kind }) => kind === 'stalled'))
 
-  await t.test('and a cancelled turn does not wait for one that does not stop', async (t) => {
+  await t.test('ends a cancelled turn although Kilo does not stop', async (t) => {
     const next = await supervisor.borrow(id, worktree, never()).agent
     const cancel = new AbortController()
     const [running] = supervisor.running()
@@ -182,7 +176,7 @@ t.test('a Kilo that stops answering is killed, and the job learns it', async (t)
   })
 })
 
-t.test('what a server that died has left behind ends when the next one starts', async (t) => {
+t.test('kills the agents of a crashed server at the next start', async (t) => {
   const stage = await openStage(t)
   const agentsDir = join(stage.folder, 'agents')
   const id = projectId.create()
@@ -195,5 +189,5 @@ t.test('what a server that died has left behind ends when the next one starts', 
   const gone = new Promise((resolve) => orphan.once('exit', (_code, signal) => resolve(signal)))
   await openStage(t, { agentsDir })
   t.equal(await gone, 'SIGKILL')
-  await t.rejects(readFile(join(agentsDir, id, 'process.json')), 'and its note is gone')
+  await t.rejects(readFile(join(agentsDir, id, 'process.json')), 'and removes its note')
 })

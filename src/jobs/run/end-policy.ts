@@ -1,5 +1,7 @@
 import type { TurnOutcome } from '#kernel/agent-events.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
+import { AgentFailure } from '#supervisor'
+import { jobFailureOf } from './agent-failures.ts'
 
 /** What is known of a turn when it is over. */
 export interface TurnEnd {
@@ -56,8 +58,9 @@ function modelNotFound({ model, defaultModel }: TurnEnd, message: string): strin
   return `The provider does not have the model ${model}: ${advice}. Its answer was 404: ${message}`
 }
 
-/** An error that is not a failure of a job is a fault of this server: the user does not pay for it. */
+/** An error that is neither a job's nor an agent's failure is a fault of this server: the user does not pay for it. */
 function toJobFailure(error: unknown): JobFailure {
   if (error instanceof JobFailure) return error
+  if (error instanceof AgentFailure) return jobFailureOf(error)
   return new JobFailure('interrupted', 'an internal error ended the job', { cause: error })
 }

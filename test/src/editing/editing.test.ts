@@ -15,7 +15,7 @@ import { authorOf } from '../../../src/editing/author.ts'
 import { insertPendingEdit, readPendingEdits } from '../../../src/editing/pending-edit-store.ts'
 import { writeFile, unlink } from 'node:fs/promises'
 import { openTestDatabase } from '../../helpers/database.ts'
-import { watchTransactions } from '../../helpers/transactions.ts'
+import { watchTransactions } from '../../helpers/databases/transactions.ts'
 
 watchTransactions()
 

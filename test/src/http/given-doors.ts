@@ -24,7 +24,7 @@ import { createEmbeddedBus } from '../../../src/adapters/embedded/bus.ts'
 import { createEmbeddedLock } from '../../../src/adapters/embedded/lock.ts'
 import { createEmbeddedQueue } from '../../../src/adapters/embedded/queue.ts'
 import { openTestDatabase } from '../../helpers/database.ts'
-import { watchTransactions } from '../../helpers/transactions.ts'
+import { watchTransactions } from '../../helpers/databases/transactions.ts'
 
 watchTransactions()
 

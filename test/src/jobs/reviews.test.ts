@@ -32,7 +32,7 @@ import {
 import { insertSession } from '../../../src/jobs/stores/session-store.ts'
 import { createMutex } from '../../../src/workspaces/mutex.ts'
 import { openTestDatabase } from '../../helpers/database.ts'
-import { watchTransactions } from '../../helpers/transactions.ts'
+import { watchTransactions } from '../../helpers/databases/transactions.ts'
 
 watchTransactions()
 const VERBS = Object.keys(REVIEWS) as ReviewVerb[]

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import t from 'tap'
@@ -26,7 +27,7 @@ interface OpenApi {
   components: { schemas: Record<string, Schema> }
 }
 
-t.test('everything that the running Kilo says it can send has a decision', async (t) => {
+t.test('has a decision about every type that the running Kilo lists', async (t) => {
   const { components } = await readDoc(t)
   const named = (name: string): Schema => {
     const schema = components.schemas[name]
@@ -52,7 +53,7 @@ t.test('everything that the running Kilo says it can send has a decision', async
   t.same(undecided(statuses, decisionOfStatus), [], 'types of session.status')
 })
 
-t.test('so has everything that the SDK knows', async (t) => {
+t.test('has a decision about every type that the SDK declares', async (t) => {
   const entry = fileURLToPath(import.meta.resolve('@kilocode/sdk/v2/client'))
   const types = await readFile(join(entry, '../gen/types.gen.d.ts'), 'utf8')
   const union = /^export type Event = (.+);$/m.exec(types)?.[1]?.split(' | ') ?? []
@@ -67,7 +68,7 @@ t.test('so has everything that the SDK knows', async (t) => {
 const undecided = (names: readonly string[], decide: (name: string) => unknown) =>
   [...new Set(names)].filter((name) => decide(name) === undefined)
 
-/** The OpenAPI document of a real Kilo, started for nothing else. */
+/** The OpenAPI document of a real Kilo, which is started for this alone. */
 async function readDoc(t: { teardown(end: () => unknown): void }): Promise<OpenApi> {
   const folder = await mkdtemp(join(tmpdir(), 'kilowatt-doc-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
@@ -84,12 +85,16 @@ async function readDoc(t: { teardown(end: () => unknown): void }): Promise<OpenA
         { kiloBin: undefined, isolation: 'process', agentsDir },
         silentLog
       ),
-      ...{ worktree, agentsDir, password, providers: [access] },
+      worktree,
+      agentsDir,
+      password,
+      providers: [access],
       defaultModel: 'openai-compatible/none',
       projectId: projectId.create(),
       modelTimeouts: MODEL_TIMEOUTS,
       modelRetriesMax: 1,
       times: AGENT_TIMES,
+      clock: systemClock,
       log: silentLog,
       redact: (text) => text
     },

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { sessionOf } from '../../../supervisor/kilo/schemas.ts'
 
-t.test('an event says in one of three places whose it is, or nowhere', async (t) => {
+t.test('finds the session of an event in one of three places, or nowhere', async (t) => {
   for (const [properties, owner] of [
     [{ sessionID: 'ses_a' }, 'ses_a'],
     [{ part: { sessionID: 'ses_a' } }, 'ses_a'],

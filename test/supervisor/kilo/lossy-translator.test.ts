@@ -25,8 +25,9 @@ function given() {
     turn,
     waits,
     inexact: () => inexact,
-    hear: (type: string, properties: unknown) => turn.hear(payload(type, properties)),
-    recall: (type: string, properties: unknown) => turn.recall(payload(type, properties))
+    translate: (type: string, properties: unknown) => turn.translate(payload(type, properties)),
+    translateMissed: (type: string, properties: unknown) =>
+      turn.translateMissed(payload(type, properties))
   }
 }
 
@@ -37,113 +38,124 @@ const part = (id: string, more: object) => ({
   part: { id, sessionID: ROOT, messageID: 'msg_1', ...more }
 })
 const permission = (id: string, sessionID: string) => ({
-  ...{ id, sessionID, permission: 'bash', patterns: ['ls'], metadata: { command: 'ls' } }
+  id,
+  sessionID,
+  permission: 'bash',
+  patterns: ['ls'],
+  metadata: { command: 'ls' }
 })
 const types = (events: readonly AgentEvent[]) => events.map(({ type }) => type)
 
-t.test('what a sub-agent does belongs to the turn, however late we hear whose it is', async (t) => {
-  const birth = (id: string, parentID: string) => ({ info: { id, parentID } })
+t.test('assigns a sub-agent’s events to the turn, however late its parent is known', async (t) => {
+  const session = (id: string, parentID: string) => ({ info: { id, parentID } })
 
-  await t.test('by its birth', async (t) => {
-    const { hear } = given()
-    t.same(hear('permission.asked', permission('per_1', 'ses_child')), [])
-    t.same(types(hear('session.created', birth('ses_child', ROOT))), ['permission.asked'])
-    t.same(hear('permission.asked', permission('per_1', 'ses_child')), [], 'once')
+  await t.test('when its session is created', async (t) => {
+    const { translate } = given()
+    t.same(translate('permission.asked', permission('per_1', 'ses_child')), [])
+    t.same(types(translate('session.created', session('ses_child', ROOT))), ['permission.asked'])
+    t.same(translate('permission.asked', permission('per_1', 'ses_child')), [], 'once')
   })
-  await t.test('by a later word of it', async (t) => {
-    const { hear } = given()
-    hear('permission.asked', permission('per_1', 'ses_child'))
-    t.same(types(hear('session.updated', birth('ses_child', ROOT))), ['permission.asked'])
+  await t.test('when its session is updated', async (t) => {
+    const { translate } = given()
+    translate('permission.asked', permission('per_1', 'ses_child'))
+    t.same(types(translate('session.updated', session('ses_child', ROOT))), ['permission.asked'])
   })
-  await t.test('by the tool that called it', async (t) => {
-    const { hear } = given()
-    hear('message.updated', message('msg_1'))
-    hear('permission.asked', permission('per_1', 'ses_child'))
+  await t.test('when the tool that called it is updated', async (t) => {
+    const { translate } = given()
+    translate('message.updated', message('msg_1'))
+    translate('permission.asked', permission('per_1', 'ses_child'))
     const state = { status: 'running', input: {}, metadata: { sessionId: 'ses_child' } }
-    const told = hear('message.part.updated', part('prt_1', { type: 'tool', tool: 'task', state }))
-    t.same(types(told), ['tool.updated', 'permission.asked'])
+    const events = translate(
+      'message.part.updated',
+      part('prt_1', { type: 'tool', tool: 'task', state })
+    )
+    t.same(types(events), ['tool.updated', 'permission.asked'])
   })
-  await t.test('a grandchild that was born before its parent was', async (t) => {
-    const { hear, turn } = given()
-    hear('session.created', birth('ses_grandchild', 'ses_child'))
-    hear('permission.asked', permission('per_1', 'ses_grandchild'))
-    t.same(types(hear('session.created', birth('ses_child', ROOT))), ['permission.asked'])
+  await t.test('for a grandchild that was created before its parent', async (t) => {
+    const { translate, turn } = given()
+    translate('session.created', session('ses_grandchild', 'ses_child'))
+    translate('permission.asked', permission('per_1', 'ses_grandchild'))
+    t.same(types(translate('session.created', session('ses_child', ROOT))), ['permission.asked'])
     t.ok(turn.sessions.has('ses_grandchild'))
   })
-  await t.test('nobody else’s', async (t) => {
-    const { hear, turn } = given()
-    hear('permission.asked', permission('per_1', 'ses_x'))
-    t.same(hear('session.created', birth('ses_x', 'ses_y')), [])
-    t.same(hear('session.created', birth('ses_y', 'ses_x')), [], 'a ring of strangers')
+  await t.test('but no events of other sessions', async (t) => {
+    const { translate, turn } = given()
+    translate('permission.asked', permission('per_1', 'ses_x'))
+    t.same(translate('session.created', session('ses_x', 'ses_y')), [])
+    t.same(translate('session.created', session('ses_y', 'ses_x')), [], 'a cycle of other sessions')
     t.same([...turn.sessions], [ROOT])
     t.same(turn.asks.open(), [])
   })
 })
 
-t.test('what is read is told like what is heard, and only what is new', async (t) => {
-  const { hear, recall } = given()
+t.test('emits a missed event once, whether it is read or received first', async (t) => {
+  const { translate, translateMissed } = given()
   const todos = [{ content: 'a', status: 'pending', priority: 'low' }]
-  t.same(recall('todo.updated', { sessionID: ROOT, todos }), [], 'a list of an earlier turn')
-  t.same(types(recall('message.updated', message('msg_1'))), ['turn.opened'])
-  t.same(hear('session.turn.open', { sessionID: ROOT }), [])
+  t.same(
+    translateMissed('todo.updated', { sessionID: ROOT, todos }),
+    [],
+    'a list of an earlier turn'
+  )
+  t.same(types(translateMissed('message.updated', message('msg_1'))), ['turn.opened'])
+  t.same(translate('session.turn.open', { sessionID: ROOT }), [])
   const tool = (status: string) =>
     part('prt_1', { type: 'tool', tool: 'todowrite', state: { status, input: {} } })
-  t.same(types(recall('message.part.updated', tool('running'))), ['tool.updated'])
-  t.same(hear('message.part.updated', tool('running')), [])
-  t.same(types(hear('todo.updated', { sessionID: ROOT, todos })), ['todo.updated'])
-  t.same(recall('todo.updated', { sessionID: ROOT, todos }), [])
+  t.same(types(translateMissed('message.part.updated', tool('running'))), ['tool.updated'])
+  t.same(translate('message.part.updated', tool('running')), [])
+  t.same(types(translate('todo.updated', { sessionID: ROOT, todos })), ['todo.updated'])
+  t.same(translateMissed('todo.updated', { sessionID: ROOT, todos }), [])
   const old = { ...tool('completed').part, id: 'prt_0', messageID: 'msg_0' }
-  t.same(recall('message.part.updated', { part: old }), [], 'of an earlier turn')
+  t.same(translateMissed('message.part.updated', { part: old }), [], 'of an earlier turn')
 })
 
 t.test(
-  'a conversation that was summed up says so once, as soon as the summary is whole',
+  'emits one notice for a summarised conversation, when the summary is complete',
   async (t) => {
-    const { hear, recall } = given()
+    const { translate, translateMissed } = given()
     const summary = (more: object) => message('msg_1', { summary: true, ...more })
-    hear('session.turn.open', { sessionID: ROOT })
-    t.same(hear('message.updated', summary({})), [])
-    const whole = summary({ time: { created: 1, completed: 2 } })
-    t.match(hear('message.updated', whole), [{ type: 'notice', text: /summed up/ }])
-    t.same(recall('message.updated', whole), [])
+    translate('session.turn.open', { sessionID: ROOT })
+    t.same(translate('message.updated', summary({})), [])
+    const complete = summary({ time: { created: 1, completed: 2 } })
+    t.match(translate('message.updated', complete), [{ type: 'notice', text: /summarised/ }])
+    t.same(translateMissed('message.updated', complete), [])
   }
 )
 
-t.test('what is read is not newer than what was heard meanwhile', async (t) => {
-  const { hear, recall, turn } = given()
+t.test('prefers a live event to an older one that was read', async (t) => {
+  const { translate, translateMissed, turn } = given()
   const done = { time: { created: 1, completed: 2 }, finish: 'stop' }
-  hear('message.updated', message('msg_1', done))
-  hear('message.updated', message('msg_2', done))
-  recall('message.updated', message('msg_2'))
-  recall('message.updated', message('msg_1', { ...done, finish: 'content-filter' }))
+  translate('message.updated', message('msg_1', done))
+  translate('message.updated', message('msg_2', done))
+  translateMissed('message.updated', message('msg_2'))
+  translateMissed('message.updated', message('msg_1', { ...done, finish: 'content-filter' }))
   t.match(turn.finish('completed'), { outcome: { kind: 'completed' } })
 
-  hear('permission.replied', { sessionID: ROOT, requestID: 'per_1' })
-  t.same(recall('permission.asked', permission('per_1', ROOT)), [], 'it is answered')
+  translate('permission.replied', { sessionID: ROOT, requestID: 'per_1' })
+  t.same(translateMissed('permission.asked', permission('per_1', ROOT)), [], 'it is answered')
 })
 
-t.test('what an earlier turn was asked and nobody answered is not asked again', async (t) => {
-  const { hear, recall } = given()
-  hear('message.updated', message('msg_1'))
+t.test('does not emit the unanswered requests of an earlier turn', async (t) => {
+  const { translate, translateMissed } = given()
+  translate('message.updated', message('msg_1'))
   const asked = (id: string, messageID: string) => ({
     ...permission(id, ROOT),
     tool: { messageID, callID: 'call_1' }
   })
-  t.same(recall('permission.asked', asked('per_1', 'msg_0')), [])
-  t.same(types(recall('permission.asked', asked('per_2', 'msg_1'))), ['permission.asked'])
+  t.same(translateMissed('permission.asked', asked('per_1', 'msg_0')), [])
+  t.same(types(translateMissed('permission.asked', asked('per_2', 'msg_1'))), ['permission.asked'])
   const question = { id: 'que_1', sessionID: ROOT, questions: [] }
-  t.same(recall('question.asked', { ...question, tool: { messageID: 'msg_0' } }), [])
+  t.same(translateMissed('question.asked', { ...question, tool: { messageID: 'msg_0' } }), [])
 })
 
-t.test('a wait for the network is answered once', async (t) => {
-  const { hear, recall, waits } = given()
-  hear('session.network.asked', { id: 'que_1', sessionID: ROOT })
-  recall('session.network.asked', { id: 'que_1', sessionID: ROOT })
-  hear('session.network.asked', { id: 'que_2', sessionID: 'ses_x' })
+t.test('answers a wait for the network once', async (t) => {
+  const { translate, translateMissed, waits } = given()
+  translate('session.network.asked', { id: 'que_1', sessionID: ROOT })
+  translateMissed('session.network.asked', { id: 'que_1', sessionID: ROOT })
+  translate('session.network.asked', { id: 'que_2', sessionID: 'ses_x' })
   t.same(waits, ['que_1'])
 })
 
-t.test('nothing that can be said breaks a turn', async () => {
+t.test('survives any event', async () => {
   const names = Object.keys(EVENT_DECISIONS).map((name) => name.replace('*', 'x'))
   const strange = ['__proto__', 'constructor', 'toString', 'hasOwnProperty', '', 'session.danced']
   const odd = fc.oneof(
@@ -165,13 +177,13 @@ t.test('nothing that can be said breaks a turn', async () => {
       fc.array(
         fc.tuple(fc.constantFrom(...names, ...strange), fc.oneof(shaped, object, odd), fc.boolean())
       ),
-      (said) => {
+      (events) => {
         const { turn } = given()
-        for (const [type, properties, live] of said) {
+        for (const [type, properties, live] of events) {
           const payload = { type, properties }
           turn.concerns(payload)
-          const told = live ? turn.hear(payload) : turn.recall(payload)
-          for (const event of told) if (event.type === 'unrecognised') assertShort(event.name)
+          const translated = live ? turn.translate(payload) : turn.translateMissed(payload)
+          for (const event of translated) if (event.type === 'unrecognised') assertShort(event.name)
         }
       }
     )
@@ -182,14 +194,14 @@ function assertShort(name: string) {
   if (name.length > 100) throw new Error(`a name of ${name.length} characters`)
 }
 
-/** One thing that happens to a stream of two texts and two thoughts. */
+/** One step of a stream of two texts and two reasonings. */
 type Step =
   | { do: 'delta'; of: number; text: string }
   | { do: 'end'; of: number }
-  | { do: 'repeat' | 'tear' | 'doubt' | 'remove'; of: number }
+  | { do: 'repeat' | 'gap' | 'garbage' | 'remove'; of: number }
 
 t.test(
-  'whatever was heard, read again or lost: each text is told whole, once, and in order',
+  'emits each text completely, once and in order, whatever is received, read or lost',
   async () => {
     const of = fc.integer({ min: 0, max: 3 })
     const step: fc.Arbitrary<Step> = fc.oneof(
@@ -207,8 +219,8 @@ t.test(
         arbitrary: fc.record({
           do: fc.constantFrom(
             'repeat' as const,
-            'tear' as const,
-            'doubt' as const,
+            'gap' as const,
+            'garbage' as const,
             'remove' as const
           ),
           of
@@ -221,36 +233,36 @@ t.test(
         fc.infiniteStream(fc.boolean()),
         fc.boolean(),
         (steps, luck, trims) => {
-          const { hear, recall, turn, inexact } = given()
+          const { translate, translateMissed, turn, inexact } = given()
           const parts = [0, 1, 2, 3].map((of) => ({
             ...{ id: `prt_${of}`, type: of % 2 === 0 ? 'text' : 'reasoning', text: '' },
             ...{ begun: false, ended: false }
           }))
-          const told = new Map<string, string>()
+          const emitted = new Map<string, string>()
           const take = (events: readonly AgentEvent[]) => {
             for (const event of events) {
               if (event.type !== 'text.appended') continue
-              told.set(event.partId, (told.get(event.partId) ?? '') + event.text)
+              emitted.set(event.partId, (emitted.get(event.partId) ?? '') + event.text)
             }
           }
-          /** Kilo's history: what is read after a tear. */
+          /** Kilo's history, which is read after a gap. */
           const history: [string, unknown][] = []
           let losing = false
-          const say = (type: string, properties: unknown, durable: boolean) => {
+          const send = (type: string, properties: unknown, durable: boolean) => {
             if (durable) history.push([type, properties])
             const isLost = losing && luck.next().value === true
-            if (!isLost) take(hear(type, properties))
+            if (!isLost) take(translate(type, properties))
           }
           const snapshot = (of: number) => {
             const { id, type, text, ended } = parts[of]!
             const time = ended ? { start: 1, end: 2 } : { start: 1 }
-            // While it is being told, Kilo's own memory of a text is empty.
+            // Kilo's own copy of a text is empty until the text ends.
             return part(id, { type, text: ended ? text : '', time })
           }
           const begin = (of: number) => {
             if (parts[of]!.begun) return
             parts[of]!.begun = true
-            say('message.part.updated', snapshot(of), true)
+            send('message.part.updated', snapshot(of), true)
           }
           const end = (of: number) => {
             begin(of)
@@ -258,31 +270,32 @@ t.test(
             if (one.ended) return
             one.ended = true
             if (trims) one.text = one.text.trimEnd()
-            say('message.part.updated', snapshot(of), true)
+            send('message.part.updated', snapshot(of), true)
           }
           const readAgain = () => {
-            for (const [type, properties] of history) take(recall(type, properties))
+            for (const [type, properties] of history) take(translateMissed(type, properties))
             turn.gapClosed()
             losing = false
           }
 
-          say('message.updated', message('msg_1'), true)
+          send('message.updated', message('msg_1'), true)
           for (const { do: what, of, ...more } of steps) {
             const one = parts[of]!
             if (what === 'delta' && !one.ended && 'text' in more) {
               begin(of)
               one.text += more.text
               const delta = { sessionID: ROOT, messageID: 'msg_1', partID: one.id, field: 'text' }
-              say('message.part.delta', { ...delta, delta: more.text }, false)
+              send('message.part.delta', { ...delta, delta: more.text }, false)
             }
             if (what === 'end') end(of)
-            if (what === 'repeat' && one.begun) say('message.part.updated', snapshot(of), false)
-            if (what === 'doubt') hear('message.part.delta', { sessionID: ROOT, delta: null })
+            if (what === 'repeat' && one.begun) send('message.part.updated', snapshot(of), false)
+            if (what === 'garbage')
+              translate('message.part.delta', { sessionID: ROOT, delta: null })
             if (what === 'remove')
-              say('message.part.removed', { sessionID: ROOT, partID: 'prt_9' }, true)
-            if (what === 'tear' && losing) {
+              send('message.part.removed', { sessionID: ROOT, partID: 'prt_9' }, true)
+            if (what === 'gap' && losing) {
               readAgain()
-            } else if (what === 'tear') {
+            } else if (what === 'gap') {
               turn.gapOpened()
               losing = luck.next().value === true
               if (!losing) readAgain()
@@ -292,7 +305,7 @@ t.test(
           turn.gapOpened()
           readAgain()
           const expected = parts.filter(({ text }) => text !== '').map(({ id, text }) => [id, text])
-          const sorted = [...told].toSorted(([a], [b]) => (a < b ? -1 : 1))
+          const sorted = [...emitted].toSorted(([a], [b]) => (a < b ? -1 : 1))
           return inexact() === 0 && JSON.stringify(sorted) === JSON.stringify(expected)
         }
       ),

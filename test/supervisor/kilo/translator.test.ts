@@ -3,7 +3,7 @@ import t from 'tap'
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { createTurnTranslator } from '../../../supervisor/kilo/translator.ts'
 import { createRelativePath } from '../../../supervisor/kilo/paths.ts'
-import { createTextParts } from '../../../supervisor/kilo/text.ts'
+import { createTextParts } from '../../../supervisor/kilo/parts/text.ts'
 import { createRedact } from '../../../supervisor/redact.ts'
 
 const ROOT = 'ses_root'
@@ -24,9 +24,8 @@ function translator() {
     turn,
     inexact: () => inexact,
     networkAsks,
-    recall: (type: string, properties: object = {}): AgentEvent[] =>
-      turn.recall({ type, properties }),
-    say: (type: string, properties: object = {}): AgentEvent[] => turn.hear({ type, properties })
+    translate: (type: string, properties: object = {}): AgentEvent[] =>
+      turn.translate({ type, properties })
   }
 }
 
@@ -47,23 +46,28 @@ const part = (more: object) => ({
 const tool = (state: object, name = 'bash') =>
   part({ type: 'tool', tool: name, callID: 'call_1', state })
 
-t.test('what each of Kilo’s events means', async (t) => {
+t.test('translates each of Kilo’s events', async (t) => {
   const cases: [string, string, object, AgentEvent[]][] = [
     ['a turn opens', 'session.turn.open', { sessionID: ROOT }, [{ type: 'turn.opened' }]],
-    ['a stranger’s turn', 'session.turn.open', { sessionID: 'ses_x' }, []],
-    ['the other time of everything', 'sync', {}, []],
+    ['the turn of another session', 'session.turn.open', { sessionID: 'ses_x' }, []],
+    ['the second copy of an event', 'sync', {}, []],
     ['a heartbeat', 'server.heartbeat', {}, []],
     ['idle is not the end', 'session.idle', { sessionID: ROOT }, []],
     ['an error is not the end', 'session.error', { sessionID: ROOT }, []],
-    ['a new word', 'session.danced', {}, [{ type: 'unrecognised', name: 'session.danced' }]],
     [
-      'a known word, misspelt',
+      'an unrecognised event',
+      'session.danced',
+      {},
+      [{ type: 'unrecognised', name: 'session.danced' }]
+    ],
+    [
+      'a known event without its properties',
       'todo.updated',
       {},
       [{ type: 'unrecognised', name: 'todo.updated' }]
     ],
     [
-      'a new part',
+      'an unrecognised part',
       'message.part.updated',
       part({ type: 'hologram' }),
       [{ type: 'unrecognised', name: 'part:hologram' }]
@@ -158,22 +162,22 @@ t.test('what each of Kilo’s events means', async (t) => {
       [{ type: 'turn.finished', outcome: { kind: 'interrupted' } }]
     ]
   ]
-  for (const [says, type, properties, expected] of cases) {
-    const { say } = translator()
-    if (type.startsWith('message.part.')) say('message.updated', message('msg_1'))
-    t.same(say(type, properties), expected, says)
+  for (const [title, type, properties, expected] of cases) {
+    const { translate } = translator()
+    if (type.startsWith('message.part.')) translate('message.updated', message('msg_1'))
+    t.same(translate(type, properties), expected, title)
   }
 })
 
-t.test('what is said again is told once', async (t) => {
-  const { say } = translator()
-  say('message.updated', message('msg_1'))
+t.test('emits a repeated event once', async (t) => {
+  const { translate } = translator()
+  translate('message.updated', message('msg_1'))
   const step = part({
     type: 'step-finish',
     cost: 0.5,
     tokens: { input: 7, output: 3, reasoning: 2, cache: { read: 5, write: 1 } }
   })
-  t.same(say('message.part.updated', step), [
+  t.same(translate('message.part.updated', step), [
     {
       type: 'usage.reported',
       stepId: 'prt_1',
@@ -183,22 +187,22 @@ t.test('what is said again is told once', async (t) => {
       costUsd: 0.5
     }
   ])
-  t.same(say('message.part.updated', step), [])
+  t.same(translate('message.part.updated', step), [])
 
   const running = (title?: string) => tool({ status: 'running', input: { command: 'ls' }, title })
-  const { say: tell } = translator()
-  tell('message.updated', message('msg_1'))
-  t.equal(tell('message.part.updated', running()).length, 1)
-  t.equal(tell('message.part.updated', running()).length, 0, 'another line of output')
-  t.equal(tell('message.part.updated', running('list')).length, 1, 'another title')
+  const { translate: again } = translator()
+  again('message.updated', message('msg_1'))
+  t.equal(again('message.part.updated', running()).length, 1)
+  t.equal(again('message.part.updated', running()).length, 0, 'another line of output')
+  t.equal(again('message.part.updated', running('list')).length, 1, 'another title')
   const ended = tool({ status: 'completed', input: { command: 'ls' }, output: '' })
-  t.equal(tell('message.part.updated', ended).length, 1)
-  t.equal(tell('message.part.updated', running()).length, 0, 'late')
-  t.equal(tell('session.danced').length, 1)
-  t.equal(tell('session.danced').length, 0)
+  t.equal(again('message.part.updated', ended).length, 1)
+  t.equal(again('message.part.updated', running()).length, 0, 'late')
+  t.equal(again('session.danced').length, 1)
+  t.equal(again('session.danced').length, 0)
 })
 
-t.test('how a turn ended', async (t) => {
+t.test('translates how a turn ended', async (t) => {
   const failed = (data: object, name = 'APIError') => ({ error: { name, data } })
   const cases: [string, string, object | undefined, object][] = [
     ['well', 'completed', { finish: 'stop' }, { kind: 'completed' }],
@@ -246,125 +250,134 @@ t.test('how a turn ended', async (t) => {
     ],
     ['stopped', 'interrupted', failed({}, 'MessageAbortedError'), { kind: 'interrupted' }]
   ]
-  for (const [says, reason, info, expected] of cases) {
-    const { say } = translator()
-    if (info) say('message.updated', message('msg_1', info))
-    t.match(say('session.turn.close', { sessionID: ROOT, reason }), [{ outcome: expected }], says)
+  for (const [title, reason, info, expected] of cases) {
+    const { translate } = translator()
+    if (info) translate('message.updated', message('msg_1', info))
+    t.match(
+      translate('session.turn.close', { sessionID: ROOT, reason }),
+      [{ outcome: expected }],
+      title
+    )
   }
-  const { say } = translator()
-  say('session.error', {
+  const { translate } = translator()
+  translate('session.error', {
     sessionID: ROOT,
     ...failed({ message: 'x'.repeat(900), statusCode: 401 })
   })
-  const [end] = say('session.turn.close', { sessionID: ROOT, reason: 'error' })
+  const [end] = translate('session.turn.close', { sessionID: ROOT, reason: 'error' })
   t.equal(
     end?.type === 'turn.finished' && end.outcome.kind === 'failed' && end.outcome.message.length,
     500
   )
 })
 
-t.test('of sub-agents: what they do, not what they say', async (t) => {
-  const { say, turn } = translator()
+t.test('emits what sub-agents do, and not their texts', async (t) => {
+  const { translate, turn } = translator()
   const child = { sessionID: 'ses_child' }
-  say('session.created', { info: { id: 'ses_child', parentID: ROOT } })
-  say('session.created', { info: { id: 'ses_grandchild', parentID: 'ses_child' } })
-  say('session.created', { info: { id: 'ses_stranger' } })
+  translate('session.created', { info: { id: 'ses_child', parentID: ROOT } })
+  translate('session.created', { info: { id: 'ses_grandchild', parentID: 'ses_child' } })
+  translate('session.created', { info: { id: 'ses_other' } })
   t.same([...turn.sessions], [ROOT, 'ses_child', 'ses_grandchild'])
 
-  say('message.updated', message('msg_1', child))
+  translate('message.updated', message('msg_1', child))
   t.same(
-    say('message.part.updated', part({ ...child, type: 'text', text: 'hi', time: { end: 1 } })),
+    translate(
+      'message.part.updated',
+      part({ ...child, type: 'text', text: 'hi', time: { end: 1 } })
+    ),
     []
   )
-  t.same(say('session.turn.close', { ...child, reason: 'completed' }), [])
+  t.same(translate('session.turn.close', { ...child, reason: 'completed' }), [])
   t.equal(
-    say('message.part.updated', part({ ...child, ...tool({ status: 'running' }).part, ...child }))
-      .length,
+    translate(
+      'message.part.updated',
+      part({ ...child, ...tool({ status: 'running' }).part, ...child })
+    ).length,
     1
   )
 })
 
-t.test('what an earlier job did is not this job’s, also when Kilo changes it now', async (t) => {
-  const { say } = translator()
-  say('message.updated', message('msg_1'))
+t.test('ignores parts of an earlier turn, also when Kilo changes them now', async (t) => {
+  const { translate } = translator()
+  translate('message.updated', message('msg_1'))
   const old = { messageID: 'msg_0' }
   const pruned = tool({ status: 'completed', input: { command: 'ls' }, output: '' }).part
   const tokens = { input: 7, output: 3, reasoning: 2, cache: { read: 5, write: 1 } }
-  t.same(say('message.part.updated', { part: { ...pruned, ...old } }), [])
-  t.same(say('message.part.updated', part({ type: 'step-finish', cost: 1, tokens, ...old })), [])
+  t.same(translate('message.part.updated', { part: { ...pruned, ...old } }), [])
+  t.same(
+    translate('message.part.updated', part({ type: 'step-finish', cost: 1, tokens, ...old })),
+    []
+  )
 })
 
-t.test('nobody’s words but the model’s own are told', async (t) => {
-  const { say } = translator()
+t.test('emits no texts but those of the model', async (t) => {
+  const { translate } = translator()
   const text = part({ type: 'text', text: 'hi', time: { end: 1 } })
-  say('message.updated', message('msg_1', { role: 'user' }))
-  t.same(say('message.part.updated', text), [], 'the person’s')
-  say('message.updated', message('msg_1', { summary: true }))
-  t.same(say('message.part.updated', text), [], 'a summary of the conversation')
+  translate('message.updated', message('msg_1', { role: 'user' }))
+  t.same(translate('message.part.updated', text), [], 'the user’s')
+  translate('message.updated', message('msg_1', { summary: true }))
+  t.same(translate('message.part.updated', text), [], 'a summary of the conversation')
 })
 
-/** One thing that can be heard of a text part. */
-type Heard = { delta: string } | { repeat: true } | { torn: true }
+/** One step of a text part. */
+type Step = { delta: string } | { repeat: true } | { gap: true }
 
-t.test(
-  'joined, the pieces of a text are the text, whatever was heard of it and how often',
-  async () => {
-    const heard: fc.Arbitrary<Heard> = fc.oneof(
-      { weight: 5, arbitrary: fc.string({ unit: 'grapheme' }).map((delta) => ({ delta })) },
-      { weight: 2, arbitrary: fc.constantFrom(' ', '\n', ' \n\n').map((delta) => ({ delta })) },
-      { weight: 1, arbitrary: fc.constant({ repeat: true } as const) },
-      { weight: 1, arbitrary: fc.constant({ torn: true } as const) }
-    )
-    fc.assert(
-      fc.property(
-        fc.array(heard),
-        fc.array(fc.boolean()),
-        fc.boolean(),
-        fc.boolean(),
-        (things, losses, trims, openingLost) => {
-          let inexact = 0
-          const texts = createTextParts(() => (inexact += 1))
-          const pieces: string[] = []
-          const see = (text: string, final: boolean) => {
-            const event = texts.see({ partId: 'p', source: 'assistant', text, final, live: true })
+t.test('emits pieces that, joined, are the text, whatever is received and how often', async () => {
+  const step: fc.Arbitrary<Step> = fc.oneof(
+    { weight: 5, arbitrary: fc.string({ unit: 'grapheme' }).map((delta) => ({ delta })) },
+    { weight: 2, arbitrary: fc.constantFrom(' ', '\n', ' \n\n').map((delta) => ({ delta })) },
+    { weight: 1, arbitrary: fc.constant({ repeat: true } as const) },
+    { weight: 1, arbitrary: fc.constant({ gap: true } as const) }
+  )
+  fc.assert(
+    fc.property(
+      fc.array(step),
+      fc.array(fc.boolean()),
+      fc.boolean(),
+      fc.boolean(),
+      (steps, losses, trims, openingLost) => {
+        let inexact = 0
+        const texts = createTextParts(() => (inexact += 1))
+        const pieces: string[] = []
+        const see = (text: string, final: boolean) => {
+          const event = texts.see({ partId: 'p', source: 'assistant', text, final, live: true })
+          if (event) pieces.push(event.text)
+        }
+        let whole = ''
+        let losing = false
+        if (!openingLost) see('', false)
+        steps.forEach((step, at) => {
+          if ('gap' in step) {
+            texts.gapOpened()
+            losing = true
+          } else if ('repeat' in step) {
+            see('', false)
+          } else {
+            whole += step.delta
+            // After a gap any of the frames may be lost.
+            if (losing && losses[at]) return
+            const event = texts.append('p', step.delta)
             if (event) pieces.push(event.text)
           }
-          let whole = ''
-          let losing = false
-          if (!openingLost) see('', false)
-          things.forEach((thing, at) => {
-            if ('torn' in thing) {
-              texts.gapOpened()
-              losing = true
-            } else if ('repeat' in thing) {
-              see('', false)
-            } else {
-              whole += thing.delta
-              // After a tear some frames are lost, and which ones is anybody's guess.
-              if (losing && losses[at]) return
-              const event = texts.append('p', thing.delta)
-              if (event) pieces.push(event.text)
-            }
-          })
-          const end = trims ? whole.trimEnd() : whole
-          see(end, true)
-          see(end, true)
-          see('', false)
-          return pieces.join('') === end && inexact === 0
-        }
-      )
+        })
+        const end = trims ? whole.trimEnd() : whole
+        see(end, true)
+        see(end, true)
+        see('', false)
+        return pieces.join('') === end && inexact === 0
+      }
     )
-  }
-)
+  )
+})
 
-t.test('a text that contradicts what was told is counted, and nothing is added', async (t) => {
-  const { say, inexact } = translator()
-  say('message.updated', message('msg_1'))
+t.test('counts a text that contradicts the emitted one, and emits nothing more', async (t) => {
+  const { translate, inexact } = translator()
+  translate('message.updated', message('msg_1'))
   const see = (text: string, end?: number) =>
-    say('message.part.updated', part({ type: 'reasoning', text, time: { end } }))
+    translate('message.part.updated', part({ type: 'reasoning', text, time: { end } }))
   see('')
   const delta = { sessionID: ROOT, messageID: 'msg_1', partID: 'prt_1', field: 'text' }
-  t.match(say('message.part.delta', { ...delta, delta: 'one two' }), [
+  t.match(translate('message.part.delta', { ...delta, delta: 'one two' }), [
     { type: 'text.appended', source: 'reasoning', text: 'one two' }
   ])
   t.same(see('three', 1), [])

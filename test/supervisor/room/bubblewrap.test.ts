@@ -4,7 +4,7 @@ import { script } from '#fixtures'
 import t from 'tap'
 import { API_KEY, openStage, play, processesWith, toolsOf } from '../helpers.ts'
 
-t.test('in its jail an agent sees its worktree, its own data and the system', async (t) => {
+t.test('shows an agent in a sandbox its worktree, its own data and the system', async (t) => {
   const secret = 'a-secret-of-the-parents-environment'
   process.env['KILOWATT_TEST_SECRET'] = secret
   const { supervisor, project, folder } = await openStage(t)
@@ -44,7 +44,7 @@ t.test('in its jail an agent sees its worktree, its own data and the system', as
   const count = Number(await run('set -- /proc/[0-9]*; echo $#'))
   t.ok(count > 1 && count < 10, `${count} processes: a handful`)
 
-  await t.test('and a command’s environment does not have the provider’s key', async (t) => {
+  await t.test('keeps the provider’s key out of a command’s environment', async (t) => {
     t.notMatch(await run('printenv'), API_KEY)
   })
 

@@ -16,14 +16,14 @@ async function* cut(bytes: Uint8Array, size: number) {
 }
 
 for (const size of [1, 7, 4096, 1_000_000]) {
-  t.test(`messages are whole, cut every ${size} bytes`, async (t) => {
+  t.test(`reads whole messages from chunks of ${size} bytes`, async (t) => {
     const seen: string[] = []
     for await (const data of readSse(cut(new TextEncoder().encode(WIRE), size))) seen.push(data)
     t.same(seen, MESSAGES)
   })
 }
 
-t.test('half a message at the end is none', async (t) => {
+t.test('drops an incomplete message at the end', async (t) => {
   const seen: string[] = []
   const bytes = new TextEncoder().encode('data: one\n\ndata: two\n')
   for await (const data of readSse(cut(bytes, 3))) seen.push(data)

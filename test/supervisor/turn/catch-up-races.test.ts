@@ -12,32 +12,41 @@ import { createRedact } from '../../../supervisor/redact.ts'
 import { recordedKilo } from '../recorded-kilo.ts'
 
 const SCENES = [
-  ...['text', 'reasoning-then-tool', 'write-new-file', 'bash-parallel', 'todo', 'model-500-once'],
-  ...['subagent', 'subagent-parallel', 'subagent-permission', 'permission-reject', 'question']
+  'text',
+  'reasoning-then-tool',
+  'write-new-file',
+  'bash-parallel',
+  'todo',
+  'model-500-once',
+  'subagent',
+  'subagent-parallel',
+  'subagent-permission',
+  'permission-reject',
+  'question'
 ]
 const RUNS = 150
 
 /**
- * What may happen next, besides Kilo's saying something: one of the requests under way goes on, the stream is torn or
- * stands again, or a turn is looked at while its stream lives.
+ * The next step: Kilo sends a message, one of the requests under way proceeds, the stream breaks or is open again, or
+ * the turn is polled while its stream is open.
  */
-type Move = 'say' | 'answer' | 'tear' | 'look'
+type Move = 'send' | 'answer' | 'break' | 'poll'
 
 const move: fc.Arbitrary<Move> = fc.oneof(
-  { weight: 12, arbitrary: fc.constant('say' as const) },
+  { weight: 12, arbitrary: fc.constant('send' as const) },
   { weight: 12, arbitrary: fc.constant('answer' as const) },
-  { weight: 1, arbitrary: fc.constant('tear' as const) },
-  { weight: 2, arbitrary: fc.constant('look' as const) }
+  { weight: 1, arbitrary: fc.constant('break' as const) },
+  { weight: 2, arbitrary: fc.constant('poll' as const) }
 )
 
-/** A turn of a recording, and who reads it; `requests` are those on their way to Kilo, or back. */
+/** A turn of a recording and its reader; `requests` are under way to Kilo, or back. */
 function begin(recording: Recording) {
   const requests: (() => void)[] = []
   const kilo = recordedKilo(recording, () => new Promise((resolve) => requests.push(resolve)))
   const events: AgentEvent[] = []
   let inexact = 0
   let isOver = false
-  const give = (event: AgentEvent) => {
+  const emit = (event: AgentEvent) => {
     if (isOver) return
     isOver = event.type === 'turn.finished'
     events.push(event)
@@ -53,34 +62,37 @@ function begin(recording: Recording) {
   })
   const sequence = createSequenceTracker()
   const client = kilo.client as CatchUpFacts['client']
-  const facts = { client, sequence, translator, rootSessionId, promptedAtMs: 0, give }
+  const facts = { client, sequence, translator, rootSessionId, promptedAtMs: 0, emit }
 
   return {
-    ...{ requests, events, translator, sayNext: kilo.sayNext },
+    requests,
+    events,
+    translator,
+    sendNext: kilo.sendNext,
     read: () => catchUp(facts),
-    hear(data: string) {
-      const heard = sequence.hear(data)
-      if (heard.kind === 'event') translator.hear(heard.payload).forEach(give)
+    receive(data: string) {
+      const message = sequence.track(data)
+      if (message.kind === 'event') translator.translate(message.payload).forEach(emit)
     },
-    /** Its end, if nobody has heard of it. */
+    /** Ends the turn if its end was missed. */
     finish() {
-      if (!isOver) give(translator.finish(translator.closedFor() ?? 'error'))
+      if (!isOver) emit(translator.finish(translator.closeReason() ?? 'error'))
       return { events, inexact }
     }
   }
 }
 
-/** Reads the turn while the moves happen to it; answers what was told of it. */
+/** Reads the turn while the moves happen to it, and resolves with the emitted events. */
 async function readTurn(recording: Recording, moves: Iterator<Move>, luck: () => number) {
   const turn = begin(recording)
-  const { requests, translator, hear } = turn
-  /** What a new connection has received while it was being caught up with; undefined: it is told at once. */
+  const { requests, translator, receive } = turn
+  /** The messages that a new connection has received during its catch-up; undefined: they are handled immediately. */
   let received: string[] | undefined
-  let isTorn = false
+  let isBroken = false
   let reading = Promise.resolve()
   let readings = 0
 
-  // One after the other, as the reconciler sees to it.
+  // Serial, as in the silence watch.
   const read = (afterwards = () => {}) => {
     readings += 1
     reading = reading.then(async () => {
@@ -89,30 +101,30 @@ async function readTurn(recording: Recording, moves: Iterator<Move>, luck: () =>
       readings -= 1
     })
   }
-  /** A stream that stands again is not listened to before what was missed has been read. */
-  const standAgain = () => {
-    isTorn = false
+  /** The messages of a stream that is open again wait until the missed events have been read. */
+  const reconnect = () => {
+    isBroken = false
     received = []
     read(() => {
       translator.gapClosed()
-      received?.forEach(hear)
+      received?.forEach(receive)
       received = undefined
     })
   }
   const act = async (next: Move) => {
-    if (next === 'say') {
-      const data = turn.sayNext()
+    if (next === 'send') {
+      const data = turn.sendNext()
       if (data === undefined) return false
       if (received) received.push(data)
-      else if (!isTorn) hear(data)
+      else if (!isBroken) receive(data)
     } else if (next === 'answer') {
       requests.splice(Math.floor(luck() * requests.length), 1).forEach((answer) => answer())
       await settle()
-    } else if (next === 'look') {
+    } else if (next === 'poll') {
       if (readings === 0) read()
-    } else if (isTorn) standAgain()
+    } else if (isBroken) reconnect()
     else if (!received) {
-      isTorn = true
+      isBroken = true
       translator.gapOpened()
     }
     return true
@@ -123,13 +135,13 @@ async function readTurn(recording: Recording, moves: Iterator<Move>, luck: () =>
 
   while (await act(moves.next().value as Move));
   await finishReading()
-  if (isTorn) standAgain()
+  if (isBroken) reconnect()
   else read()
   await finishReading()
   return turn.finish()
 }
 
-/** The part of what was told that must not depend on when it was heard. */
+/** The part of the events that must not depend on when they were received. */
 function gist(events: readonly AgentEvent[]) {
   const texts: Record<string, string> = {}
   const of = <T extends AgentEvent['type']>(type: T) =>
@@ -144,7 +156,7 @@ function gist(events: readonly AgentEvent[]) {
   }
 }
 
-/** What happened to the questions of a turn, in order: `asked per_1`, `closed per_1`. */
+/** What happened to the requests of a turn, in order: `asked per_1`, `closed per_1`. */
 const asking = (events: readonly AgentEvent[]) =>
   events.flatMap((event) => {
     if (event.type === 'permission.asked') return [`asked ${event.permissionId}`]
@@ -152,69 +164,69 @@ const asking = (events: readonly AgentEvent[]) =>
     return event.type === 'prompt.closed' ? [`closed ${event.promptId}`] : []
   })
 
-/** Whether all that was asked was closed, after it and not before; what was not heard in time may not be asked at all. */
-const isAnswered = (said: readonly string[]) =>
-  said
+/** Whether every request was closed after it was asked; a request that was missed may not be asked at all. */
+const isAnswered = (steps: readonly string[]) =>
+  steps
     .filter((one) => one.startsWith('asked '))
-    .every((one) => said.lastIndexOf(one) < said.indexOf(one.replace('asked', 'closed')))
+    .every((one) => steps.lastIndexOf(one) < steps.indexOf(one.replace('asked', 'closed')))
 
 const isUnique = (things: readonly unknown[]) =>
   new Set(things.map((thing) => JSON.stringify(thing))).size === things.length
 
-t.test('whenever it was heard, read or lost, a turn is told whole and once', async (t) => {
-  for (const scene of SCENES) {
-    await t.test(scene, async (t) => {
-      const recording = await readRecording(scene)
-      const undisturbed = await readTurn(recording, always('say'), () => 0)
-      const expected = gist(undisturbed.events)
-      t.match(expected.outcome, { type: 'turn.finished' })
-
-      const property = fc.asyncProperty(
-        fc.infiniteStream(move),
-        fc.infiniteStream(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })),
-        async (moves, luck) => {
-          const { events, inexact } = await readTurn(recording, moves, () => luck.next().value)
-          assert.deepEqual(gist(events), expected)
-          assert.equal(inexact, 0)
-          const asked = asking(events)
-          assert.ok(isUnique(asked.filter((one) => one.startsWith('asked '))), 'asked once')
-          assert.ok(isAnswered(asked), asked.join(', '))
-          assert.ok(events.filter(({ type }) => type === 'turn.opened').length <= 1)
-        }
-      )
-      await t.resolves(fc.assert(property, { numRuns: RUNS }))
-    })
-  }
-})
-
 t.test(
-  'a list that is heard while an older one is being read is the one that counts',
+  'emits a turn completely and once, whenever its events are received, read or lost',
   async (t) => {
-    const recording = await readRecording('todo')
-    const { requests, events, sayNext, hear, read } = begin(recording)
-    const untilList = (listen: (data: string) => void) => {
-      for (let data = sayNext(); data !== undefined; data = sayNext()) {
-        listen(data)
-        if (data.includes('"type":"todo.updated"')) return
-      }
-    }
-    const answerAll = async () => {
-      requests.splice(0).forEach((answer) => answer())
-      await settle()
-    }
+    for (const scene of SCENES) {
+      await t.test(scene, async (t) => {
+        const recording = await readRecording(scene)
+        const undisturbed = await readTurn(recording, always('send'), () => 0)
+        const expected = gist(undisturbed.events)
+        t.match(expected.outcome, { type: 'turn.finished' })
 
-    untilList(hear)
-    const reading = read()
-    // The statuses, the sessions, and then everything else on its way to Kilo.
-    for (let half = 0; half < 5; half++) await answerAll()
-    untilList(hear)
-    await answerAll()
-    await reading
-    const lists = events.filter(({ type }) => type === 'todo.updated')
-    t.equal(lists.length, 2)
-    t.match(lists.at(-1), { items: [{ status: 'completed' }, { status: 'in_progress' }] })
+        const property = fc.asyncProperty(
+          fc.infiniteStream(move),
+          fc.infiniteStream(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })),
+          async (moves, luck) => {
+            const { events, inexact } = await readTurn(recording, moves, () => luck.next().value)
+            assert.deepEqual(gist(events), expected)
+            assert.equal(inexact, 0)
+            const asked = asking(events)
+            assert.ok(isUnique(asked.filter((one) => one.startsWith('asked '))), 'asked once')
+            assert.ok(isAnswered(asked), asked.join(', '))
+            assert.ok(events.filter(({ type }) => type === 'turn.opened').length <= 1)
+          }
+        )
+        await t.resolves(fc.assert(property, { numRuns: RUNS }))
+      })
+    }
   }
 )
+
+t.test('prefers a live to-do list to an older one that is being read', async (t) => {
+  const recording = await readRecording('todo')
+  const { requests, events, sendNext, receive, read } = begin(recording)
+  const untilList = (handle: (data: string) => void) => {
+    for (let data = sendNext(); data !== undefined; data = sendNext()) {
+      handle(data)
+      if (data.includes('"type":"todo.updated"')) return
+    }
+  }
+  const answerAll = async () => {
+    requests.splice(0).forEach((answer) => answer())
+    await settle()
+  }
+
+  untilList(receive)
+  const reading = read()
+  // The statuses, the sessions, and then all other requests under way to Kilo.
+  for (let half = 0; half < 5; half++) await answerAll()
+  untilList(receive)
+  await answerAll()
+  await reading
+  const lists = events.filter(({ type }) => type === 'todo.updated')
+  t.equal(lists.length, 2)
+  t.match(lists.at(-1), { items: [{ status: 'completed' }, { status: 'in_progress' }] })
+})
 
 function* always(next: Move): Generator<Move> {
   for (;;) yield next

@@ -9,8 +9,8 @@ import { createRelativePath } from '../../../supervisor/kilo/paths.ts'
 import { createRedact } from '../../../supervisor/redact.ts'
 import { until } from '../../helpers/patience.ts'
 
-/** A Kilo to which nobody listens, and somebody who reads afterwards what a turn was. */
-async function givenDeafness(t: Test) {
+/** A Kilo without an event stream, and a reader that catches up with a turn afterwards. */
+async function givenMissedStream(t: Test) {
   const directory = t.testdir()
   const kilo = await startReplay({ directory, password: 'password' })
   t.teardown(() => kilo[Symbol.asyncDispose]())
@@ -37,8 +37,8 @@ async function givenDeafness(t: Test) {
         onNetworkAsked: () => {}
       })
       const sequence = createSequenceTracker()
-      const give = (event: AgentEvent) => void events.push(event)
-      const facts = { client, sequence, translator, rootSessionId, promptedAtMs, give }
+      const emit = (event: AgentEvent) => void events.push(event)
+      const facts = { client, sequence, translator, rootSessionId, promptedAtMs, emit }
       return { events, read: () => catchUp(facts) }
     }
   }
@@ -47,10 +47,10 @@ async function givenDeafness(t: Test) {
 const count = (events: readonly AgentEvent[], type: string) =>
   events.filter((event) => event.type === type).length
 
-t.test('what could not be read whole is read again, and nothing of it is lost', async (t) => {
+t.test('reads again what could not be read completely, and loses nothing', async (t) => {
   for (const route of ['permission', 'question', 'network', 'session/*/todo', 'sync/history']) {
     await t.test(route, async (t) => {
-      const deaf = await givenDeafness(t)
+      const missed = await givenMissedStream(t)
       const method = route === 'sync/history' ? 'POST' : 'GET'
       const refuse = {
         kind: 'refuse',
@@ -58,35 +58,35 @@ t.test('what could not be read whole is read again, and nothing of it is lost', 
         status: 503,
         times: 1
       } as const
-      await deaf.prompt(replay('write-new-file', { faults: [refuse] }))
+      await missed.prompt(replay('write-new-file', { faults: [refuse] }))
 
-      const { events, read } = deaf.reader()
+      const { events, read } = missed.reader()
       await t.rejects(read())
       t.same(await read(), { idle: true })
       t.equal(count(events, 'turn.opened'), 1)
       t.ok(count(events, 'usage.reported') > 0)
       t.ok(count(events, 'text.appended') > 0)
-      const told = events.length
+      const before = events.length
       await read()
-      t.equal(events.length, told, 'and it is told once')
+      t.equal(events.length, before, 'and it is emitted once')
     })
   }
 })
 
-t.test('of a conversation only this turn is told, of its sub-agents too', async (t) => {
-  const deaf = await givenDeafness(t)
-  await deaf.prompt(replay('subagent'))
-  const first = deaf.reader()
+t.test('emits only this turn of a conversation, with its sub-agents', async (t) => {
+  const missed = await givenMissedStream(t)
+  await missed.prompt(replay('subagent'))
+  const first = missed.reader()
   await first.read()
   const children = first.events.flatMap((event) =>
-    event.type === 'usage.reported' && event.agentSessionId !== deaf.rootSessionId ? [event] : []
+    event.type === 'usage.reported' && event.agentSessionId !== missed.rootSessionId ? [event] : []
   )
   t.ok(children.length > 0, 'the sub-agent of the first turn has used something')
 
   await new Promise((resolve) => setTimeout(resolve, 5))
   const promptedAtMs = Date.now()
-  await deaf.prompt(replay('text'))
-  const second = deaf.reader(promptedAtMs)
+  await missed.prompt(replay('text'))
+  const second = missed.reader(promptedAtMs)
   await second.read()
   t.equal(count(second.events, 'usage.reported'), 1)
   t.equal(count(second.events, 'tool.updated'), 0)

@@ -1,114 +1,108 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { createSilenceWatch } from '../../../supervisor/turn/silence-watch.ts'
+import { createManualClock } from '../manual-clock.ts'
 
 const NEVER_MS = 600_000
 
-/** A turn of which each look finds the next of these, and the last of them for ever. */
-function given(looks: (boolean | 'no answer')[], { begun = true, silenceMs = NEVER_MS } = {}) {
-  const said: string[] = []
-  const reconciler = createSilenceWatch({
+/** A turn whose polls find these answers in turn, and the last of them from then on. */
+function given(answers: (boolean | 'no answer')[], { begun = true, silenceMs = NEVER_MS } = {}) {
+  const clock = createManualClock()
+  const reports: string[] = []
+  const silence = createSilenceWatch({
+    clock,
     async catchUp() {
-      const idle = looks.length > 1 ? looks.shift() : looks[0]
-      said.push(idle === 'no answer' ? 'nothing' : idle ? 'idle' : 'busy')
+      const idle = answers.length > 1 ? answers.shift() : answers[0]
+      reports.push(idle === 'no answer' ? 'no answer' : idle ? 'idle' : 'busy')
       if (idle === 'no answer') throw new Error('timeout')
       return { idle: idle === true }
     },
     silenceMs,
     hasBegun: () => begun,
-    onOver: () => said.push('over'),
-    onMute: () => said.push('mute')
+    onOver: () => reports.push('over'),
+    onUnresponsive: () => reports.push('unresponsive')
   })
-  const until = async (isThere: () => boolean) => {
-    const deadline = Date.now() + 20_000
-    while (!isThere()) {
-      if (Date.now() > deadline) throw new Error(`waited in vain: ${said.join()}`)
-      await sleep(10)
-    }
-  }
-  return { said, reconciler, until }
+  return { clock, reports, silence }
 }
 
-t.test('a turn is over when it is idle twice, a second apart', async (t) => {
-  const { said, reconciler, until } = given([true])
-  using _ = reconciler
-  const since = performance.now()
-  await reconciler.reconcile()
-  t.same(said, ['idle'])
-  await until(() => said.includes('over'))
-  // A timer of Node may be up to a millisecond early.
-  t.ok(performance.now() - since >= 999)
-  t.same(said, ['idle', 'idle', 'over'])
+t.test('ends a turn that two polls find idle, a second apart', async (t) => {
+  const { clock, reports, silence } = given([true])
+  using _ = silence
+  await silence.poll()
+  await clock.advance(999)
+  t.same(reports, ['idle'])
+  await clock.advance(1)
+  t.same(reports, ['idle', 'idle', 'over'])
+  await clock.advance(NEVER_MS)
+  t.equal(reports.length, 3, 'and polls no more')
 })
 
-t.test('a turn that is busy again before the second look goes on', async (t) => {
-  const { said, reconciler, until } = given([true, false])
-  using _ = reconciler
-  await reconciler.reconcile()
-  await until(() => said.includes('busy'))
-  await sleep(1500)
-  t.same(said, ['idle', 'busy'])
+t.test('does not end a turn that the second poll finds busy', async (t) => {
+  const { clock, reports, silence } = given([true, false])
+  using _ = silence
+  await silence.poll()
+  await clock.advance(1500)
+  t.same(reports, ['idle', 'busy'])
 })
 
-t.test('a turn that has not begun is not ended for being idle', async (t) => {
-  const { said, reconciler } = given([true], { begun: false })
-  using _ = reconciler
-  await reconciler.reconcile()
-  await sleep(1500)
-  t.same(said, ['idle'])
+t.test('does not end a turn that has not begun for being idle', async (t) => {
+  const { clock, reports, silence } = given([true], { begun: false })
+  using _ = silence
+  await silence.poll()
+  await clock.advance(1500)
+  t.same(reports, ['idle'])
 })
 
-t.test('a silent turn is looked at from time to time', async (t) => {
-  const { said, reconciler, until } = given([false], { silenceMs: 100 })
-  using _ = reconciler
-  await until(() => said.filter((word) => word === 'busy').length >= 3)
-  t.notOk(said.includes('over'))
+t.test('polls a silent turn at intervals', async (t) => {
+  const { clock, reports, silence } = given([false], { silenceMs: 100 })
+  using _ = silence
+  await clock.advance(350)
+  t.same(reports, ['busy', 'busy', 'busy'])
 })
 
-t.test('a turn that is heard is not looked at', async (t) => {
-  const { said, reconciler } = given([false], { silenceMs: 3000 })
-  using _ = reconciler
-  const since = performance.now()
-  let silences = 0
-  for (let heardAt = since; heardAt - since < 4500; heardAt = performance.now()) {
-    await sleep(50)
-    reconciler.heard()
-    // A machine that slept for so long may have looked with good reason.
-    if (performance.now() - heardAt > 2500) silences += 1
+t.test('does not poll a turn whose events arrive', async (t) => {
+  const { clock, reports, silence } = given([false], { silenceMs: 3000 })
+  using _ = silence
+  for (let i = 0; i < 5; i++) {
+    await clock.advance(2900)
+    silence.activity()
   }
-  t.ok(said.length <= silences, `${said.length} looks, ${silences} silences`)
+  t.same(reports, [])
+  await clock.advance(3000)
+  t.same(reports, ['busy'], 'until they stop')
 })
 
-t.test('a stream that was opened anew is looked at soon again', async () => {
-  const { said, reconciler, until } = given([false])
-  using _ = reconciler
-  await reconciler.reopen()
-  await until(() => {
-    // However much there is to hear.
-    reconciler.heard()
-    return said.filter((word) => word === 'busy').length === 2
-  })
+t.test('polls again soon after a reconnect, whatever arrives', async (t) => {
+  const { clock, reports, silence } = given([false])
+  using _ = silence
+  await silence.pollAfterReconnect()
+  for (let i = 0; i < 20; i++) {
+    silence.activity()
+    await clock.advance(100)
+  }
+  t.same(reports, ['busy', 'busy'])
 })
 
-t.test('a Kilo that does not answer twice is mute', async (t) => {
-  const { said, reconciler, until } = given(['no answer'], { silenceMs: 10 })
-  using _ = reconciler
-  await until(() => said.includes('mute'))
-  t.same(said, ['nothing', 'nothing', 'mute'])
+t.test('reports a Kilo that leaves two polls unanswered', async (t) => {
+  const { clock, reports, silence } = given(['no answer'], { silenceMs: 10 })
+  using _ = silence
+  await clock.advance(5000)
+  t.same(reports, ['no answer', 'no answer', 'unresponsive'])
 })
 
-t.test('a Kilo that answers the second time is not given up', async (t) => {
-  const { said, reconciler, until } = given(['no answer', false, 'no answer', false], {
+t.test('continues when Kilo answers the second poll', async (t) => {
+  const { clock, reports, silence } = given(['no answer', false, 'no answer', false], {
     silenceMs: 10
   })
-  using _ = reconciler
-  await until(() => said.filter((word) => word === 'busy').length >= 3)
-  t.notOk(said.includes('mute'))
+  using _ = silence
+  await clock.advance(2100)
+  t.ok(reports.filter((report) => report === 'busy').length >= 3)
+  t.notOk(reports.includes('unresponsive'))
 })
 
-t.test('after the turn nobody looks any more', async (t) => {
-  const { said, reconciler } = given([false], { silenceMs: 10 })
-  reconciler[Symbol.dispose]()
-  await sleep(300)
-  t.same(said, [])
+t.test('polls no more after it was disposed', async (t) => {
+  const { clock, reports, silence } = given([false], { silenceMs: 10 })
+  silence[Symbol.dispose]()
+  await clock.advance(1000)
+  t.same(reports, [])
+  t.equal(clock.sleepers(), 0)
 })

@@ -4,7 +4,7 @@ import { script } from '#fixtures'
 import t from 'tap'
 import { openStage, play, processesWith, toolsOf } from '../helpers.ts'
 
-t.test('turns of a real Kilo, isolated as well as this machine allows', async (t) => {
+t.test('runs turns of a real Kilo, isolated as well as this machine allows', async (t) => {
   const { supervisor, project, metrics, model, folder } = await openStage(t)
   const { id, worktree, agent } = await project()
 
@@ -12,7 +12,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
   t.same(supervisor.modes(), ['code', 'plan', 'ask', 'debug', 'orchestrator'])
   t.equal(supervisor.peek(id), agent)
 
-  await t.test('a text is told as it comes, exactly, and the turn ends once', async (t) => {
+  await t.test('emits a text in pieces, exactly, and ends the turn once', async (t) => {
     const text = 'Zwölf Boxkämpfer jagen Viktor \u{1f44b} quer über den Deich. \n\n'
     const { events, outcome, said, thought } = await play(agent, {
       text: script({ think: 'Let me see. ', say: text, chunks: 9, chunkMs: 5 })
@@ -30,7 +30,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     )
   })
 
-  await t.test('what was used is told by step, and again by session', async (t) => {
+  await t.test('reports usage per step, and per session', async (t) => {
     model.reset()
     const agentSessionId = await agent.openSession('a conversation')
     const usage = { input: 1000, output: 50, reasoning: 5, cacheRead: 300, cacheWrite: 0 }
@@ -44,12 +44,12 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.equal(model.requests[0]?.sessionId, agentSessionId)
 
     await play(agent, { agentSessionId, text: script({ say: 'b', usage }) })
-    t.equal((await agent.sessionUsage(agentSessionId)).steps, 2, 'a session goes on')
+    t.equal((await agent.sessionUsage(agentSessionId)).steps, 2, 'a session continues')
     t.equal(await agent.hasSession(agentSessionId), true)
     t.equal(await agent.hasSession('ses_e025000000ffeAAAAAAAAAAAAAA'), false)
   })
 
-  await t.test('a file is written, and named relative to the worktree', async (t) => {
+  await t.test('writes a file, and names it relative to the worktree', async (t) => {
     const { events, outcome } = await play(agent, {
       text: script(
         { tool: 'write', input: { filePath: 'src/new.ts', content: 'one\n' } },
@@ -65,21 +65,18 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.equal(toolsOf(events).length, 2)
   })
 
-  await t.test(
-    'a long input is cut where it is shown, and whole where it is written',
-    async (t) => {
-      const content = 'ä'.repeat(60_000)
-      const { events } = await play(agent, {
-        text: script({ tool: 'write', input: { filePath: 'long.txt', content } }, { say: 'done' })
-      })
-      const shown = toolsOf(events)
-      t.ok(shown.every((event) => JSON.stringify(event).length < 20_000))
-      t.ok(shown.every(({ truncated }) => truncated))
-      t.equal(await readFile(join(worktree, 'long.txt'), 'utf8'), content)
-    }
-  )
+  await t.test('truncates a long input in the event, and not in the file', async (t) => {
+    const content = 'ä'.repeat(60_000)
+    const { events } = await play(agent, {
+      text: script({ tool: 'write', input: { filePath: 'long.txt', content } }, { say: 'done' })
+    })
+    const shown = toolsOf(events)
+    t.ok(shown.every((event) => JSON.stringify(event).length < 20_000))
+    t.ok(shown.every(({ truncated }) => truncated))
+    t.equal(await readFile(join(worktree, 'long.txt'), 'utf8'), content)
+  })
 
-  await t.test('searching works, and changes nothing', async (t) => {
+  await t.test('searches files without changing them', async (t) => {
     const { events } = await play(agent, {
       text: script({ tool: 'grep', input: { pattern: 'one', path: '.' } }, { say: 'done' })
     })
@@ -87,7 +84,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.match(toolsOf(events).at(-1)?.output, /new\.ts/)
   })
 
-  await t.test('a question waits for its answer, or is turned away', async (t) => {
+  await t.test('waits for the answer to a question, or for its rejection', async (t) => {
     const questions = [
       {
         question: 'Which database?',
@@ -114,30 +111,35 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.same(turnedAway.outcome, { kind: 'completed' })
   })
 
-  await t.test('sub-agents do and use, and their words come with the tool', async (t) => {
-    const prompt = script(
-      { tool: 'write', input: { filePath: 'child.txt', content: 'c' } },
-      { say: 'the child says' }
-    )
-    const { events, said, outcome } = await play(agent, {
-      text: script(
-        { tool: 'task', input: { description: 'help', prompt, subagent_type: 'general' } },
-        { say: 'the root says' }
+  await t.test(
+    'emits the tools and usage of sub-agents, and their texts as the output of the tool',
+    async (t) => {
+      const prompt = script(
+        { tool: 'write', input: { filePath: 'child.txt', content: 'c' } },
+        { say: 'the child says' }
       )
-    })
-    t.same(outcome, { kind: 'completed' })
-    t.equal(said, 'the root says')
-    t.match(
-      toolsOf(events).find(({ tool }) => tool === 'write'),
-      { title: 'child.txt' }
-    )
-    t.match(toolsOf(events).at(-1)?.output, /the child says/)
-    const sessions = events.flatMap((e) => (e.type === 'usage.reported' ? [e.agentSessionId] : []))
-    t.equal(sessions.length, 4)
-    t.equal(new Set(sessions).size, 2)
-  })
+      const { events, said, outcome } = await play(agent, {
+        text: script(
+          { tool: 'task', input: { description: 'help', prompt, subagent_type: 'general' } },
+          { say: 'the root says' }
+        )
+      })
+      t.same(outcome, { kind: 'completed' })
+      t.equal(said, 'the root says')
+      t.match(
+        toolsOf(events).find(({ tool }) => tool === 'write'),
+        { title: 'child.txt' }
+      )
+      t.match(toolsOf(events).at(-1)?.output, /the child says/)
+      const sessions = events.flatMap((e) =>
+        e.type === 'usage.reported' ? [e.agentSessionId] : []
+      )
+      t.equal(sessions.length, 4)
+      t.equal(new Set(sessions).size, 2)
+    }
+  )
 
-  await t.test('todo lists are told', async (t) => {
+  await t.test('emits to-do lists', async (t) => {
     const todos = [{ content: 'first', status: 'in_progress', priority: 'high' }]
     const { events } = await play(agent, {
       text: script({ tool: 'todowrite', input: { todos } }, { say: 'done' })
@@ -148,7 +150,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     )
   })
 
-  await t.test('a model that fails says so in the provider’s own words', async (t) => {
+  await t.test('fails with the message of the provider', async (t) => {
     const fails = (status: number, message: string) =>
       play(agent, { text: script({ fail: status, message }) }).then(({ outcome }) => outcome)
 
@@ -162,7 +164,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.match(await fails(404, 'no such model'), { reason: 'model_error', status: 404 })
   })
 
-  await t.test('a model that fails for a moment is asked again, and that is told', async (t) => {
+  await t.test('retries a model that fails once, and emits a notice', async (t) => {
     const { outcome, events, said } = await play(agent, {
       text: script({ fail: 500, message: 'boom', times: 1 }, { say: 'at last' })
     })
@@ -173,12 +175,12 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.equal(notices.length, 1)
   })
 
-  await t.test('too many requests is a reason of its own', async (t) => {
+  await t.test('reports a rate limit as a reason of its own', async (t) => {
     const { outcome } = await play(agent, { text: script({ fail: 429, retryAfter: 1 }) })
     t.match(outcome, { kind: 'failed', reason: 'model_rate_limited', status: 429 })
   })
 
-  await t.test('a reset connection is tried again a few times, then given up', async (t) => {
+  await t.test('retries a reset connection a few times, then fails', async (t) => {
     const once = await play(agent, {
       text: script({ reset: 'before', times: 1 }, { say: 'there you are' })
     })
@@ -187,7 +189,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.match(always.outcome, { kind: 'failed', reason: 'model_unreachable' })
   })
 
-  await t.test('a cancelled turn ends within its grace, and the agent lives on', async (t) => {
+  await t.test('ends a cancelled turn within its grace period, and keeps the agent', async (t) => {
     const cancel = new AbortController()
     const slow = script({ say: 'word '.repeat(400), chunks: 400, chunkMs: 20 })
     const { outcome, said } = await play(
@@ -201,19 +203,19 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.equal((await play(agent, { text: script({ say: 'still here' }) })).said, 'still here')
   })
 
-  await t.test('a turn whose reader leaves is stopped as well', async (t) => {
+  await t.test('stops a turn whose reader leaves', async (t) => {
     const agentSessionId = await agent.openSession('left')
     const text = script({ say: 'word '.repeat(400), chunks: 400, chunkMs: 20 })
     const turn = { agentSessionId, mode: 'code', model: 'openai-compatible/scripted', text }
     for await (const event of agent.runTurn(turn, new AbortController().signal)) {
       if (event.type === 'text.appended') break
     }
-    t.match(supervisor.running(), [{ projectId: id, serialQueue: false }])
+    t.match(supervisor.running(), [{ projectId: id, turnRunning: false }])
     const next = await play(agent, { agentSessionId, text: script({ say: 'and on' }) })
     t.equal(next.said, 'and on')
   })
 
-  await t.test('a turn that is cancelled before it begins does not begin', async (t) => {
+  await t.test('does not begin a turn that was cancelled before', async (t) => {
     model.reset()
     const { events } = await play(
       agent,
@@ -225,16 +227,16 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
     t.equal(model.requests.length, 0)
   })
 
-  await t.test('an unknown mode and an unknown model are refused', async (t) => {
+  await t.test('refuses an unknown mode and an unknown model', async (t) => {
     await t.rejects(play(agent, { text: 'hello', mode: 'nope' }), {
-      code: 'agent_unavailable',
+      reason: 'unavailable',
       message: /no mode “nope”, only code, plan/
     })
     const { outcome } = await play(agent, { text: 'hello', model: 'openai-compatible/nope' })
     t.match(outcome, { reason: 'model_error', message: /Model not found/ })
   })
 
-  await t.test('after a stop no process is left', async (t) => {
+  await t.test('leaves no process after a stop', async (t) => {
     t.ok((await processesWith(folder)).length > 0)
     await supervisor.stop(id)
     t.same(await processesWith(folder), [])
@@ -247,7 +249,7 @@ t.test('turns of a real Kilo, isolated as well as this machine allows', async (t
   })
 })
 
-t.test('a silent model is unreachable, before its answer and within it', async (t) => {
+t.test('reports a silent model as unreachable, before its answer and within it', async (t) => {
   const { project } = await openStage(t, { modelTimeouts: { headerMs: 2000, chunkMs: 2000 } })
   const { agent } = await project()
   const before = await play(agent, { text: script({ hang: 'headers' }) })

@@ -1,6 +1,6 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import { isIgnoredPart } from './names.ts'
-import type { RelativePath } from './paths.ts'
+import { isIgnoredPart } from '../names.ts'
+import type { RelativePath } from '../paths.ts'
 import {
   isStepFinishPart,
   isTextPart,
@@ -10,9 +10,9 @@ import {
   type MessageInfo,
   type StepFinishPart,
   type TextPart
-} from './schemas.ts'
+} from '../schemas.ts'
 import { createTextParts } from './text.ts'
-import type { Todos } from './todos.ts'
+import type { Todos } from '../todos.ts'
 import { createToolParts } from './tools.ts'
 
 type Delta = Extract<KiloEvent, { name: 'message.part.delta' }>['properties']
@@ -23,11 +23,11 @@ export interface PartReaderOptions {
   /** The messages of this turn. */
   readonly messages: ReadonlyMap<string, MessageInfo>
   readonly todos: Todos
-  readonly stranger: (word: string) => AgentEvent | undefined
+  readonly unrecognised: (kiloName: string) => AgentEvent | undefined
   readonly onInexact: () => void
 }
 
-/** What the parts of a turn's messages tell: texts, tools, usage; each thing once. */
+/** Translates the parts of a turn's messages: texts, tools and usage, each once. */
 export function createPartReader(options: PartReaderOptions) {
   const { rootSessionId, messages } = options
   const texts = createTextParts(options.onInexact)
@@ -51,7 +51,7 @@ export function createPartReader(options: PartReaderOptions) {
 
   return {
     see(part: AnyPart, live: boolean): AgentEvent | undefined {
-      // Of an earlier turn of the same conversation: what is read may be, and what Kilo changes when it makes room for more.
+      // A part of an earlier turn: a read returns such parts, and Kilo changes them when it shortens a conversation.
       if (!messages.has(part.messageID)) return undefined
       if (isTextPart(part)) return seeText(part, live)
       if (isToolPart(part)) {
@@ -61,13 +61,13 @@ export function createPartReader(options: PartReaderOptions) {
       if (isStepFinishPart(part)) return seeStep(part)
       if (isIgnoredPart(part.type)) return undefined
       if (part.type === 'text' || part.type === 'reasoning') texts.pieceLost()
-      return options.stranger(`part:${part.type}`)
+      return options.unrecognised(`part:${part.type}`)
     },
 
     append: ({ sessionID, field, partID, delta }: Delta) =>
       sessionID === rootSessionId && field === 'text' ? texts.append(partID, delta) : undefined,
 
-    /** The session of the sub-agent that a tool has called. */
+    /** The session of the sub-agent that this tool call started. */
     childOf(part: AnyPart): string | undefined {
       if (!isToolPart(part) || part.tool !== 'task') return undefined
       const { sessionId } = (part.state.metadata ?? {}) as { sessionId?: unknown }

@@ -1,12 +1,12 @@
 import type { AgentEvent, ToolStatus } from '#kernel/agent-events.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import { cutJson, cutText } from './truncate.ts'
-import { relativeInput, type RelativePath } from './paths.ts'
-import type { ToolPart } from './schemas.ts'
+import { cutJson, cutText } from '../truncate.ts'
+import { relativeInput, type RelativePath } from '../paths.ts'
+import type { ToolPart } from '../schemas.ts'
 
 type ToolUpdated = Extract<AgentEvent, { type: 'tool.updated' }>
 
-/** Tools after which the worktree is what it was. Any other may have written. */
+/** Tools that leave the worktree unchanged. Any other may have written. */
 const READ_ONLY: ReadonlySet<string> = new Set([
   'read',
   'glob',
@@ -31,12 +31,12 @@ export interface ToolParts {
 }
 
 /**
- * A tool's life in few events: that it runs, once (and again if its title changes), and how it ended, once. Kilo
- * repeats the whole part at every line of output. A call is named by its part, which is unique; what models
- * call their calls is not always.
+ * Translates the life of a tool call into few events: it runs, once (and again if its title changes), and it ended, once.
+ * Kilo repeats the whole part at every line of output. The id of a call is that of its part, which is unique; the ids
+ * that models choose are not always.
  */
 export function createToolParts(relative: RelativePath): ToolParts {
-  const said = new Map<string, string>()
+  const emitted = new Map<string, string>()
 
   return {
     see({ id, tool, state }) {
@@ -44,9 +44,9 @@ export function createToolParts(relative: RelativePath): ToolParts {
       if (!isStatus(status)) return undefined
 
       const title = titleOf(tool, state, relative)
-      const saying = status === 'running' ? `running ${title}` : 'ended'
-      if (said.get(id) === saying || said.get(id) === 'ended') return undefined
-      said.set(id, saying)
+      const stage = status === 'running' ? `running ${title}` : 'ended'
+      if (emitted.get(id) === stage || emitted.get(id) === 'ended') return undefined
+      emitted.set(id, stage)
 
       const max = LIMITS.toolTextBytesMax
       const output = status === 'error' ? state.error : state.output

@@ -9,7 +9,7 @@ import { systemClock as clock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog as log } from '#kernel/log.ts'
 import { createWorkspaces, KILOWATT } from '#workspaces'
-import { openTestDatabase } from './database.ts'
+import { openTestDatabase } from '../database.ts'
 import { watchTransactions } from './transactions.ts'
 
 t.test('reports git and fetch inside of a transaction, and neither outside of one', async (t) => {

@@ -7,51 +7,51 @@ export interface TextSnapshot {
   readonly partId: string
   readonly source: Source
   readonly text: string
-  /** The part has ended: this is its text, whatever was said before. */
+  /** The part has ended, and this is its whole text. */
   readonly final: boolean
-  /** Heard in the stream, so that the pieces that follow continue it. */
+  /** From the stream, so that the pieces that follow continue it. */
   readonly live: boolean
 }
 
 export interface TextParts {
   append(partId: string, delta: string): TextAppended | undefined
   see(snapshot: TextSnapshot): TextAppended | undefined
-  /** Frames may have been lost: what is open is only given again when its end tells the whole text. */
+  /** Frames may be missing: an open part emits nothing more until its final text arrives. */
   gapOpened(): void
-  /** What there is has been read again: a part that is new from here on is heard from its beginning. */
+  /** The missed events have been read: a part that is new from here on is received from its beginning. */
   gapClosed(): void
-  /** One frame was lost: as a gap that is closed at once. */
+  /** One frame was lost: a gap that is closed immediately. */
   pieceLost(): void
 }
 
 interface Part {
   readonly source: Source | undefined
-  given: string
-  /** White space that may turn out to be cut off at the part's end. */
+  emitted: string
+  /** Trailing white space: Kilo trims it from the final text. */
   held: string
-  /** Everything said of this part so far has been heard. */
+  /** Every piece of this part so far was received. */
   whole: boolean
   final: boolean
 }
 
 /**
- * Gives each piece of a text once: the pieces given of a part, joined, are the part's final text. `onInexact` is
- * called for a final text that does not continue what was given: that cannot be taken back.
+ * Emits each piece of a text once: the emitted pieces of a part, joined, are the part's final text. `onInexact` is
+ * called for a final text that does not continue the emitted one: an emitted piece cannot be taken back.
  */
 export function createTextParts(onInexact: () => void): TextParts {
   const parts = new Map<string, Part>()
   let hasGap = false
 
-  const give = (partId: string, part: Part, text: string): TextAppended | undefined => {
+  const emit = (partId: string, part: Part, text: string): TextAppended | undefined => {
     if (text === '' || part.source === undefined) return undefined
-    part.given += text
+    part.emitted += text
     return { type: 'text.appended', source: part.source, partId, text }
   }
 
-  const giveUpToWhiteSpace = (partId: string, part: Part, text: string) => {
+  const emitUpToWhiteSpace = (partId: string, part: Part, text: string) => {
     const words = text.trimEnd()
     part.held = text.slice(words.length)
-    return give(partId, part, words)
+    return emit(partId, part, words)
   }
 
   const pieceLost = () => {
@@ -62,29 +62,30 @@ export function createTextParts(onInexact: () => void): TextParts {
     append(partId, delta) {
       const part = parts.get(partId)
       if (!part) {
-        parts.set(partId, { source: undefined, given: '', held: '', whole: false, final: false })
+        parts.set(partId, { source: undefined, emitted: '', held: '', whole: false, final: false })
         return undefined
       }
       if (!part.whole || part.final) return undefined
-      return giveUpToWhiteSpace(partId, part, part.held + delta)
+      return emitUpToWhiteSpace(partId, part, part.held + delta)
     },
 
     see({ partId, source, text, final, live }) {
       const before = parts.get(partId)
       const part: Part = before
         ? { ...before, source }
-        : { source, given: '', held: '', whole: live && !hasGap, final: false }
+        : { source, emitted: '', held: '', whole: live && !hasGap, final: false }
       parts.set(partId, part)
 
       if (final) {
         part.final = true
         part.held = ''
-        if (text.startsWith(part.given)) return give(partId, part, text.slice(part.given.length))
-        // A repeat of an earlier state says nothing new; anything else contradicts what was given.
+        if (text.startsWith(part.emitted))
+          return emit(partId, part, text.slice(part.emitted.length))
+        // A repeat of an earlier state is no news; anything else contradicts the emitted text.
         if (!before?.final) onInexact()
         return undefined
       }
-      return before || !live ? undefined : giveUpToWhiteSpace(partId, part, text)
+      return before || !live ? undefined : emitUpToWhiteSpace(partId, part, text)
     },
 
     gapOpened() {

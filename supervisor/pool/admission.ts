@@ -1,0 +1,52 @@
+import type { Clock } from '#kernel/clock.ts'
+import type { ProjectId } from '#kernel/ids.ts'
+import type { Log } from '#kernel/log.ts'
+import { createSerialQueue } from '#kernel/waiting.ts'
+import { unavailable } from '../agent-failure.ts'
+import { chooseToStop, type IdleFacts } from './idle-policy.ts'
+
+/** A slot as far as admission is concerned. */
+export interface Admissible {
+  readonly projectId: ProjectId
+  /** Aborts when the slot is left before it was admitted. */
+  readonly left: AbortController
+  /** It counts towards `agentsMax`. */
+  isAdmitted: boolean
+}
+
+export interface AdmissionOptions<S extends Admissible> {
+  readonly agentsMax: number
+  readonly clock: Pick<Clock, 'now'>
+  readonly log: Pick<Log, 'info'>
+  readonly slots: () => readonly S[]
+  readonly idleFacts: (slot: S, now: Date) => IdleFacts
+  /** Stops the agent of a slot. */
+  readonly leave: (slot: S) => Promise<void>
+}
+
+/**
+ * Admits slots while fewer than `agentsMax` are admitted, and stops the agent that has been idle longest for another.
+ * Rejects when all are busy. Serial: two admissions at a time would take, or refuse each other, the same slot.
+ */
+export function createAdmission<S extends Admissible>(options: AdmissionOptions<S>) {
+  const { agentsMax, clock, log } = options
+  const serial = createSerialQueue()
+
+  const makeRoom = async (slot: S) => {
+    for (;;) {
+      slot.left.signal.throwIfAborted()
+      const admitted = options.slots().filter(({ isAdmitted }) => isAdmitted)
+      if (admitted.length < agentsMax) break
+      const now = clock.now()
+      const chosen = chooseToStop(
+        admitted.map((other) => ({ slot: other, ...options.idleFacts(other, now) }))
+      )
+      if (!chosen) throw unavailable(`All ${agentsMax} agents of this server are busy.`)
+      log.info({ projectId: chosen.slot.projectId }, 'idle agent stopped for another project')
+      await options.leave(chosen.slot)
+    }
+    slot.isAdmitted = true
+  }
+
+  return (slot: S): Promise<void> => serial(() => makeRoom(slot))
+}
