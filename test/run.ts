@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { sql } from 'kysely'
 import { openDistributedDatabase, openPostgres } from '../src/adapters/distributed/database.ts'
 import { loadTemplate } from './helpers/databases/template.ts'
-import { findPostgres, startPostgres, type PostgresServer } from './helpers/postgres.ts'
+import { findPostgres, startPostgres, type PostgresServer } from './helpers/databases/postgres.ts'
 import { SEED } from './helpers/property.ts'
 
 const TEMPLATE = 'kilowatt_template'

@@ -8,7 +8,7 @@ import { jobId, transactionId, userId, type UserId } from '#kernel/ids.ts'
 import { credits } from '#kernel/money.ts'
 import { openDistributedDatabase } from '../../src/adapters/distributed/database.ts'
 import { openEmbeddedDatabase } from '../../src/adapters/embedded/database.ts'
-import { findPostgres, startPostgres } from '../helpers/postgres.ts'
+import { findPostgres, startPostgres } from '../helpers/databases/postgres.ts'
 import { timed } from './measure.ts'
 
 const CLIENTS = 32

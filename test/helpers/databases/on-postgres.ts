@@ -7,7 +7,7 @@ import {
   openPostgres
 } from '../../../src/adapters/distributed/database.ts'
 import { PATIENCE_MS, until } from '../patience.ts'
-import { findPostgres, startPostgres } from '../postgres.ts'
+import { findPostgres, startPostgres } from './postgres.ts'
 
 interface Closing {
   teardown(close: () => Promise<void>): void
