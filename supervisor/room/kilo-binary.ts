@@ -34,9 +34,11 @@ export async function findKilo(kiloBin: string | undefined): Promise<KiloBinary>
 }
 
 /** Kilo brings a bubblewrap of its own; the system's does as well. */
-export async function findBubblewrap(kilo: KiloBinary): Promise<string | undefined> {
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  for (const folder of [kilo.packageBin, ...folders, '/usr/bin']) {
+export async function findBubblewrap(
+  kilo: KiloBinary,
+  folders: readonly string[] = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/bin']
+): Promise<string | undefined> {
+  for (const folder of [kilo.packageBin, ...folders]) {
     if (!folder) continue
     const path = join(folder, 'bwrap')
     if (
