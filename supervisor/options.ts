@@ -80,6 +80,8 @@ export interface SupervisorOptions {
   /** Holds one folder per project, with its agent's own HOME, XDG_* and TMPDIR. */
   readonly agentsDir: string
   readonly isolation: 'auto' | 'bubblewrap' | 'process'
+  /** Folders in which bubblewrap is searched beside Kilo's own; the default is those of PATH, then /usr/bin. */
+  readonly bubblewrapFolders?: readonly string[]
   readonly agentsMax: number
   readonly idleStopMs: number
   /** Called at each start, so that every project can have a token of its own. */

@@ -35,9 +35,11 @@ export async function findKilo(kiloBin: string | undefined): Promise<KiloBinary>
 }
 
 /** The bubblewrap of Kilo's package, or that of the system. */
-export async function findBubblewrap(kilo: KiloBinary): Promise<string | undefined> {
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  for (const folder of [kilo.packageBin, ...folders, '/usr/bin']) {
+export async function findBubblewrap(
+  kilo: KiloBinary,
+  folders: readonly string[] = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/bin']
+): Promise<string | undefined> {
+  for (const folder of [kilo.packageBin, ...folders]) {
     if (!folder) continue
     const path = join(folder, 'bwrap')
     if (await isExecutable(path)) return path

@@ -14,7 +14,7 @@ export interface Runtime {
 
 /** Finds Kilo and its sandbox. Rejects when the requested isolation is not possible here. */
 export async function findRuntime(
-  options: Pick<SupervisorOptions, 'kiloBin' | 'isolation' | 'agentsDir'>,
+  options: Pick<SupervisorOptions, 'kiloBin' | 'isolation' | 'bubblewrapFolders' | 'agentsDir'>,
   log: Log
 ): Promise<Runtime> {
   const kilo = await findKilo(options.kiloBin)
@@ -23,7 +23,7 @@ export async function findRuntime(
   if (options.isolation === 'process') return { kilo, ripgrep, jail: undefined }
 
   await mkdir(options.agentsDir, { recursive: true, mode: 0o700 })
-  const bubblewrap = await findBubblewrap(kilo)
+  const bubblewrap = await findBubblewrap(kilo, options.bubblewrapFolders)
   const problem = await jailProblem(bubblewrap, options.agentsDir, kilo)
   if (problem === undefined && bubblewrap) return { kilo, ripgrep, jail: { bubblewrap } }
   if (options.isolation === 'bubblewrap') {

@@ -13,10 +13,10 @@ Object.assign(process.env, {
 
 /** The benchmarks of the stream run, and have something to say about both sides. */
 for (const [file, name] of [
-  ['stream-latency', 'benchStreamLatency'],
-  ['stream-throughput', 'benchStreamThroughput'],
-  ['stream-replay', 'benchStreamReplay'],
-  ['stream-memory', 'benchStreamMemory']
+  ['stream/latency', 'benchStreamLatency'],
+  ['stream/throughput', 'benchStreamThroughput'],
+  ['stream/replay', 'benchStreamReplay'],
+  ['stream/memory', 'benchStreamMemory']
 ] as const) {
   t.test(file, async (t) => {
     const page = (await import(`./${file}.ts`)) as Record<

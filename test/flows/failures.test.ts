@@ -10,6 +10,9 @@ interface Wallet {
 }
 const walletOf = async (client: Client) => (await client.call<Wallet>('GET', '/wallet')).body
 
+// The two products below have nothing in common.
+t.jobs = 2
+
 /** What a provider, a person or an empty wallet does to a job, and who pays for it. */
 t.test('jobs that do not end well', async (t) => {
   const { user, url } = await startProduct(t, {

@@ -146,8 +146,8 @@ t.test('what a job pays', async (t) => {
   await t.test('a job never costs more than its maximum, and its work is kept', async (t) => {
     const dear = { usage: { input: 60_000, output: 1900 } }
     const steps = ['1', '2', '3', '4'].map((name) => ({ ...write(`max-${name}.txt`), ...dear }))
+    const other = await givenProject(client)
     for (const maxCredits of [9, 30, 50]) {
-      const other = await givenProject(client)
       const before = model.requests.length
       const story = await other.run(script(...steps), { maxCredits })
       const { code, credits, branch } = story.only('job:error')

@@ -5,8 +5,12 @@ import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { script, startScriptedModel } from '#fixtures'
+import { seedDataDir } from '../helpers/databases/template.ts'
 import { processesWith } from '../helpers/processes.ts'
 import { createClient, givenProject, seen } from '../helpers/product.ts'
+
+// Every test has servers of its own.
+t.jobs = 2
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -41,6 +45,7 @@ t.test('a start that cannot be says why in one line, and leaves nothing running'
   const port = String((taken.address() as AddressInfo).port)
 
   const dir = t.testdir({ file: 'not a folder' })
+  await seedDataDir(join(dir, 'data'))
   for (const [says, env, line] of [
     ['a setting that is nonsense', { PORT: 'eighty' }, /^kilowatt: .*PORT.*eighty/],
     [
@@ -84,6 +89,7 @@ t.test('an argument that means nothing is refused, not ignored', async (t) => {
 
 t.test('a Kilo that ends before it is ready fails the job, not the server', async (t) => {
   const dir = t.testdir()
+  await seedDataDir(join(dir, 'data'))
   const bin = join(dir, 'kilo')
   await writeFile(bin, '#!/bin/sh\necho "something is wrong here" >&2\nexit 3\n')
   await chmod(bin, 0o755)

@@ -3,7 +3,15 @@ import t, { type Test } from 'tap'
 import { script, type Step } from '#fixtures'
 import type { AgentTimes } from '#supervisor'
 import { FAULTY_KILO, faultyKilo, type Fault, type FaultyKilo } from '../helpers/faulty-kilo.ts'
-import { givenProject, seen, startProduct, type Story } from '../helpers/product.ts'
+import {
+  givenProject,
+  seen,
+  startProduct,
+  type Client,
+  type GivenProject,
+  type Story,
+  type TestProduct
+} from '../helpers/product.ts'
 
 interface Message {
   info: { role: string }
@@ -21,7 +29,7 @@ const bash = (command: string): Step => ({
   input: { command, description: 'a command' }
 })
 
-/** A text that is being told when the stream breaks; then tools, a list and a question; then another text. */
+/** A text that Kilo is sending when the stream breaks; then tools, a list and a question; then another text. */
 const story = (name: string, pieces: number) =>
   script(
     {
@@ -37,110 +45,165 @@ const story = (name: string, pieces: number) =>
     { say: WORDS.repeat(2), chunks: 20, chunkMs: 20 }
   )
 
-t.test('what Kilo says is told once and whole, however its stream breaks', async (t) => {
-  const { client, project, kilo } = await given(t)
+// Scenes wait for timeouts most of the time, so they run concurrently.
+t.jobs = 3
 
-  const cases: [string, Fault, number][] = [
-    ['cut for five seconds, within a text', { stream: 'cut', forMs: 5000 }, 150],
-    ['cut for five seconds, over everything', { stream: 'cut', forMs: 5000 }, 20],
-    ['ended cleanly for two seconds', { stream: 'end', forMs: 2000 }, 20],
-    ['stalled for longer than is waited', { stream: 'stall', forMs: 5000 }, 20],
-    ['half open', { stream: 'half-open' }, 20],
-    // Long enough to lose the end of a part: pieces alone have no number by which they are missed.
-    ['losing messages for a while though it lives', { stream: 'drop', forMs: 5000 }, 20],
-    ['of heartbeats only', { stream: 'hollow' }, 20],
-    ['with garbage in it', { stream: 'garbage' }, 20],
-    [
-      'cut, when Kilo’s database is busy as well',
-      { stream: 'cut', forMs: 500, refuse: { path: '^/sync/history', status: 503, times: 2 } },
-      20
-    ],
-    [
-      'cut, when Kilo cannot say at first what it asks',
-      { stream: 'cut', forMs: 500, refuse: { path: '^/permission$', status: 503, times: 1 } },
-      20
-    ],
-    [
-      'cut, when Kilo cannot say at first what there is to do',
-      { stream: 'cut', forMs: 500, refuse: { path: '/todo$', status: 503, times: 1 } },
-      20
-    ]
+const CUT_SHORT: [string, Fault, number][] = [
+  ['cut for five seconds, within a text', { stream: 'cut', forMs: 5000 }, 150],
+  ['cut for five seconds, over everything', { stream: 'cut', forMs: 5000 }, 20],
+  ['ended cleanly for two seconds', { stream: 'end', forMs: 2000 }, 20],
+  ['stalled for longer than is waited', { stream: 'stall', forMs: 5000 }, 20],
+  ['half open', { stream: 'half-open' }, 20],
+  // Long enough to lose the end of a part: pieces alone have no number by which they are missed.
+  ['losing messages for a while though it lives', { stream: 'drop', forMs: 5000 }, 20],
+  ['of heartbeats only', { stream: 'hollow' }, 20],
+  ['with garbage in it', { stream: 'garbage' }, 20],
+  [
+    'cut, when Kilo’s database is busy as well',
+    { stream: 'cut', forMs: 500, refuse: { path: '^/sync/history', status: 503, times: 2 } },
+    20
+  ],
+  [
+    'cut, when Kilo cannot say at first what it asks',
+    { stream: 'cut', forMs: 500, refuse: { path: '^/permission$', status: 503, times: 1 } },
+    20
+  ],
+  [
+    'cut, when Kilo cannot say at first what there is to do',
+    { stream: 'cut', forMs: 500, refuse: { path: '/todo$', status: 503, times: 1 } },
+    20
   ]
-  for (const [at, [says, fault, pieces]] of cases.entries()) {
-    await t.test(`a stream ${says}`, async (t) => {
-      const name = `case-${at}`
-      const prompt = story(name, pieces)
-      const jobId = await project.submit(prompt)
-      await seen(client, jobId, 'job:log')
-      await (await kilo()).break(fault)
+]
 
-      const { permissionId, kind } = await seen(client, jobId, 'job:permission')
-      t.equal(kind, 'bash')
-      await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
-      const told = await project.story(jobId)
+const SHORT_TEXT = { say: WORDS.repeat(3), chunks: 20, chunkMs: 50 }
+const MISSED_ENDS: [says: string, Fault, Step[], ending: string][] = [
+  ['by polling, while the stream lives', { stream: 'hollow' }, [SHORT_TEXT], 'job:success'],
+  ['after a cut', { stream: 'cut', forMs: 3000 }, [SHORT_TEXT], 'job:success'],
+  [
+    'of a model that failed',
+    { stream: 'cut', forMs: 3000 },
+    [{ ...SHORT_TEXT, ...list }, { fail: 400 }],
+    'job:error'
+  ]
+]
 
-      t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
-      t.equal(told.all('job:permission').length, 1, 'asked once')
-      t.match(told.only('job:todo'), { items: todos })
-      t.same(
-        told.all('job:tool').flatMap(({ tool, status }) => (status === 'running' ? [] : [tool])),
-        ['write', 'todowrite', 'bash']
+/**
+ * One product, and an agent for each lane: the scenes of a lane run one after another, because a broken stream hurts
+ * every job of its agent, and the lanes run concurrently, because nearly all of a scene is waiting.
+ */
+const LANES = 3
+
+t.test(
+  'what Kilo sends arrives once and whole, however its stream breaks',
+  { jobs: LANES },
+  async (t) => {
+    const lane = await lanesOf(t)
+    const scene = (says: string, play: (t: Test, stage: Stage) => Promise<void>) =>
+      t.test(says, { buffered: true, timeout: 0 }, (t) => lane((stage) => play(t, stage)))
+
+    const scenes = CUT_SHORT.map(([says, fault, pieces], at) =>
+      scene(`a stream ${says}`, (t, stage) => playStory(t, stage, `case-${at}`, fault, pieces))
+    )
+    for (const [says, fault, steps, ending] of MISSED_ENDS) {
+      scenes.push(
+        scene(`finds an end that the stream did not deliver: ${says}`, (t, stage) =>
+          playMissedEnd(t, stage, `${says}: ${script(bash('true'), ...steps)}`, fault, ending)
+        )
       )
-      t.same(
-        told
-          .all('job:file-created')
-          .map(({ path }) => path)
-          .toSorted(),
-        [`${name}.log`, `${name}.txt`]
+    }
+    scenes.push(
+      scene('closes a permission that was answered while the stream was cut', playMissedAnswer),
+      scene("reports the files that a sub-agent's commands write", (t, stage) =>
+        playSubAgent(t, stage, 'sub-heard.txt', {})
+      ),
+      scene(
+        'does so also when the stream delivered neither its start nor its permission',
+        (t, stage) => playSubAgent(t, stage, 'sub-missed.txt', { stream: 'cut', forMs: 3000 })
       )
-      await sameAsKilo(t, told, prompt, await kilo())
-    })
+    )
+    await Promise.all(scenes)
   }
-})
+)
 
-t.test('an end that nobody heard is found', async (t) => {
-  const { client, project, kilo } = await given(t)
-  const text = { say: WORDS.repeat(3), chunks: 20, chunkMs: 50 }
+async function playStory(t: Test, stage: Stage, name: string, fault: Fault, pieces: number) {
+  const { client, project, kilo } = stage
+  const prompt = story(name, pieces)
+  const jobId = await project.submit(prompt)
+  await seen(client, jobId, 'job:log')
+  await (await kilo()).break(fault)
 
-  for (const [says, fault, steps, ending] of [
-    ['by asking, while the stream lives', { stream: 'hollow' }, [text], 'job:success'],
-    ['after a cut', { stream: 'cut', forMs: 3000 }, [text], 'job:success'],
-    [
-      'of a model that failed',
-      { stream: 'cut', forMs: 3000 },
-      [{ ...text, ...list }, { fail: 400 }],
-      'job:error'
-    ]
-  ] as [string, Fault, Step[], string][]) {
-    await t.test(says, async (t) => {
-      const prompt = `${says}: ${script(bash('true'), ...steps)}`
-      const jobId = await project.submit(prompt)
-      const { permissionId } = await seen(client, jobId, 'job:permission')
-      await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
-      await seen(client, jobId, 'job:log')
-      await (await kilo()).break(fault)
-      const told = await project.story(jobId)
-      t.equal(told.last.type, ending, JSON.stringify(told.last.data))
-      if (ending === 'job:error') t.match(told.last.data, { code: 'model_error' })
-      await sameAsKilo(t, told, prompt, await kilo())
-    })
-  }
+  const { permissionId, kind } = await seen(client, jobId, 'job:permission')
+  t.equal(kind, 'bash')
+  await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
+  const told = await project.story(jobId)
 
-  await t.test('a question that was answered in a gap is closed', async (t) => {
-    const jobId = await project.submit(script(bash('echo a > a.txt'), { say: 'Done.' }))
-    const { permissionId } = await seen(client, jobId, 'job:permission')
-    const real = await kilo()
-    await real.break({ stream: 'cut', forMs: 1500 })
-    await real.post(`/permission/${permissionId}/reply`, { reply: 'once' })
-    const told = await project.story(jobId)
-    t.equal(told.last.type, 'job:success')
-    t.match(told.only('job:permission-resolved'), { permissionId, by: 'policy' })
+  t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
+  t.equal(told.all('job:permission').length, 1, 'one permission request')
+  t.match(told.only('job:todo'), { items: todos })
+  t.same(
+    told.all('job:tool').flatMap(({ tool, status }) => (status === 'running' ? [] : [tool])),
+    ['write', 'todowrite', 'bash']
+  )
+  t.same(
+    told
+      .all('job:file-created')
+      .map(({ path }) => path)
+      .toSorted(),
+    [`${name}.log`, `${name}.txt`]
+  )
+  await sameAsKilo(t, told, prompt, await kilo())
+}
+
+async function playMissedEnd(t: Test, stage: Stage, prompt: string, fault: Fault, ending: string) {
+  const { client, project, kilo } = stage
+  const jobId = await project.submit(prompt)
+  const { permissionId } = await seen(client, jobId, 'job:permission')
+  await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
+  await seen(client, jobId, 'job:log')
+  await (await kilo()).break(fault)
+  const told = await project.story(jobId)
+  t.equal(told.last.type, ending, JSON.stringify(told.last.data))
+  if (ending === 'job:error') t.match(told.last.data, { code: 'model_error' })
+  await sameAsKilo(t, told, prompt, await kilo())
+}
+
+async function playMissedAnswer(t: Test, { client, project, kilo }: Stage) {
+  const jobId = await project.submit(script(bash('echo a > a.txt'), { say: 'Done.' }))
+  const { permissionId } = await seen(client, jobId, 'job:permission')
+  const real = await kilo()
+  await real.break({ stream: 'cut', forMs: 1500 })
+  await real.post(`/permission/${permissionId}/reply`, { reply: 'once' })
+  const told = await project.story(jobId)
+  t.equal(told.last.type, 'job:success')
+  t.match(told.only('job:permission-resolved'), { permissionId, by: 'policy' })
+}
+
+async function playSubAgent(t: Test, { client, project, kilo }: Stage, file: string, fault: Fault) {
+  const task = (...steps: Step[]): Step => ({
+    tool: 'task',
+    input: { description: 'help', prompt: script(...steps), subagent_type: 'general' }
   })
-})
+  const inner = task(bash(`echo sub > ${file}`), { say: 'The child is done.' })
+  const steps = script({ say: WORDS, chunks: 10, chunkMs: 50, ...inner }, { say: 'All done.' })
+  const jobId = await project.submit(steps)
+  await seen(client, jobId, 'job:running')
+  await (await kilo()).break(fault)
+  const { permissionId } = await seen(client, jobId, 'job:permission')
+  await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
+  const told = await project.story(jobId)
+  t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
+  t.same(
+    told.all('job:file-created').map(({ path }) => path),
+    [file]
+  )
+  t.equal(told.all('job:permission').length, 1)
+  await sameAsKilo(t, told, steps, await kilo())
+}
 
-t.test('a beginning that nobody heard is found', async (t) => {
-  // Nothing but the watch over the beginning looks in time.
-  const { project, kilo } = await given(t, { turnOpenMs: 500, turnSilenceMs: 60_000 })
+t.test('finds a turn whose start the stream did not deliver', { buffered: true }, async (t) => {
+  // Only the timeout on the start of a turn expires in time.
+  const product = await start(t, { turnOpenMs: 500, turnSilenceMs: 60_000 })
+  const { project, kilo } = await givenStage(product)
   await (await kilo()).break({ stream: 'cut', forMs: 4000 })
   const prompt = `A beginning: ${script({ say: WORDS })}`
   const told = await project.run(prompt)
@@ -148,39 +211,7 @@ t.test('a beginning that nobody heard is found', async (t) => {
   await sameAsKilo(t, told, prompt, await kilo())
 })
 
-t.test('a sub-agent’s files are told, also when its birth was not heard', async (t) => {
-  const { client, project, kilo } = await given(t)
-  const task = (...steps: Step[]): Step => ({
-    tool: 'task',
-    input: { description: 'help', prompt: script(...steps), subagent_type: 'general' }
-  })
-
-  for (const [says, fault] of [
-    ['files that its commands write are told', {}],
-    ['the same, when its birth and its question were not heard', { stream: 'cut', forMs: 3000 }]
-  ] as [string, Fault][]) {
-    await t.test(says, async (t) => {
-      const name = `sub-${Object.keys(fault).length}.txt`
-      const inner = task(bash(`echo sub > ${name}`), { say: 'The child is done.' })
-      const steps = script({ say: WORDS, chunks: 10, chunkMs: 50, ...inner }, { say: 'All done.' })
-      const jobId = await project.submit(steps)
-      await seen(client, jobId, 'job:running')
-      await (await kilo()).break(fault)
-      const { permissionId } = await seen(client, jobId, 'job:permission')
-      await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
-      const told = await project.story(jobId)
-      t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
-      t.same(
-        told.all('job:file-created').map(({ path }) => path),
-        [name]
-      )
-      t.equal(told.all('job:permission').length, 1)
-      await sameAsKilo(t, told, steps, await kilo())
-    })
-  }
-})
-
-t.test('a command may take longer than a provider may be silent', async (t) => {
+t.test('a command may take longer than a provider may be silent', { buffered: true }, async (t) => {
   const { user } = await startProduct(t, {
     tuning: { gateway: { times: { silenceMs: 1000 } } },
     env: { ISOLATION: 'process' }
@@ -196,18 +227,41 @@ t.test('a command may take longer than a provider may be silent', async (t) => {
   t.equal(told.text(), 'Done.')
 })
 
-/** The whole product in front of a Kilo whose stream can be broken; impatient, so that silence is noticed soon. */
-async function given(t: Test, times: Partial<AgentTimes> = { turnSilenceMs: 1500 }) {
-  const { user, dataDir } = await startProduct(t, {
+interface Stage {
+  readonly client: Client
+  readonly project: GivenProject
+  /** The running Kilo of this project. */
+  kilo(): Promise<FaultyKilo>
+}
+
+/** The whole product in front of a Kilo whose stream can be broken, with timeouts so short that a gap is found soon. */
+function start(t: Test, times: Partial<AgentTimes> = { turnSilenceMs: 1500 }) {
+  return startProduct(t, {
     env: { KILO_BIN: FAULTY_KILO, ISOLATION: 'process' },
     tuning: { agents: { times: { streamSilenceMs: 3000, ...times } } }
   })
+}
+
+async function givenStage({ user, dataDir }: TestProduct): Promise<Stage> {
   const client = await user()
   const project = await givenProject(client)
-  const kilo = () => faultyKilo(join(dataDir, 'agents', project.id, 'own'))
-  // Its Kilo is warm from here on.
+  // The first job starts Kilo; later ones use it.
   await project.run(script({ say: 'Hello.' }))
-  return { client, project, kilo }
+  return { client, project, kilo: () => faultyKilo(join(dataDir, 'agents', project.id, 'own')) }
+}
+
+/** Gives each scene a stage that no other scene uses meanwhile. */
+async function lanesOf(t: Test) {
+  const product = await start(t)
+  const free = await Promise.all(Array.from({ length: LANES }, () => givenStage(product)))
+  return async (play: (stage: Stage) => Promise<void>) => {
+    const stage = free.pop()!
+    try {
+      await play(stage)
+    } finally {
+      free.push(stage)
+    }
+  }
 }
 
 /** Every text of the job that had this prompt is Kilo's own, part by part, in its order. */

@@ -24,3 +24,24 @@ export async function until(
     await new Promise((resolve) => setTimeout(resolve, everyMs))
   }
 }
+
+const PAUSE_MS_MIN = 20
+const PAUSE_MS_MAX = 200
+
+/**
+ * Pauses between polls, each longer than the one before. A poll of the product costs milliseconds of CPU, and a dozen
+ * tests that poll every 20 ms would leave no CPU to the server that they wait for.
+ */
+export function createPauses(): { pause(): Promise<void>; reset(): void } {
+  let ms = PAUSE_MS_MIN
+  return {
+    async pause() {
+      await new Promise((resolve) => setTimeout(resolve, ms))
+      ms = Math.min(ms * 1.5, PAUSE_MS_MAX)
+    },
+    /** After a poll that brought news more may follow soon. */
+    reset() {
+      ms = PAUSE_MS_MIN
+    }
+  }
+}

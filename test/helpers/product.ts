@@ -8,6 +8,7 @@ import { readConfig } from '#config'
 import { startScriptedModel, type ScriptedModel } from '#fixtures'
 import { isTerminalFrame, type Frame, type FrameData, type FrameType } from '#kernel/frames.ts'
 import { compose, type Product, type Tuning } from '../../src/compose/compose.ts'
+import { createPauses } from './patience.ts'
 import { seedDataDir } from './databases/template.ts'
 import { watchTransactions } from './databases/transactions.ts'
 import { checkMessage } from './wire-checks.ts'
@@ -217,6 +218,7 @@ export async function waitFor(
   satisfies: (frame: Frame) => boolean
 ): Promise<Frame[]> {
   const frames: Frame[] = []
+  const pauses = createPauses()
   let after = 0
   for (;;) {
     const { body } = await client.call<{ items: Frame[] }>(
@@ -229,7 +231,8 @@ export async function waitFor(
     if (Date.now() > deadline) {
       throw new Error(`waited in vain: ${JSON.stringify(frames.slice(-5), null, 1)}`)
     }
-    if (body.items.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    if (body.items.length > 0) pauses.reset()
+    else await pauses.pause()
   }
 }
 

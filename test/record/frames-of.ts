@@ -7,6 +7,7 @@ import { REPLAY_KILO, replay, startScriptedModel, type Directive, type Recording
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { compose } from '../../src/compose/compose.ts'
+import { createPauses } from '../helpers/patience.ts'
 import { seedDataDir } from '../helpers/databases/template.ts'
 import { createClient, givenProject, type Client, type GivenProject } from '../helpers/product.ts'
 import { refuseSecrets } from '../../fixtures/record/redact/secrets.ts'
@@ -118,6 +119,7 @@ async function playPeople(client: Client, jobId: string, recording: Recording): 
   const answers = answersIn(recording)
   const deadline = Date.now() + PATIENCE_MS
   const frames: Frame[] = []
+  const pauses = createPauses()
 
   while (!frames.some(isTerminalFrame)) {
     const after = frames.at(-1)?.seq ?? 0
@@ -133,7 +135,8 @@ async function playPeople(client: Client, jobId: string, recording: Recording): 
       if (type === 'job:running' && answers.cancels) await say('cancel', {})
     }
     if (Date.now() > deadline) throw new Error(`${recording.scene} did not end`)
-    if (items.length === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    if (items.length > 0) pauses.reset()
+    else await pauses.pause()
   }
   return frames
 

@@ -8,6 +8,7 @@ import { WebSocket } from 'ws'
 import { REPLAY_KILO } from '#fixtures'
 import { SUBPROTOCOL } from '#kernel/frames.ts'
 import { createApiClient, type ApiClient } from '../../../src/demo/api-client.ts'
+import { seedDataDir } from '../../helpers/databases/template.ts'
 import { burstPrompt, type Burst } from './burst.ts'
 import { start, startProgram, type Running } from '../processes.ts'
 
@@ -37,6 +38,8 @@ export async function startKilowatt(): Promise<Kilowatt> {
   await using opening = new AsyncDisposableStack()
   const dataDir = await mkdtemp(join(tmpdir(), 'kilowatt-stream-'))
   opening.defer(() => rm(dataDir, { recursive: true, force: true }))
+  // Creating the database takes seconds and is no part of what is measured.
+  await seedDataDir(dataDir)
   const env = {
     DATA_DIR: dataDir,
     PORT: '0',

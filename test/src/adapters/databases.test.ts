@@ -53,13 +53,12 @@ function databaseContract(name: string, open: (t: Test) => Promise<Db>): void {
   })
 }
 
+// The first test creates and migrates the database; the others open it again.
+const dir = await mkdtemp(join(tmpdir(), 'kilowatt-databases-'))
+t.teardown(() => rm(dir, { recursive: true, force: true }))
 databaseContract('PGlite', async (t) => {
-  const dir = await mkdtemp(join(tmpdir(), 'kilowatt-databases-'))
   const db = await openEmbeddedDatabase(join(dir, 'db'))
-  t.teardown(async () => {
-    await db.destroy()
-    await rm(dir, { recursive: true, force: true })
-  })
+  t.teardown(() => db.destroy())
   return db
 })
 
