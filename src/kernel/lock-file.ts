@@ -60,12 +60,12 @@ export function createLockFile(path: string, otherHostStaleMs: number): LockFile
   }
 }
 
-/** The owner text of this process: pid, start time, host. */
-const OWN = `${process.pid} ${birthOf(process.pid) ?? 'unknown'} ${hostname()}`
+/** The owner text of this process: host, pid, start time. */
+const OWN = `${hostname()} ${process.pid} ${birthOf(process.pid) ?? 'unknown'}`
 
 function readHolder(file: string, otherHostStaleMs: number): LockHolder | undefined {
   try {
-    const [pid = '', birth, host] = readFileSync(file, 'utf8').split(' ')
+    const [host, pid = '', birth] = readFileSync(file, 'utf8').split(' ')
     const isStale =
       host === hostname()
         ? birthOf(Number(pid)) !== birth

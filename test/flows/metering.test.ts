@@ -268,7 +268,7 @@ t.test('a conversation that became too long is summed up, and that is paid for t
   const story = await project.run(script(long, { say: 'never, for the prompt is summed up' }))
   t.equal(story.last.type, 'job:success', JSON.stringify(story.last.data))
   t.equal(model.requests.filter(({ kind }) => kind === 'summary').length, 1)
-  t.match(story.text('system'), /summed up/)
+  t.match(story.text('system'), /summarised/)
 
   const prices = await readPriceList(path)
   const price = prices.find(OPENAI) as Price

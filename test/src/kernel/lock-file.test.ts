@@ -6,8 +6,8 @@ import { createLockFile } from '#kernel/lock-file.ts'
 import { birthOf } from '#kernel/process-birth.ts'
 
 const STALE_MS = 60_000
-const OWN = `${process.pid} ${birthOf(process.pid)} ${hostname()}`
-const DEAD = `999999999 1 ${hostname()}`
+const OWN = `${hostname()} ${process.pid} ${birthOf(process.pid)}`
+const DEAD = `${hostname()} 999999999 1`
 
 t.test('a lock is taken once, names its owner, and leaves no draft', async (t) => {
   const dir = t.testdir()
@@ -30,7 +30,7 @@ t.test('judges by the process on this host, and by the age of the file on others
   for (const [title, owner, ageMs, isStale] of [
     ['a live process of this host', OWN, 2 * STALE_MS, false],
     ['a dead process of this host', DEAD, 0, true],
-    ['a reused pid', `${process.pid} 1 ${hostname()}`, 0, true],
+    ['a reused pid', `${hostname()} ${process.pid} 1`, 0, true],
     ['a fresh lock of another host', '1 1 elsewhere', 0, false],
     ['an old lock of another host', '1 1 elsewhere', 2 * STALE_MS, true]
   ] as const) {

@@ -379,9 +379,9 @@ t.test("rejects a branch name that is not a job's", async (t) => {
     'refs/heads/main',
     `${branch(1)}\n`
   ]) {
-    await t.rejects(ws.startJob(name), /no job's branch/)
-    await t.rejects(ws.mergeJob(name, MERGE), /no job's branch/)
-    await t.rejects(ws.discardJob(name), /no job's branch/)
+    await t.rejects(ws.startJob(name), /not a job's branch/)
+    await t.rejects(ws.mergeJob(name, MERGE), /not a job's branch/)
+    await t.rejects(ws.discardJob(name), /not a job's branch/)
   }
   await t.rejects(ws.commitJob(COMMIT), /stands on no job branch/)
 })

@@ -15,7 +15,7 @@ t.test('one owner at a time, and the next one after it', async (t) => {
 })
 
 t.test('of many that find a dead owner’s lock, one takes it over', async (t) => {
-  const dir = t.testdir({ lock: `999999999 1 ${hostname()}` })
+  const dir = t.testdir({ lock: `${hostname()} 999999999 1` })
   const asked = await Promise.allSettled(Array.from({ length: 20 }, () => lockDataDir(dir)))
   const taken = asked.filter(({ status }) => status === 'fulfilled')
   t.equal(taken.length, 1)
