@@ -91,5 +91,8 @@ t.test('in a jail that holds the program alone it says why it cannot run', async
   if (product.isolation === 'process') return void t.pass('it says so', { skip })
   const project = await givenProject(await user())
   const story = await project.run('Say hello.')
-  t.match(story.only('job:error'), { code: 'agent_unavailable', message: /run it without a sandbox/ })
+  t.match(story.only('job:error'), {
+    code: 'agent_unavailable',
+    message: /run it without a sandbox/
+  })
 })
