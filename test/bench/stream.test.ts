@@ -11,6 +11,9 @@ Object.assign(process.env, {
   BENCH_STREAM_MEMORY_ROUNDS: '1'
 })
 
+// Each starts servers of its own and waits for them.
+t.jobs = 2
+
 /** The benchmarks of the stream run, and have something to say about both sides. */
 for (const [file, name] of [
   ['stream/latency', 'benchStreamLatency'],

@@ -383,7 +383,7 @@ t.test("rejects a branch name that is not a job's", async (t) => {
     await t.rejects(ws.mergeJob(name, MERGE), /not a job's branch/)
     await t.rejects(ws.discardJob(name), /not a job's branch/)
   }
-  await t.rejects(ws.commitJob(COMMIT), /stands on no job branch/)
+  await t.rejects(ws.commitJob(COMMIT), /not on a job branch/)
 })
 
 t.test('reads packed refs', async (t) => {
