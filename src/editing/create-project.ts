@@ -36,18 +36,24 @@ export async function createProject(
   }
 
   let project: Project | undefined
+  let isCreated = false
   try {
     const { head } = await makeEdit(
       deps,
       { kind: 'create', projectId: id, userId },
-      () => workspaces.create(id, source, authorOf(userId)),
+      async () => {
+        const created = await workspaces.create(id, source, authorOf(userId))
+        isCreated = true
+        return created
+      },
       async (tx) => {
         project = await insertProject(tx, { id, userId, name: name.trim(), review })
       }
     )
     return { project: project!, head }
   } catch (error) {
-    await workspaces.remove(id)
+    // A workspace that another attempt of the same request is creating is not this attempt's to remove.
+    if (isCreated) await workspaces.remove(id)
     throw error
   }
 }
