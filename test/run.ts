@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { sql } from 'kysely'
 import { openDistributedDatabase, openPostgres } from '../src/adapters/distributed/database.ts'
 import { loadTemplate } from './helpers/databases/template.ts'
@@ -13,7 +14,12 @@ const TEMPLATE = 'kilowatt_template'
  * suite has also one PostgreSQL server; a run of single files leaves it to each file to start one, because few need it.
  */
 async function main(args: string[]): Promise<number> {
-  const env: NodeJS.ProcessEnv = { ...process.env, TEST_SEED: String(SEED) }
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    TEST_SEED: String(SEED),
+    // Most test files load the whole product: with the compiled code at hand that takes a third less time.
+    NODE_COMPILE_CACHE: join(import.meta.dirname, '../.tap/compile-cache')
+  }
 
   await using opened = new AsyncDisposableStack()
   if (args.length === 0) {

@@ -108,9 +108,9 @@ export async function kiloRun(
   const child = spawn(kilo.path, args, { env, cwd: worktree, stdio: 'pipe' })
   // As an argument the prompt's quotes would be escaped; from its standard input it is taken as it is.
   child.stdin.end(text)
-  let said = ''
-  child.stdout.on('data', (chunk: Buffer) => (said += chunk))
-  child.stderr.on('data', (chunk: Buffer) => (said += chunk))
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk))
+  child.stderr.on('data', (chunk: Buffer) => (output += chunk))
   const code = await new Promise((resolve) => child.on('exit', resolve))
-  if (code !== 0) throw new Error(`kilo run ended with ${String(code)}: ${said}`)
+  if (code !== 0) throw new Error(`kilo run ended with ${String(code)}: ${output}`)
 }

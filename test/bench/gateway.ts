@@ -71,7 +71,7 @@ export async function benchGateway(print: (line: string) => void): Promise<void>
   print(`  gateway / direct                    ${ratio(first.gateway, first.direct).toFixed(2)} ×`)
   const perChunkUs = (addedMs(whole.gateway, whole.direct) / CHUNKS) * 1000
   print(
-    `  ${CHUNKS} pieces at once, gateway / direct  ${ratio(whole.gateway, whole.direct).toFixed(2)} ×`
+    `  ${CHUNKS} pieces without a pause, gateway / direct  ${ratio(whole.gateway, whole.direct).toFixed(2)} ×`
   )
   print(`  added a piece                       ${perChunkUs.toFixed(1)} µs`)
 }

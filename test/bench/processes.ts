@@ -10,8 +10,8 @@ export interface Running extends AsyncDisposable {
 }
 
 /**
- * A program of ours as a process of its own, as it is in earnest: what is measured must not share its event loop with
- * whoever measures. Resolves with the address that it prints.
+ * Starts a program of ours as a process of its own, as in production: the measured program must not share its event loop
+ * with the measuring one. Resolves with the address that it prints.
  */
 export const start = (
   program: string,
@@ -33,13 +33,13 @@ export async function startProgram(
   })
   const ended = once(child, 'exit')
   const printed = Promise.withResolvers<string>()
-  let said = ''
+  let output = ''
   child.stdout.on('data', (piece: Buffer) => {
-    said += piece.toString()
-    const url = /(?:listening on |"url":")(http:[^"\s]+)/.exec(said)?.[1]
+    output += piece.toString()
+    const url = /(?:listening on |"url":")(http:[^"\s]+)/.exec(output)?.[1]
     if (url !== undefined) printed.resolve(url)
   })
-  void ended.then(() => printed.reject(new Error(`${program} did not start: ${said}`)))
+  void ended.then(() => printed.reject(new Error(`${program} did not start: ${output}`)))
 
   return {
     url: await printed.promise,

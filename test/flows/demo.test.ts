@@ -12,7 +12,7 @@ t.test('the demo tells its story, ends well, and leaves nothing behind', async (
     {
       env: {
         ...{ PATH: process.env['PATH'] ?? '', TMPDIR: tmp },
-        ...{ NO_COLOR: '1', DATABASE_URL: 'postgres://nobody' }
+        ...{ NO_COLOR: '1', DATABASE_URL: 'postgres://unused' }
       }
     }
   )

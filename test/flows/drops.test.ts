@@ -26,7 +26,7 @@ const MANY: Readers = {
   ...{ stayMsMax: 300, framesMax: 100, dropsMax: 60 }
 }
 const FEW: Readers = { ...MANY, sockets: 5, eventSources: 2, dropsMax: 10 }
-/** What is there already comes at once: they leave sooner, and after more of it. */
+/** Frames of the past arrive immediately: these readers leave sooner, and after more frames. */
 const LATE: Readers = { ...FEW, stayMsMax: 20, framesMax: 250, dropsMax: 35 }
 
 /** A burst that the replaying Kilo plays: tools in the main, each two frames, and a text between them now and then. */
@@ -110,28 +110,31 @@ t.test('readers that are dropped at random moments, and a server that is restart
     t.comment(`${dropped()} drops of ${given.length} readers`, drops)
     t.ok(dropped() > DROPS_MIN / 4, 'many of them while it ran')
 
-    await t.test('and after it, while the server is restarted, asked and unasked', async (t) => {
-      for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-        const reading = read(
-          project,
-          endOf(() => jobId),
-          LATE
-        )
-        await server.restart(signal)
-        await sameAsLog(t, project, await reading)
-      }
-      while (dropped() < DROPS_MIN) {
-        await sameAsLog(
-          t,
-          project,
-          await read(
+    await t.test(
+      'and after it, while the server is restarted, by SIGTERM and by SIGKILL',
+      async (t) => {
+        for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+          const reading = read(
             project,
             endOf(() => jobId),
             LATE
           )
-        )
+          await server.restart(signal)
+          await sameAsLog(t, project, await reading)
+        }
+        while (dropped() < DROPS_MIN) {
+          await sameAsLog(
+            t,
+            project,
+            await read(
+              project,
+              endOf(() => jobId),
+              LATE
+            )
+          )
+        }
       }
-    })
+    )
   })
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

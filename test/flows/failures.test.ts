@@ -13,7 +13,7 @@ const walletOf = async (client: Client) => (await client.call<Wallet>('GET', '/w
 // The two products below have nothing in common.
 t.jobs = 2
 
-/** What a provider, a person or an empty wallet does to a job, and who pays for it. */
+/** How a provider, a person or an empty wallet ends a job, and who pays for it. */
 t.test('jobs that do not end well', async (t) => {
   const { user, url } = await startProduct(t, {
     tuning: { agents: { modelRetriesMax: 1 } }
@@ -24,14 +24,14 @@ t.test('jobs that do not end well', async (t) => {
 
   for (const [says, fault, expected] of [
     ['the provider refuses the key', { fail: 401 }, { code: 'model_error', retryable: false }],
-    ['the provider wants money', { fail: 402 }, { code: 'model_error', retryable: false }],
+    ['the provider requires payment', { fail: 402 }, { code: 'model_error', retryable: false }],
     [
       'the provider does not have the model',
       { fail: 404 },
       { code: 'model_error', message: /does not have the model .* is the default/ }
     ],
     ['the provider is broken', { fail: 500 }, { code: 'model_error' }],
-    ['the provider has had enough', { fail: 429 }, { code: 'model_rate_limited', retryable: true }]
+    ['the provider limits the rate', { fail: 429 }, { code: 'model_rate_limited', retryable: true }]
   ] as [string, Step, object][]) {
     await t.test(`${says}: refunded whole`, async (t) => {
       const story = await project.run(script(fault, { say: 'never' }))
@@ -92,7 +92,11 @@ t.test('jobs that do not end well', async (t) => {
     t.match(story.only('job:error'), { code: 'cancelled', credits: { reserved: 10 } })
     t.equal((await walletOf(client)).reserved, 0)
 
-    t.match(await client.call('POST', `/jobs/${jobId}/cancel`), { status: 202 }, 'twice is once')
+    t.match(
+      await client.call('POST', `/jobs/${jobId}/cancel`),
+      { status: 202 },
+      'cancelling is idempotent'
+    )
     const again = await client.call<{ jobId: string; sessionId: string }>(
       'POST',
       `/jobs/${jobId}/retry`
@@ -124,7 +128,7 @@ t.test('jobs that do not end well', async (t) => {
   })
 
   await t.test(
-    'the agent dies in the middle: refunded whole, and the next job has a new one',
+    'an agent that dies in the middle of a job: the job is refunded whole, and the next job has a new agent',
     async (t) => {
       const jobId = await project.submit(
         script({ say: 'word '.repeat(200), chunks: 200, chunkMs: 100 })
@@ -143,20 +147,23 @@ t.test('jobs that do not end well', async (t) => {
     }
   )
 
-  await t.test('cancelled while it waits: ends at once, refunded', async (t) => {
-    const first = await project.submit(
-      script({ say: 'word '.repeat(20), chunks: 20, chunkMs: 100 })
-    )
-    const second = await project.submit(script({ say: 'never' }))
-    await client.call('POST', `/jobs/${second}/cancel`)
-    const story = await project.story(second)
-    t.match(story.only('job:error'), { code: 'cancelled', credits: { charged: 0, refunded: 10 } })
-    t.equal((await project.story(first)).last.type, 'job:success')
-    const { body } = await client.call('GET', `/jobs/${second}`)
-    t.match(body, { status: 'cancelled', startedAt: null })
-  })
+  await t.test(
+    'a job that is cancelled in the queue ends immediately, with a refund',
+    async (t) => {
+      const first = await project.submit(
+        script({ say: 'word '.repeat(20), chunks: 20, chunkMs: 100 })
+      )
+      const second = await project.submit(script({ say: 'never' }))
+      await client.call('POST', `/jobs/${second}/cancel`)
+      const story = await project.story(second)
+      t.match(story.only('job:error'), { code: 'cancelled', credits: { charged: 0, refunded: 10 } })
+      t.equal((await project.story(first)).last.type, 'job:success')
+      const { body } = await client.call('GET', `/jobs/${second}`)
+      t.match(body, { status: 'cancelled', startedAt: null })
+    }
+  )
 
-  await t.test('a job that succeeded is not tried again', async (t) => {
+  await t.test('a job that succeeded cannot be retried', async (t) => {
     const { jobId } = await project.run(script({ say: 'ok' }))
     t.match(await client.call('POST', `/jobs/${jobId}/retry`), {
       status: 409,
@@ -164,7 +171,7 @@ t.test('jobs that do not end well', async (t) => {
     })
   })
 
-  await t.test('after all that, the ledger adds up', async (t) => {
+  await t.test('the ledger balances after all of these jobs', async (t) => {
     const metrics = await (await fetch(`${url}/metrics`)).text()
     const sums = metrics.split('\n').filter((line) => line.startsWith('kilowatt_ledger_audit{'))
     t.ok(sums.length >= 5)

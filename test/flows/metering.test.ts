@@ -68,7 +68,7 @@ t.test('what a job pays', async (t) => {
     ['reasoning', [{ think: 'hm '.repeat(30), say: 'So.' }], {}, 1],
     ['a subagent', [task('one', write('b.txt'), { say: '1' }), { say: 'ok' }], {}, 4],
     [
-      'two subagents at once',
+      'two concurrent subagents',
       [{ tools: [task('one', { say: '1' }), task('two', { say: '2' })] }, { say: 'ok' }],
       {},
       4
@@ -93,7 +93,7 @@ t.test('what a job pays', async (t) => {
       t.equal(chargedFor(story), priceOfAll(served))
 
       const used = story.all('job:credits-used')
-      t.equal(used.length, requests + 1, 'told after each request, and at the end')
+      t.equal(used.length, requests + 1, 'reported after each request, and at the end')
       t.match(used.at(-1), { final: true, usage: { metered: true } })
       t.equal(parseCredits(used.at(-1)!.credits), priceOfAll(served))
     })
@@ -108,7 +108,7 @@ t.test('what a job pays', async (t) => {
     const story = await project.story(jobId)
     const served = model.requests.slice(before)
     t.match(story.only('job:error'), { code: 'cancelled' })
-    t.match(served, [{ outcome: 'served' }], 'heard to its end, since that tells what it costs')
+    t.match(served, [{ outcome: 'served' }], 'read to its end, because its end states the usage')
     t.equal(chargedFor(story), priceOfAll(served))
   })
 

@@ -2,7 +2,7 @@ import t from 'tap'
 import { script } from '#fixtures'
 import { givenProject, seen, startProduct } from '../helpers/product.ts'
 
-/** Without a jail the agent asks before it runs a command: what people answer, and what silence means. */
+/** Without a jail the agent asks before it runs a command: answers of people, and no answer. */
 t.test('permissions and questions', async (t) => {
   const { user } = await startProduct(t, {
     env: { ISOLATION: 'process' },
@@ -56,14 +56,17 @@ t.test('permissions and questions', async (t) => {
     t.equal(await project.read('log.txt'), 'a\na\n')
   })
 
-  await t.test('nobody answers: policy rejects, and the job says why it failed', async (t) => {
-    const story = await project.run(script(bash('echo late > late.txt'), { say: 'Written.' }))
-    t.match(story.only('job:permission-resolved'), { reply: 'reject', by: 'policy' })
-    t.match(story.only('job:error'), { code: 'permission_timeout', retryable: true })
-    t.equal(await project.read('late.txt'), undefined)
-  })
+  await t.test(
+    'without an answer the policy rejects, and the job fails with permission_timeout',
+    async (t) => {
+      const story = await project.run(script(bash('echo late > late.txt'), { say: 'Written.' }))
+      t.match(story.only('job:permission-resolved'), { reply: 'reject', by: 'policy' })
+      t.match(story.only('job:error'), { code: 'permission_timeout', retryable: true })
+      t.equal(await project.read('late.txt'), undefined)
+    }
+  )
 
-  await t.test('nothing outside the worktree, whoever asks', async (t) => {
+  await t.test('refuses a write outside the worktree without asking', async (t) => {
     const path = '/var/tmp/kilowatt-outside.txt'
     const write = { tool: 'write', input: { filePath: path, content: 'x' } }
     const story = await project.run(script(write, { say: 'Tried.' }))

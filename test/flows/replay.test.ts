@@ -2,9 +2,9 @@ import t from 'tap'
 import { REPLAY_KILO, replay, type PlayFault } from '#fixtures'
 import { givenProject, seen, startProduct } from '../helpers/product.ts'
 
-const SAID = 'I write the file.The file is written.'
+const TEXT = 'I write the file.The file is written.'
 
-/** The whole product on a Kilo that plays recordings: nobody installs one, and no model answers. */
+/** The whole product on a Kilo that plays recordings: no Kilo is installed, and no model answers. */
 t.test('jobs on the replay', async (t) => {
   const { user } = await startProduct(t, {
     env: { KILO_BIN: REPLAY_KILO, ISOLATION: 'process' },
@@ -16,7 +16,7 @@ t.test('jobs on the replay', async (t) => {
     const project = await givenProject(client)
     const story = await project.run(replay('write-new-file'))
     t.equal(story.last.type, 'job:success')
-    t.equal(story.text(), SAID)
+    t.equal(story.text(), TEXT)
     t.match(story.all('job:file-created'), [{ path: 'hello.txt' }])
     t.match(story.only('job:diff'), { files: [{ path: 'hello.txt', status: 'added' }] })
     t.equal(await project.read('hello.txt'), 'hello\nworld\n')
@@ -47,7 +47,7 @@ t.test('jobs on the replay', async (t) => {
     await t.test(`${fault.kind}: the text is exact all the same`, async (t) => {
       const story = await project.run(replay('write-new-file', { faults: [fault] }))
       t.equal(story.last.type, 'job:success')
-      t.equal(story.text(), SAID)
+      t.equal(story.text(), TEXT)
     })
   }
 
@@ -60,11 +60,14 @@ t.test('jobs on the replay', async (t) => {
     t.equal(story.text(), plain.text())
   })
 
-  await t.test('crash: the job says so and is refunded, and the next one succeeds', async (t) => {
-    const story = await project.run(replay('text', { faults: [{ kind: 'crash', atEvent }] }))
-    t.match(story.only('job:error'), { code: 'agent_crashed', credits: { charged: 0 } })
-    t.equal((await project.run(replay('text'))).last.type, 'job:success')
-  })
+  await t.test(
+    'crash: the job fails with agent_crashed and a refund, and the next one succeeds',
+    async (t) => {
+      const story = await project.run(replay('text', { faults: [{ kind: 'crash', atEvent }] }))
+      t.match(story.only('job:error'), { code: 'agent_crashed', credits: { charged: 0 } })
+      t.equal((await project.run(replay('text'))).last.type, 'job:success')
+    }
+  )
 
   const broken = [
     { kind: 'never-ready' },
@@ -85,10 +88,10 @@ t.test('jobs on the replay', async (t) => {
   })
 })
 
-t.test('in a jail that holds the program alone it says why it cannot run', async (t) => {
+t.test('in a jail that holds only the program, the replay reports why it cannot run', async (t) => {
   const { user, product } = await startProduct(t, { env: { KILO_BIN: REPLAY_KILO } })
   const skip = 'bubblewrap cannot be used on this machine'
-  if (product.isolation === 'process') return void t.pass('it says so', { skip })
+  if (product.isolation === 'process') return void t.pass('the reason is reported', { skip })
   const project = await givenProject(await user())
   const story = await project.run('Say hello.')
   t.match(story.only('job:error'), {

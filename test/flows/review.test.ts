@@ -9,35 +9,35 @@ const put = (project: GivenProject, path: string, content: string, headers = {})
     { content },
     headers
   )
-const verdict = (project: GivenProject, jobId: string, verb: string, query = '') =>
+const review = (project: GivenProject, jobId: string, verb: string, query = '') =>
   project.client.call('POST', `/jobs/${jobId}/${verb}${query}`)
 const write = (path: string, content: string) => ({
   tool: 'write',
   input: { filePath: `{{worktree}}/${path}`, content }
 })
 
-/** What people do with an agent's work, and with their own files while it works. */
+/** People review an agent's work, and save their own files while it works. */
 t.test('review', async (t) => {
   const { user } = await startProduct(t)
   const client = await user()
   const project = await givenProject(client, { 'a.txt': 'one\ntwo\nthree\n' })
 
-  await t.test('held work waits, and is merged when somebody says so', async (t) => {
+  await t.test('held work waits until a person merges it', async (t) => {
     const story = await project.run(script(write('held.txt', 'held\n'), { say: 'ok' }), {
       review: 'hold'
     })
     t.match(story.only('job:success'), { merge: 'held', commit: /^[0-9a-f]{40}$/ })
     t.equal(await project.read('held.txt'), undefined, 'not in the worktree meanwhile')
-    t.match(await verdict(project, story.jobId, 'revert'), {
+    t.match(await review(project, story.jobId, 'revert'), {
       status: 409,
       body: { code: 'job_not_mergeable' }
     })
-    t.match(await verdict(project, story.jobId, 'merge', '?dryRun=true'), {
+    t.match(await review(project, story.jobId, 'merge', '?dryRun=true'), {
       status: 200,
       body: { merge: 'merged', dryRun: true }
     })
     t.equal(await project.read('held.txt'), undefined, 'a dry run changes nothing')
-    t.match(await verdict(project, story.jobId, 'merge'), {
+    t.match(await review(project, story.jobId, 'merge'), {
       status: 200,
       body: { merge: 'merged' }
     })
@@ -48,18 +48,18 @@ t.test('review', async (t) => {
     )
     t.match(events.items, [{ data: { jobId: story.jobId, merge: 'merged', by: /^usr_/ } }])
     t.match(await client.call('GET', `/jobs/${story.jobId}`), { body: { merge: 'merged' } })
-    t.match(await verdict(project, story.jobId, 'merge'), { status: 409 })
+    t.match(await review(project, story.jobId, 'merge'), { status: 409 })
 
-    await t.test('and taken back again, while what came later stays', async (t) => {
+    await t.test('and reverted, while later work stays', async (t) => {
       await put(project, 'later.txt', 'later\n')
-      t.match(await verdict(project, story.jobId, 'revert'), { body: { merge: 'reverted' } })
+      t.match(await review(project, story.jobId, 'revert'), { body: { merge: 'reverted' } })
       t.equal(await project.read('held.txt'), undefined)
       t.equal(await project.read('later.txt'), 'later\n')
     })
   })
 
   await t.test(
-    'a verdict is about one job’s work, whatever came after it in its conversation',
+    'a review decides on the work of one job, not on later work of its conversation',
     async (t) => {
       const first = await project.run(script(write('wanted.txt', 'wanted\n'), { say: 'ok' }), {
         review: 'hold'
@@ -82,47 +82,50 @@ t.test('review', async (t) => {
         sessionId,
         review: 'hold'
       })
-      t.match(await verdict(project, first.jobId, 'merge'), { body: { merge: 'merged' } })
+      t.match(await review(project, first.jobId, 'merge'), { body: { merge: 'merged' } })
       t.equal(await project.read('wanted.txt'), 'wanted\n')
       t.equal(await project.read('cancelled.txt'), undefined, 'not what was cancelled')
       t.equal(await project.read('third.txt'), undefined, 'nor what still waits')
 
-      const twice = await Promise.all([
-        verdict(project, third.jobId, 'merge'),
-        verdict(project, third.jobId, 'discard')
+      const both = await Promise.all([
+        review(project, third.jobId, 'merge'),
+        review(project, third.jobId, 'discard')
       ])
       t.same(
-        twice.map(({ status }) => status).toSorted((a, b) => a - b),
+        both.map(({ status }) => status).toSorted((a, b) => a - b),
         [200, 409],
-        'one verdict counts'
+        'one of two concurrent decisions counts'
       )
     }
   )
 
-  await t.test('held work that nobody wants', async (t) => {
+  await t.test('held work that is discarded', async (t) => {
     const story = await project.run(script(write('unwanted.txt', 'x\n'), { say: 'ok' }), {
       review: 'hold'
     })
-    t.match(await verdict(project, story.jobId, 'discard'), { body: { merge: 'discarded' } })
-    t.match(await verdict(project, story.jobId, 'merge'), { status: 409 })
+    t.match(await review(project, story.jobId, 'discard'), { body: { merge: 'discarded' } })
+    t.match(await review(project, story.jobId, 'merge'), { status: 409 })
     t.equal(await project.read('unwanted.txt'), undefined)
   })
 
-  await t.test('work that conflicts with main stays on its branch, and says where', async (t) => {
-    const edit = {
-      tool: 'edit',
-      input: { filePath: '{{worktree}}/a.txt', oldString: 'two', newString: 'TWO by the agent' }
+  await t.test(
+    'work that conflicts with main stays on its branch, and the refusal names the paths',
+    async (t) => {
+      const edit = {
+        tool: 'edit',
+        input: { filePath: '{{worktree}}/a.txt', oldString: 'two', newString: 'TWO by the agent' }
+      }
+      const read = { tool: 'read', input: { filePath: '{{worktree}}/a.txt' } }
+      const story = await project.run(script(read, edit, { say: 'ok' }), { review: 'hold' })
+      await put(project, 'a.txt', 'one\ntwo by a person\nthree\n')
+      t.match(await review(project, story.jobId, 'merge'), {
+        status: 409,
+        body: { code: 'merge_conflict', paths: ['a.txt'] }
+      })
+      t.equal(await project.read('a.txt'), 'one\ntwo by a person\nthree\n')
+      t.match(await review(project, story.jobId, 'discard'), { status: 200 })
     }
-    const read = { tool: 'read', input: { filePath: '{{worktree}}/a.txt' } }
-    const story = await project.run(script(read, edit, { say: 'ok' }), { review: 'hold' })
-    await put(project, 'a.txt', 'one\ntwo by a person\nthree\n')
-    t.match(await verdict(project, story.jobId, 'merge'), {
-      status: 409,
-      body: { code: 'merge_conflict', paths: ['a.txt'] }
-    })
-    t.equal(await project.read('a.txt'), 'one\ntwo by a person\nthree\n')
-    t.match(await verdict(project, story.jobId, 'discard'), { status: 200 })
-  })
+  )
 
   await t.test('a save while a job runs is never lost, and never the agent’s', async (t) => {
     const slow = { say: 'word '.repeat(20), chunks: 20, chunkMs: 100 }
@@ -146,7 +149,7 @@ t.test('review', async (t) => {
   })
 
   await t.test(
-    'a save over what the agent has just changed is refused, and says by whom',
+    'a save over a file that the agent has just changed is refused with the job’s id',
     async (t) => {
       const before = await client.call<{ sha: string }>(
         'GET',
@@ -160,7 +163,7 @@ t.test('review', async (t) => {
   )
 
   await t.test('another user sees none of it', async (t) => {
-    const stranger = await user()
+    const otherUser = await user()
     const jobs = await client.call<{ items: { id: string; sessionId: string }[] }>(
       'GET',
       `/projects/${project.id}/jobs`
@@ -176,14 +179,14 @@ t.test('review', async (t) => {
       `/jobs/${id}/diff`,
       `/sessions/${sessionId}/messages`
     ]) {
-      t.match(await stranger.call('GET', path), { status: 404, body: { code: 'not_found' } }, path)
+      t.match(await otherUser.call('GET', path), { status: 404, body: { code: 'not_found' } }, path)
     }
     for (const verb of ['cancel', 'retry', 'merge', 'revert']) {
-      t.match(await stranger.call('POST', `/jobs/${id}/${verb}`), { status: 404 }, verb)
+      t.match(await otherUser.call('POST', `/jobs/${id}/${verb}`), { status: 404 }, verb)
     }
   })
 
-  await t.test('a project that goes takes its agent and files with it', async (t) => {
+  await t.test('deleting a project ends its agent and its job', async (t) => {
     const doomed = await givenProject(client)
     const jobId = await doomed.submit(
       script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 100 })

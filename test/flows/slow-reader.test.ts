@@ -14,7 +14,7 @@ const OUTPUT_CHARS = 12_000
 /** What the burst itself takes on its way, several times over; all that waits for a slow reader would come on top. */
 const GROWN_MIB_MAX = 300
 
-t.test('a reader that takes nothing is closed with 1013, and harms nobody', async (t) => {
+t.test('a client that reads nothing is closed with 1013, and delays no other client', async (t) => {
   await using server = await startServer()
   const client = await server.user()
   const project = await givenProject(client)

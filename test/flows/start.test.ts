@@ -22,20 +22,20 @@ function startServer(t: Test, dir: string, env: Record<string, string>, args: st
     stdio: ['ignore', 'pipe', 'pipe']
   })
   t.teardown(() => child.kill('SIGKILL'))
-  const said = { out: '', err: '' }
-  child.stdout.on('data', (piece: Buffer) => (said.out += piece))
-  child.stderr.on('data', (piece: Buffer) => (said.err += piece))
+  const output = { out: '', err: '' }
+  child.stdout.on('data', (piece: Buffer) => (output.out += piece))
+  child.stderr.on('data', (piece: Buffer) => (output.err += piece))
   const exited = once(child, 'close').then(([code]) => code as number | null)
 
   const url = async () => {
     for (;;) {
-      const found = /"url":"([^"]+)"/.exec(said.out)?.[1]
+      const found = /"url":"([^"]+)"/.exec(output.out)?.[1]
       if (found) return found
-      if (child.exitCode !== null) throw new Error(`no server: ${said.err}`)
+      if (child.exitCode !== null) throw new Error(`no server: ${output.err}`)
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
-  return { child, said, exited, url }
+  return { child, output, exited, url }
 }
 
 t.test('a start that cannot be says why in one line, and leaves nothing running', async (t) => {
@@ -66,8 +66,8 @@ t.test('a start that cannot be says why in one line, and leaves nothing running'
     await t.test(says, async (t) => {
       const server = startServer(t, dir, env)
       t.equal(await server.exited, 1)
-      t.match(server.said.err, line)
-      t.equal(server.said.err.trim().split('\n').length, 1, server.said.err)
+      t.match(server.output.err, line)
+      t.equal(server.output.err.trim().split('\n').length, 1, server.output.err)
     })
   }
   t.same(await processesWith(dir), [])
@@ -77,14 +77,14 @@ t.test('--help explains every setting', async (t) => {
   const server = startServer(t, t.testdir(), {}, ['--help'])
   t.equal(await server.exited, 0)
   for (const name of ['DATA_DIR', 'MODEL', 'ANTHROPIC_API_KEY', 'ISOLATION', 'AGENTS_MAX']) {
-    t.match(server.said.out, name)
+    t.match(server.output.out, name)
   }
 })
 
-t.test('an argument that means nothing is refused, not ignored', async (t) => {
+t.test('refuses an unknown argument', async (t) => {
   const server = startServer(t, t.testdir(), {}, ['--port=1'])
   t.equal(await server.exited, 1)
-  t.match(server.said.err, /^kilowatt: .*--port/)
+  t.match(server.output.err, /^kilowatt: .*--port/)
 })
 
 t.test('a Kilo that ends before it is ready fails the job, not the server', async (t) => {
@@ -126,9 +126,9 @@ t.test('a signal in the middle of a job ends it, refunds it, and leaves nothing'
   first.child.kill('SIGTERM')
   t.equal(await first.exited, 0)
   t.same(await processesWith(dir), [])
-  t.notMatch(first.said.out, 'test-key', 'no key in the log')
+  t.notMatch(first.output.out, 'test-key', 'no key in the log')
 
-  await t.test('the next start knows how it ended, and goes on', async (t) => {
+  await t.test('the next start reads how the job ended, and runs the next one', async (t) => {
     const second = startServer(t, dir, envOf(model.url))
     const url = await second.url()
     const again = createClient(url, client.key)

@@ -30,7 +30,7 @@ const bash = (command: string): Step => ({
 })
 
 /** A text that Kilo is sending when the stream breaks; then tools, a list and a question; then another text. */
-const story = (name: string, pieces: number) =>
+const promptFor = (name: string, pieces: number) =>
   script(
     {
       think: 'Let me think about it. ',
@@ -64,12 +64,12 @@ const CUT_SHORT: [string, Fault, number][] = [
     20
   ],
   [
-    'cut, when Kilo cannot say at first what it asks',
+    'cut, when Kilo does not answer at first which permissions it asks',
     { stream: 'cut', forMs: 500, refuse: { path: '^/permission$', status: 503, times: 1 } },
     20
   ],
   [
-    'cut, when Kilo cannot say at first what there is to do',
+    'cut, when Kilo does not answer at first with its to-do list',
     { stream: 'cut', forMs: 500, refuse: { path: '/todo$', status: 503, times: 1 } },
     20
   ]
@@ -94,7 +94,7 @@ const MISSED_ENDS: [says: string, Fault, Step[], ending: string][] = [
 const LANES = 3
 
 t.test(
-  'what Kilo sends arrives once and whole, however its stream breaks',
+  'every part that Kilo sends arrives once and complete, however its stream breaks',
   { jobs: LANES },
   async (t) => {
     const lane = await lanesOf(t)
@@ -114,7 +114,7 @@ t.test(
     scenes.push(
       scene('closes a permission that was answered while the stream was cut', playMissedAnswer),
       scene("reports the files that a sub-agent's commands write", (t, stage) =>
-        playSubAgent(t, stage, 'sub-heard.txt', {})
+        playSubAgent(t, stage, 'sub-received.txt', {})
       ),
       scene(
         'does so also when the stream delivered neither its start nor its permission',
@@ -127,7 +127,7 @@ t.test(
 
 async function playStory(t: Test, stage: Stage, name: string, fault: Fault, pieces: number) {
   const { client, project, kilo } = stage
-  const prompt = story(name, pieces)
+  const prompt = promptFor(name, pieces)
   const jobId = await project.submit(prompt)
   await seen(client, jobId, 'job:log')
   await (await kilo()).break(fault)
@@ -135,23 +135,23 @@ async function playStory(t: Test, stage: Stage, name: string, fault: Fault, piec
   const { permissionId, kind } = await seen(client, jobId, 'job:permission')
   t.equal(kind, 'bash')
   await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
-  const told = await project.story(jobId)
+  const story = await project.story(jobId)
 
-  t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
-  t.equal(told.all('job:permission').length, 1, 'one permission request')
-  t.match(told.only('job:todo'), { items: todos })
+  t.equal(story.last.type, 'job:success', JSON.stringify(story.last.data))
+  t.equal(story.all('job:permission').length, 1, 'one permission request')
+  t.match(story.only('job:todo'), { items: todos })
   t.same(
-    told.all('job:tool').flatMap(({ tool, status }) => (status === 'running' ? [] : [tool])),
+    story.all('job:tool').flatMap(({ tool, status }) => (status === 'running' ? [] : [tool])),
     ['write', 'todowrite', 'bash']
   )
   t.same(
-    told
+    story
       .all('job:file-created')
       .map(({ path }) => path)
       .toSorted(),
     [`${name}.log`, `${name}.txt`]
   )
-  await sameAsKilo(t, told, prompt, await kilo())
+  await sameAsKilo(t, story, prompt, await kilo())
 }
 
 async function playMissedEnd(t: Test, stage: Stage, prompt: string, fault: Fault, ending: string) {
@@ -161,10 +161,10 @@ async function playMissedEnd(t: Test, stage: Stage, prompt: string, fault: Fault
   await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
   await seen(client, jobId, 'job:log')
   await (await kilo()).break(fault)
-  const told = await project.story(jobId)
-  t.equal(told.last.type, ending, JSON.stringify(told.last.data))
-  if (ending === 'job:error') t.match(told.last.data, { code: 'model_error' })
-  await sameAsKilo(t, told, prompt, await kilo())
+  const story = await project.story(jobId)
+  t.equal(story.last.type, ending, JSON.stringify(story.last.data))
+  if (ending === 'job:error') t.match(story.last.data, { code: 'model_error' })
+  await sameAsKilo(t, story, prompt, await kilo())
 }
 
 async function playMissedAnswer(t: Test, { client, project, kilo }: Stage) {
@@ -173,9 +173,9 @@ async function playMissedAnswer(t: Test, { client, project, kilo }: Stage) {
   const real = await kilo()
   await real.break({ stream: 'cut', forMs: 1500 })
   await real.post(`/permission/${permissionId}/reply`, { reply: 'once' })
-  const told = await project.story(jobId)
-  t.equal(told.last.type, 'job:success')
-  t.match(told.only('job:permission-resolved'), { permissionId, by: 'policy' })
+  const story = await project.story(jobId)
+  t.equal(story.last.type, 'job:success')
+  t.match(story.only('job:permission-resolved'), { permissionId, by: 'policy' })
 }
 
 async function playSubAgent(t: Test, { client, project, kilo }: Stage, file: string, fault: Fault) {
@@ -190,14 +190,14 @@ async function playSubAgent(t: Test, { client, project, kilo }: Stage, file: str
   await (await kilo()).break(fault)
   const { permissionId } = await seen(client, jobId, 'job:permission')
   await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
-  const told = await project.story(jobId)
-  t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
+  const story = await project.story(jobId)
+  t.equal(story.last.type, 'job:success', JSON.stringify(story.last.data))
   t.same(
-    told.all('job:file-created').map(({ path }) => path),
+    story.all('job:file-created').map(({ path }) => path),
     [file]
   )
-  t.equal(told.all('job:permission').length, 1)
-  await sameAsKilo(t, told, steps, await kilo())
+  t.equal(story.all('job:permission').length, 1)
+  await sameAsKilo(t, story, steps, await kilo())
 }
 
 t.test('finds a turn whose start the stream did not deliver', { buffered: true }, async (t) => {
@@ -206,9 +206,9 @@ t.test('finds a turn whose start the stream did not deliver', { buffered: true }
   const { project, kilo } = await givenStage(product)
   await (await kilo()).break({ stream: 'cut', forMs: 4000 })
   const prompt = `A beginning: ${script({ say: WORDS })}`
-  const told = await project.run(prompt)
-  t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
-  await sameAsKilo(t, told, prompt, await kilo())
+  const story = await project.run(prompt)
+  t.equal(story.last.type, 'job:success', JSON.stringify(story.last.data))
+  await sameAsKilo(t, story, prompt, await kilo())
 })
 
 t.test('a command may take longer than a provider may be silent', { buffered: true }, async (t) => {
@@ -221,10 +221,10 @@ t.test('a command may take longer than a provider may be silent', { buffered: tr
   const jobId = await project.submit(script(bash('sleep 3; echo awake'), { say: 'Done.' }))
   const { permissionId } = await seen(client, jobId, 'job:permission')
   await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
-  const told = await project.story(jobId)
-  t.equal(told.last.type, 'job:success', JSON.stringify(told.last.data))
-  t.match(told.all('job:tool').at(-1), { status: 'completed', output: /awake/ })
-  t.equal(told.text(), 'Done.')
+  const story = await project.story(jobId)
+  t.equal(story.last.type, 'job:success', JSON.stringify(story.last.data))
+  t.match(story.all('job:tool').at(-1), { status: 'completed', output: /awake/ })
+  t.equal(story.text(), 'Done.')
 })
 
 interface Stage {
@@ -265,9 +265,9 @@ async function lanesOf(t: Test) {
 }
 
 /** Every text of the job that had this prompt is Kilo's own, part by part, in its order. */
-async function sameAsKilo(t: Test, told: Story, prompt: string, kilo: FaultyKilo) {
+async function sameAsKilo(t: Test, story: Story, prompt: string, kilo: FaultyKilo) {
   const texts = new Map<string, string>()
-  for (const { source, partId, text } of told.all('job:log')) {
+  for (const { source, partId, text } of story.all('job:log')) {
     if (source !== 'system') texts.set(partId, (texts.get(partId) ?? '') + text)
   }
   const sessions = await kilo.get<{ id: string; parentID?: string }[]>('/session')

@@ -6,7 +6,7 @@ import t from 'tap'
 import { script } from '#fixtures'
 import { givenProject, startProduct } from '../helpers/product.ts'
 
-/** What an agent does in a project, each told by the model's script and carried out by the real Kilo. */
+/** What an agent does in a project, each described by the model's script and carried out by the real Kilo. */
 t.test('the work of an agent', async (t) => {
   const { user, model } = await startProduct(t)
   const client = await user()
@@ -132,16 +132,21 @@ t.test('the work of an agent', async (t) => {
     t.equal(await project.read('kept.txt'), 'kept\n')
   })
 
-  await t.test('a file that is changed, and changed back, is told as it is', async (t) => {
-    await project.save('back.txt', 'before\n')
-    const story = await project.run(
-      script(bash('echo after > back.txt'), bash('sleep 2; echo before > back.txt'), { say: 'Ok.' })
-    )
-    const told = story.all('job:file-updated').filter(({ path }) => path === 'back.txt')
-    const { body } = await client.call('GET', `/projects/${project.id}/files/back.txt`)
-    t.equal(told.at(-1)?.sha, body['sha'])
-    t.match(story.last.data, { commit: null }, 'nothing was changed in the end')
-  })
+  await t.test(
+    'a file that is changed and changed back is reported with its final content',
+    async (t) => {
+      await project.save('back.txt', 'before\n')
+      const story = await project.run(
+        script(bash('echo after > back.txt'), bash('sleep 2; echo before > back.txt'), {
+          say: 'Ok.'
+        })
+      )
+      const updates = story.all('job:file-updated').filter(({ path }) => path === 'back.txt')
+      const { body } = await client.call('GET', `/projects/${project.id}/files/back.txt`)
+      t.equal(updates.at(-1)?.sha, body['sha'])
+      t.match(story.last.data, { commit: null }, 'nothing was changed in the end')
+    }
+  )
 
   await t.test('in its jail it has a /tmp of its own, and nothing of the host', async (t) => {
     const secret = join(tmpdir(), `kilowatt-host-${randomUUID()}.txt`)
@@ -187,7 +192,7 @@ t.test('the work of an agent', async (t) => {
     t.equal(usage.input + usage.output + usage.reasoning + usage.cacheRead, counted)
   })
 
-  await t.test('a conversation goes on in its session', async (t) => {
+  await t.test('a conversation continues in its session', async (t) => {
     const project = await givenProject(client)
     const first = await project.run(script({ say: 'The number is 42.' }))
     const { body: job } = await client.call<{ sessionId: string }>('GET', `/jobs/${first.jobId}`)
@@ -198,7 +203,7 @@ t.test('the work of an agent', async (t) => {
     t.equal(second.last.type, 'job:success')
     t.ok(
       model.requests[before]!.usage.input > model.requests[before - 1]!.usage.input,
-      'the model is told what was said before'
+      'the model receives the earlier messages'
     )
     const { body: messages } = await client.call<{ items: { role: string; text: string }[] }>(
       'GET',

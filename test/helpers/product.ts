@@ -180,7 +180,7 @@ export interface Story {
   readonly last: Frame
   all<T extends FrameType>(type: T): FrameData<T>[]
   only<T extends FrameType>(type: T): FrameData<T>
-  /** What one source said, joined. */
+  /** The texts of one source, joined. */
   text(source?: string): string
 }
 

@@ -5,7 +5,7 @@ export type Burst = Pick<BurstOptions, 'tools' | 'texts' | 'perSecond'>
 
 export const burstPrompt = (burst: Burst) => replay('burst', burst)
 
-/** A tool is two events, which are lifecycle frames and sent on at once; pieces of text may be joined. */
+/** A tool is two events, which are lifecycle frames and forwarded immediately; pieces of text may be joined. */
 export const eventsOf = ({ tools = 0, texts = 0 }: Burst) => 2 * tools + texts
 
 const STAMP = /\[(\d{13}\.\d{3})\]/g
@@ -26,7 +26,7 @@ export function createAges() {
   const ages: number[] = []
   return {
     ages,
-    hear(text: string): void {
+    receive(text: string): void {
       const now = nowMs()
       for (const [, stamp] of text.matchAll(STAMP)) {
         if (seen.has(stamp!)) continue

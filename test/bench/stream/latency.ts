@@ -35,18 +35,18 @@ const ms = (taken: number) => `${taken.toFixed(2)} ms`.padStart(9)
 
 /** Every event's age on arrival, of all rounds but the first, which warms up. */
 async function ages(kilowatt: Way, floor: Way, burst: Burst) {
-  const heard = { kilowatt: [] as number[], floor: [] as number[] }
+  const all = { kilowatt: [] as number[], floor: [] as number[] }
   for (let round = 0; round <= ROUNDS; round += 1) {
     for (const [name, way] of [
       ['kilowatt', kilowatt],
       ['floor', floor]
     ] as const) {
-      const { ages, hear } = createAges()
-      await way.play(burst, hear)
+      const { ages, receive } = createAges()
+      await way.play(burst, receive)
       if (ages.length !== eventsOf(burst))
         throw new Error(`${ages.length} of ${eventsOf(burst)} came`)
-      if (round > 0) heard[name].push(...ages)
+      if (round > 0) all[name].push(...ages)
     }
   }
-  return heard
+  return all
 }

@@ -23,7 +23,7 @@ export interface Kilowatt extends AsyncDisposable {
   readonly client: ApiClient
   /** A new project, and its id. */
   project(): Promise<string>
-  /** A socket that has said nothing yet. */
+  /** A socket that has sent nothing yet. */
   open(): Promise<WebSocket>
   /** A socket that follows a project, once its snapshot has come. */
   watch(projectId: string, after?: number): Promise<WebSocket>
@@ -47,7 +47,7 @@ export async function startKilowatt(): Promise<Kilowatt> {
     ISOLATION: 'process',
     AGENTS_MAX: '16',
     MODEL: 'openai-compatible/scripted',
-    // Nobody is asked: the agent plays.
+    // No model is asked: the agent replays a recording.
     OPENAI_COMPATIBLE_BASE_URL: 'http://127.0.0.1:9/v1'
   }
   const server = opening.use(await start('src/main.ts', [], env, PROBE))
@@ -152,7 +152,7 @@ export function untilText(
   onText: (text: string) => void = () => {}
 ): Promise<void> {
   const last = Promise.withResolvers<void>()
-  const hear = (data: Buffer) => {
+  const receive = (data: Buffer) => {
     const text = data.toString()
     try {
       onText(text)
@@ -162,8 +162,8 @@ export function untilText(
     }
   }
   const close = (code: number) => last.reject(new Error(`the socket was closed with ${code}`))
-  socket.on('message', hear).on('close', close)
-  return last.promise.finally(() => socket.off('message', hear).off('close', close))
+  socket.on('message', receive).on('close', close)
+  return last.promise.finally(() => socket.off('message', receive).off('close', close))
 }
 
 const isTurnOver = (text: string) => text.includes('"type":"session.turn.close"')

@@ -8,7 +8,7 @@ const PROJECTS = Number(process.env['BENCH_STREAM_PROJECTS'] ?? 10)
 
 /**
  * How many lifecycle frames a second pass one node, while Kilo sends as fast as it is listened to: of one project, and of
- * several at once with the same number together. A watcher each. From the first byte to the last frame.
+ * several concurrent ones with the same number together. A watcher each. From the first byte to the last frame.
  */
 export async function benchStreamThroughput(print: (line: string) => void): Promise<void> {
   await using kilowatt = await startKilowatt()
