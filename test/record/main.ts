@@ -18,7 +18,6 @@ import { refuseShortKey } from '../../fixtures/record/redact/redact.ts'
 import { refuseSecrets } from '../../fixtures/record/redact/secrets.ts'
 import { differences } from './compare.ts'
 import { eventsOf } from './events-of.ts'
-import { writeFrames } from './frames-of.ts'
 import { complaintsAbout } from './soundness.ts'
 
 const USAGE = `npm run record -- [what] [how]
@@ -104,6 +103,12 @@ async function expectAll(out: string): Promise<void> {
   const names = await listRecordings(version, out)
   const recordings = await Promise.all(names.map((name) => readRecording(name, version, out)))
   for (const recording of recordings) await expectOf(recording, out)
+  await writeAllFrames(recordings, out)
+}
+
+/** Loads the whole product, which most uses of this program do not need. */
+async function writeAllFrames(recordings: readonly Recording[], out: string): Promise<void> {
+  const { writeFrames } = await import('./frames-of.ts')
   await writeFrames(recordings, out)
 }
 
@@ -116,7 +121,7 @@ async function recordAll(wanted: readonly Scene[], how: How): Promise<void> {
     })
     console.log(`${scene.name}: ${what}`)
   }
-  if (written.length > 0) await writeFrames(written, how.out)
+  if (written.length > 0) await writeAllFrames(written, how.out)
 }
 
 async function recorded(
