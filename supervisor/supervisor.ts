@@ -30,6 +30,8 @@ export interface BorrowedAgent extends Disposable {
 
 export interface Supervisor extends AsyncDisposable {
   readonly isolation: 'bubblewrap' | 'process'
+  /** The program `bwrap` that agents are isolated with; undefined without isolation. */
+  readonly bubblewrap: string | undefined
   readonly kiloVersion: string
   /** The modes that a prompt may name, as the Kilo that was started last listed them. */
   modes(): readonly string[]
@@ -69,6 +71,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
   return {
     isolation: runtime.jail ? 'bubblewrap' : 'process',
+    bubblewrap: runtime.jail?.bubblewrap,
     get kiloVersion() {
       return latest.version
     },

@@ -30,7 +30,7 @@ export interface WorkerSide extends AsyncDisposable {
   readonly worker: Worker
 }
 
-/** Opens workspaces, model gateway, supervisor and worker. The worker does not serve the queue yet. */
+/** Opens model gateway, supervisor, workspaces and worker. The worker does not serve the queue yet. */
 export async function openWorkerSide(
   config: Config,
   services: Services,
@@ -38,7 +38,6 @@ export async function openWorkerSide(
 ): Promise<WorkerSide> {
   await using opening = new AsyncDisposableStack()
   const { clock, log, prices, metrics } = services
-  const workspaces = opening.use(createWorkspaces({ projectsDir: config.projectsDir, clock, log }))
   const { providers } = config
   const gateway = opening.use(
     await openGateway({
@@ -66,7 +65,11 @@ export async function openWorkerSide(
       ...tuning.agents
     })
   )
-  const { modes } = supervisor
+  const { bubblewrap, modes } = supervisor
+  const jail = bubblewrap === undefined ? undefined : { bubblewrap }
+  const workspaces = opening.use(
+    createWorkspaces({ projectsDir: config.projectsDir, clock, log, jail })
+  )
   const deps = { ...services, metrics: metrics.jobs, modes, workspaces, gateway, supervisor }
   const commands = createProjectCommands(deps)
   const worker = opening.use(createWorker({ ...deps, commands }))

@@ -9,6 +9,7 @@ import { createRepository, type WorkspaceSource } from './create/create-reposito
 import type { Author } from './history/commits.ts'
 import { createGitHost, type RunGit } from './git/runner-host.ts'
 import { createGit } from './git/git.ts'
+import { planJail, type GitJail, type JailPlan } from './git/jail.ts'
 import type { WorkspaceContext } from './history/context.ts'
 import { createWorkspace, layout, type Workspace } from './workspace.ts'
 
@@ -17,6 +18,8 @@ export interface WorkspacesOptions {
   readonly log: Log
   readonly clock: Clock
   readonly clone?: CloneRules
+  /** Without it git runs in the worktree itself, with the server's rights: only where agents are not isolated either. */
+  readonly jail?: GitJail | undefined
 }
 
 export interface Workspaces extends Disposable {
@@ -34,6 +37,10 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
   const projectsDir = resolve(options.projectsDir)
   const opened = new Map<ProjectId, Workspace>()
   const host = createGitHost()
+  const jail = options.jail && planJail(options.jail)
+  // A failure is reported by the first command that needs the jail.
+  jail?.catch(() => {})
+  const contextOf = (dir: string) => createContext(dir, options, host.run, jail)
   const dirOf = (id: ProjectId) => join(projectsDir, id)
 
   return {
@@ -42,7 +49,7 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
       await mkdir(projectsDir, { recursive: true })
       await mkdir(dir)
       try {
-        const context = createContext(dir, options, host.run)
+        const context = contextOf(dir)
         return { head: await createRepository(context, source, author, options.clone ?? {}) }
       } catch (error) {
         await rm(dir, { recursive: true, force: true })
@@ -54,7 +61,7 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
       const known = opened.get(id)
       if (known) return known
       const dir = dirOf(id)
-      const workspace = createWorkspace(createContext(dir, options, host.run), layout(dir).lock)
+      const workspace = createWorkspace(contextOf(dir), layout(dir).lock)
       opened.set(id, workspace)
       return workspace
     },
@@ -80,10 +87,11 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
 function createContext(
   dir: string,
   { log, clock }: WorkspacesOptions,
-  run: RunGit
+  run: RunGit,
+  jail: Promise<JailPlan> | undefined
 ): WorkspaceContext {
   const { repo, worktree, stagingDir, pendingCheckout } = layout(dir)
-  const git = createGit({ repo, worktree }, run)
+  const git = createGit({ repo, worktree, stagingDir }, run, jail)
   const memory = { trees: new Map(), parents: new Map() }
   return { repo, worktree, stagingDir, pendingCheckout, git, run, log, clock, memory }
 }

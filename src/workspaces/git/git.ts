@@ -2,7 +2,8 @@ import { rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunGit } from './runner-host.ts'
-import type { GitAnswer } from './run-git.ts'
+import { jailCommand, type JailPlan } from './jail.ts'
+import type { GitAnswer, GitCommand } from './run-git.ts'
 import { gitEnvironment, SAFE_CONFIG } from './safety.ts'
 
 export interface GitOptions {
@@ -25,14 +26,37 @@ const LOCKED = /Unable to create '(.+\.lock)': File exists/
 export interface GitFolders {
   readonly repo: string
   readonly worktree: string
+  /** Holds copies of the index; no agent can reach it. */
+  readonly stagingDir: string
 }
 
-/** Runs git with the project's git directory, a fixed environment, and no hooks, filters, pagers or prompts. */
-export function createGit({ repo, worktree }: GitFolders, run: RunGit): Git {
-  const location = [`--git-dir=${repo}`, `--work-tree=${worktree}`]
+/**
+ * Commands that read and write only the repository, which no agent can reach. They run without the worktree; every
+ * other command runs in a jail where there is one.
+ */
+const REPOSITORY_ONLY = new Set([
+  'diff',
+  'fetch',
+  'log',
+  'ls-tree',
+  'merge-base',
+  'merge-tree',
+  'rev-list',
+  'rev-parse',
+  'update-ref',
+  'write-tree'
+])
+
+/**
+ * Runs git with the project's git directory, a fixed environment, and no hooks, filters, pagers or prompts. With a
+ * jail, a command that touches the worktree reaches nothing but worktree, repository and staging folder.
+ */
+export function createGit(folders: GitFolders, run: RunGit, jail?: Promise<JailPlan>): Git {
+  const { repo } = folders
   return (args, options = {}) =>
     retryPastStaleLocks(repo, async () => {
-      const answer = await runSafely(run, worktree, [...location, ...args], options)
+      const place = runnerFor(folders, run, args[0], await jail)
+      const answer = await runSafely(place, repo, args, options)
       const expected = (options.codes ?? [0]).includes(answer.code) && !LOCKED.test(answer.err)
       if (expected || answer.cut) return answer
       const reason = answer.err.trim() || answer.out.trim() || `exit code ${answer.code}`
@@ -72,13 +96,37 @@ async function retryPastStaleLocks(
   }
 }
 
+/** Runs one command where it belongs: beside the repository, in the worktree, or in a jail with both. */
+function runnerFor(
+  folders: GitFolders,
+  run: RunGit,
+  name: string | undefined,
+  jail: JailPlan | undefined
+): RunGit {
+  const { repo, worktree } = folders
+  if (name !== undefined && REPOSITORY_ONLY.has(name))
+    return inPlace(run, repo, [`--git-dir=${repo}`])
+  if (!jail) return inPlace(run, worktree, [`--git-dir=${repo}`, `--work-tree=${worktree}`])
+  return async (command, signal) => {
+    const jailed = jailCommand(command, jail, folders)
+    const answer = await run(jailed.command, signal)
+    return { ...answer, err: jailed.toHost(answer.err) }
+  }
+}
+
+const inPlace =
+  (run: RunGit, cwd: string, location: readonly string[]): RunGit =>
+  (command, signal) =>
+    run({ ...command, cwd, args: [...location, ...command.args] }, signal)
+
 function runSafely(
   run: RunGit,
   cwd: string,
   args: readonly string[],
   { env, config = [], bytesMax, timeoutMs = TIMEOUT_MS, signal }: GitOptions
 ): Promise<GitAnswer> {
-  const command = {
+  const command: GitCommand = {
+    program: 'git',
     cwd,
     args,
     env: gitEnvironment(env),

@@ -3,6 +3,8 @@ import { UNSAFE_WORDS } from './safety.ts'
 
 /** A complete git command: the runner adds nothing to it. */
 export interface GitCommand {
+  /** `bwrap` starts git in a jail. Found on the command's own `PATH`. */
+  readonly program: 'git' | 'bwrap'
   readonly cwd: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
@@ -31,6 +33,7 @@ export async function runGit(command: GitCommand, signal: AbortSignal): Promise<
 
   const git = simpleGit({
     baseDir: command.cwd,
+    binary: command.program,
     abort,
     config: [...command.config],
     unsafe: UNSAFE_WORDS,

@@ -7,6 +7,7 @@ import { systemClock } from '#kernel/clock.ts'
 import { AppError } from '#kernel/errors.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
+import { usableBubblewrap } from '../../helpers/bubblewrap.ts'
 import { createWorkspaces, KILO, type CloneRules, type WorkspaceSource } from '#workspaces'
 
 export const ANN = { name: 'Ann Ä', email: 'ann@example.com' }
@@ -14,8 +15,15 @@ export const ANN = { name: 'Ann Ä', email: 'ann@example.com' }
 /** The branch name of session number `n`. */
 export const branch = (n: number) => `ai/session-${String(n).padStart(26, '0')}`
 
-export const newWorkspaces = (projectsDir: string, clone: CloneRules = {}) =>
-  createWorkspaces({ projectsDir, log: silentLog, clock: systemClock, clone })
+/** With git in its jail where one can be used, unless `jailed` is false. */
+export const newWorkspaces = (projectsDir: string, clone: CloneRules = {}, jailed = true) =>
+  createWorkspaces({
+    projectsDir,
+    log: silentLog,
+    clock: systemClock,
+    clone,
+    jail: jailed && usableBubblewrap ? { bubblewrap: usableBubblewrap } : undefined
+  })
 
 export function folder(t: Pick<Test, 'teardown'>): string {
   const dir = mkdtempSync(join(tmpdir(), 'kilowatt-workspaces-'))
@@ -27,10 +35,11 @@ export function folder(t: Pick<Test, 'teardown'>): string {
 export async function newProject(
   t: Pick<Test, 'teardown'>,
   files: Record<string, string> = {},
-  source: WorkspaceSource = {}
+  source: WorkspaceSource = {},
+  { jailed = true }: { readonly jailed?: boolean } = {}
 ) {
   const projectsDir = folder(t)
-  const workspaces = newWorkspaces(projectsDir)
+  const workspaces = newWorkspaces(projectsDir, {}, jailed)
   const id = projectId.create()
   const list = Object.entries(files).map(([path, content]) => ({ path, content }))
   const { head } = await workspaces.create(id, { files: list, ...source }, ANN)

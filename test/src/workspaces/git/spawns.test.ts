@@ -5,6 +5,9 @@ import t from 'tap'
 import { KILO } from '#workspaces'
 import { ANN, branch, folder, MERGE, newProject } from '../kit.ts'
 
+/** A jail does not start the wrapper of these tests; it starts git with the same arguments and environment. */
+const UNJAILED = { jailed: false }
+
 /** Puts a git wrapper on the PATH that records every call. Unlike times, the number of calls is the same on every machine. */
 function recordGitCalls(t: { teardown(work: () => void): void }) {
   const dir = folder(t)
@@ -37,7 +40,7 @@ const commandOf = (call: readonly string[]) =>
 
 t.test('limits the git processes of each step of a job', async (t) => {
   const calls = recordGitCalls(t)
-  const { ws, write } = await newProject(t, { a: 'a\n', b: 'b\n' })
+  const { ws, write } = await newProject(t, { a: 'a\n', b: 'b\n' }, {}, UNJAILED)
   const ran = () => calls().map(commandOf)
   ran()
 
@@ -69,7 +72,7 @@ t.test('runs every git command with the safe settings and environment', async (t
   const calls = recordGitCalls(t)
   process.env['SECRET_OF_OURS'] = 'secret'
   t.teardown(() => delete process.env['SECRET_OF_OURS'])
-  const project = await newProject(t, { a: 'a\n' })
+  const project = await newProject(t, { a: 'a\n' }, {}, UNJAILED)
   const { ws, write } = project
   const { base } = await ws.startJob(branch(1))
   write('a', 'changed\n')
