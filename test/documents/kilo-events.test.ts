@@ -10,7 +10,7 @@ import { noMetrics } from '#jobs'
 import type { Change } from '../../src/jobs/run/file-frames.ts'
 import { createFileWatch } from '../../src/jobs/run/file-watch.ts'
 import { handleEvent } from '../../src/jobs/run/handle-event.ts'
-import type { JobRun } from '../../src/jobs/run/job-run.ts'
+import type { JobRun } from '../../src/jobs/run/run-context.ts'
 import { openTestDatabase } from '../helpers/database.ts'
 import { EVENT_FRAMES } from './kilo-events.ts'
 
