@@ -60,11 +60,11 @@ export const SUPERVISOR_LAYERS = {
   pool: ['agent']
 }
 
-/** Folders whose every file is a door: shared words, and what we need from the ground. */
+/** Folders without an index.ts, where every file may be imported: the shared vocabulary, the ports and their adapters. */
 const OPEN = ['src/kernel', 'src/ports', 'src/adapters']
 
-/** Whose words may be spoken where. Tests speak with everybody. */
-const STRANGERS = {
+/** Packages that only the listed places may import, so that one folder adapts each of them. Tests may import all. */
+const RESTRICTED_PACKAGES = {
   'sql-in-stores': {
     packages: ['kysely'],
     places: ['-store\\.ts$', '^src/db/', '^src/adapters/']
@@ -112,19 +112,21 @@ const supervisorLayers = Object.entries(SUPERVISOR_LAYERS).map(([folder, below])
   }
 }))
 
-const strangers = Object.entries(STRANGERS).map(([name, { packages, places }]) => ({
-  name: `only-here-${name}`,
-  comment: `${packages.join(', ')}: one border per stranger.`,
-  severity: 'error',
-  from: { path: OURS, pathNot: [...places, '^src/compose/'] },
-  to: { path: `(^|node_modules/)(${packages.join('|')})(/|$)` }
-}))
+const restrictedPackages = Object.entries(RESTRICTED_PACKAGES).map(
+  ([name, { packages, places }]) => ({
+    name: `only-here-${name}`,
+    comment: `${packages.join(', ')}: only the folders that adapt a package may import it.`,
+    severity: 'error',
+    from: { path: OURS, pathNot: [...places, '^src/compose/'] },
+    to: { path: `(^|node_modules/)(${packages.join('|')})(/|$)` }
+  })
+)
 
 export default {
   forbidden: [
     ...layers,
     ...supervisorLayers,
-    ...strangers,
+    ...restrictedPackages,
     {
       name: 'only-here-processes-in-supervisor-and-workspaces',
       comment: 'Only these start other programs; the fixtures kit does too, for its recordings.',
@@ -144,7 +146,7 @@ export default {
     },
     {
       name: 'every-supervisor-folder-has-a-layer',
-      comment: 'A new folder of supervisor says in SUPERVISOR_LAYERS what it may import.',
+      comment: 'A new folder of supervisor needs an entry in SUPERVISOR_LAYERS.',
       severity: 'error',
       from: {
         path: '^supervisor/[^/]+/',
@@ -154,13 +156,13 @@ export default {
     },
     {
       name: 'every-folder-has-a-layer',
-      comment: 'A new folder says in LAYERS what it may import.',
+      comment: 'A new folder needs an entry in LAYERS.',
       severity: 'error',
       from: { path: '^src/[^/]+/', pathNot: [TOP, any(Object.keys(LAYERS))] },
       to: {}
     },
     {
-      name: 'twins-do-not-meet',
+      name: 'no-imports-between-embedded-and-distributed',
       comment: 'Embedded and distributed are chosen once, in compose.ts.',
       severity: 'error',
       from: { path: '^src/adapters/(embedded|distributed)/' },
@@ -184,8 +186,9 @@ export default {
       to: { path: OURS, pathNot: ['/index\\.ts$', TOP, any(OPEN)] }
     },
     {
-      name: 'nobody-imports-the-top',
-      comment: 'What wires the product is not a part of it.',
+      name: 'no-imports-of-the-wiring',
+      comment:
+        'Only compose/, the entry files and the demo may import each other: no part depends on how it is wired.',
       severity: 'error',
       from: { path: OURS, pathNot: TOP },
       to: { path: TOP }
@@ -225,7 +228,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    // The built kit: its sources are looked at.
+    // The built kit: its sources are checked instead.
     exclude: { path: '^fixtures/dist/' },
     // Types are imports too: a layer that knows another's types knows the other.
     tsPreCompilationDeps: true,

@@ -1,6 +1,6 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
-import type { HandledEvent } from './names.ts'
+import type { HandledEvent } from './known-names.ts'
 
 const optional = <T extends TSchema>(schema: T) => Type.Optional(schema)
 const text = Type.String()

@@ -1,10 +1,10 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import type { Asks } from './asks.ts'
-import { closePrompt, finish, meaningOf, type SessionEvent } from './meaning.ts'
+import { isIgnoredEvent } from './known-names.ts'
 import { closeReasonOf, hasEndedSince } from './messages.ts'
-import { isIgnoredEvent } from './names.ts'
 import { readEvent, sessionOf, type KiloEvent, type KiloPayload } from './schemas.ts'
 import type { Todos } from './todos.ts'
+import { closePrompt, finish, translateEvent, type SessionEvent } from './translate-event.ts'
 import { createTurnMemory, type TranslatorOptions } from './turn-memory.ts'
 
 export type { TranslatorOptions } from './turn-memory.ts'
@@ -50,7 +50,7 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
 
   const adopt = (sessionId: string, parentId: string | undefined, live: boolean) =>
     parentId === undefined ? [] : tree.learn(sessionId, parentId).flatMap((p) => read(p, live))
-  const meaningOptions = { redact, onNetworkAsked: options.onNetworkAsked, adopt }
+  const translateOptions = { redact, onNetworkAsked: options.onNetworkAsked, adopt }
 
   const unreadable = ({ type }: KiloPayload) => {
     if (isIgnoredEvent(type)) return undefined
@@ -72,7 +72,9 @@ export function createTurnTranslator(options: TranslatorOptions): TurnTranslator
       if (event.name !== 'message.part.delta') tree.keep(owner, payload)
       return []
     }
-    return meaningOf(memory, meaningOptions, event, live).filter((found) => found !== undefined)
+    return translateEvent(memory, translateOptions, event, live).filter(
+      (found) => found !== undefined
+    )
   }
 
   return {

@@ -68,7 +68,7 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
       })
 
       const again = await Promise.all(ids.map((id) => holdOf(own, id, 10)))
-      t.same(countKinds(again), { replayed: 100, short: 300 }, 'said again, nothing new is held')
+      t.same(countKinds(again), { replayed: 100, short: 300 }, 'repeated holds are idempotent')
       t.equal(await countTransfers(it.db), 1 + round * 101)
     }
   })
@@ -113,15 +113,15 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
     await holdOf(it, id, 10)
     await t.rejects(holdOf(it, id, 11), { code: 'idempotency_key_reused' })
 
-    const stranger = userId.create()
-    await it.ledger.openWallet(it.db, stranger)
-    await t.rejects(holdOf({ ...it, user: stranger }, id, 10), { code: 'idempotency_key_reused' })
+    const otherUser = userId.create()
+    await it.ledger.openWallet(it.db, otherUser)
+    await t.rejects(holdOf({ ...it, user: otherUser }, id, 10), { code: 'idempotency_key_reused' })
 
     const grant = { id: transactionId.create(), userId: it.user, amount: mc(5), memo: {} }
     t.same(await it.ledger.grant(it.db, grant), { kind: 'granted', balance: mc(995) })
     t.same(await it.ledger.grant(it.db, grant), { kind: 'replayed', balance: mc(995) })
     t.same(await it.ledger.grant(it.db, { ...grant, amount: mc(6) }), { kind: 'reused' })
-    t.same(await it.ledger.grant(it.db, { ...grant, userId: stranger }), { kind: 'reused' })
+    t.same(await it.ledger.grant(it.db, { ...grant, userId: otherUser }), { kind: 'reused' })
     t.same(await it.ledger.grant(it.db, { ...grant, id: `${id}:hold`, amount: mc(10) }), {
       kind: 'reused'
     })
@@ -149,7 +149,7 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
     }
   )
 
-  books('30 grants under one id at once: one is made', async (t, it) => {
+  books('makes one of 30 concurrent grants with the same id', async (t, it) => {
     const grant = { id: transactionId.create(), userId: it.user, amount: mc(7), memo: {} }
     const answers = await Promise.all(
       Array.from({ length: 30 }, () => it.ledger.grant(it.db, grant))
@@ -221,7 +221,7 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
       it.ledger.extend(it.db, { holdId: id, step, amount: mc(amount) })
 
     t.same(await extend('1', 50), { kind: 'held' })
-    t.same(await extend('1', 50), { kind: 'held' }, 'said again, it is the same step')
+    t.same(await extend('1', 50), { kind: 'held' }, 'repeating a step is idempotent')
     await t.rejects(extend('1', 51), { code: 'idempotency_key_reused' })
     t.same(await extend('2', 25), { kind: 'held' })
     t.same(await extend('3', 826), { kind: 'short', missing: mc(1) })
@@ -251,49 +251,46 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
     t.equal((await it.ledger.wallet(it.db, it.user)).reserved, mc(0))
   })
 
-  books(
-    'wallets, grants, losses and refunds all at once: the books stay straight',
-    async (t, it) => {
-      const users = Array.from({ length: 6 }, () => userId.create())
-      for (const user of users) await it.ledger.openWallet(it.db, user)
-      const done = new AbortController()
-      const auditor = (async () => {
-        let polls = 0
-        for (; !done.signal.aborted; polls++) {
-          for (const off of await offOf(it)) t.fail(`poll ${polls}: ${off}`)
-          await new Promise((resolve) => setTimeout(resolve, 5))
-        }
-        return polls
-      })()
-
-      try {
-        await Promise.all(
-          users.flatMap((user) =>
-            Array.from({ length: 8 }, async (_, i) => {
-              const own = { ...it, user }
-              await it.ledger.grant(it.db, {
-                id: transactionId.create(),
-                userId: user,
-                amount: mc(100),
-                memo: {}
-              })
-              const id = jobId.create()
-              const held = await holdOf(own, id, 60 + i * 10)
-              if (held.kind !== 'held') return
-              await it.ledger.extend(it.db, { holdId: id, step: '1', amount: mc(20) })
-              await Promise.all([
-                resolve(own, id, i * 30),
-                resolve(own, id, i * 30, i % 2 ? 'used' : 'nothing')
-              ])
-            })
-          )
-        )
-      } finally {
-        done.abort()
-        t.ok((await auditor) > 0, 'audited all the while')
+  books('keeps the books balanced under concurrent grants, losses and refunds', async (t, it) => {
+    const users = Array.from({ length: 6 }, () => userId.create())
+    for (const user of users) await it.ledger.openWallet(it.db, user)
+    const done = new AbortController()
+    const auditor = (async () => {
+      let polls = 0
+      for (; !done.signal.aborted; polls++) {
+        for (const off of await offOf(it)) t.fail(`poll ${polls}: ${off}`)
+        await new Promise((resolve) => setTimeout(resolve, 5))
       }
+      return polls
+    })()
+
+    try {
+      await Promise.all(
+        users.flatMap((user) =>
+          Array.from({ length: 8 }, async (_, i) => {
+            const own = { ...it, user }
+            await it.ledger.grant(it.db, {
+              id: transactionId.create(),
+              userId: user,
+              amount: mc(100),
+              memo: {}
+            })
+            const id = jobId.create()
+            const held = await holdOf(own, id, 60 + i * 10)
+            if (held.kind !== 'held') return
+            await it.ledger.extend(it.db, { holdId: id, step: '1', amount: mc(20) })
+            await Promise.all([
+              resolve(own, id, i * 30),
+              resolve(own, id, i * 30, i % 2 ? 'used' : 'nothing')
+            ])
+          })
+        )
+      )
+    } finally {
+      done.abort()
+      t.ok((await auditor) > 0, 'audited all the while')
     }
-  )
+  })
 
   books('the past and the balances cannot be rewritten', async (t, it) => {
     const id = jobId.create()
@@ -324,9 +321,9 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
     await holdOf(it, open, 100)
     await holdOf(it, done, 100)
     await resolve(it, done, 30)
-    const stranger = userId.create()
-    await it.ledger.openWallet(it.db, stranger)
-    const [own, other] = [it.user, stranger]
+    const otherUser = userId.create()
+    await it.ledger.openWallet(it.db, otherUser)
+    const [own, other] = [it.user, otherUser]
 
     for (const [says, from, to, kind, hold, amount] of [
       ['from one wallet to another', `${own}:available`, `${other}:held`, 'hold', open, 1],
@@ -356,13 +353,17 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
   })
 
   books('money needs a wallet, and a hold to end', async (t, it) => {
-    const nobody = userId.create()
-    await t.rejects(holdOf({ ...it, user: nobody }, jobId.create(), 1), { message: /no wallet/ })
+    const unknown = userId.create()
+    await t.rejects(holdOf({ ...it, user: unknown }, jobId.create(), 1), { message: /no wallet/ })
     await t.rejects(resolve(it, jobId.create(), 1), { message: /no hold/ })
     await t.rejects(it.ledger.extend(it.db, { holdId: jobId.create(), step: '1', amount: mc(1) }), {
       message: /no hold/
     })
-    t.same(await it.ledger.wallet(it.db, nobody), { balance: mc(0), reserved: mc(0), spent: mc(0) })
+    t.same(await it.ledger.wallet(it.db, unknown), {
+      balance: mc(0),
+      reserved: mc(0),
+      spent: mc(0)
+    })
   })
 
   books('the audit sees a resolution whose money did not move', async (t, it) => {
@@ -383,11 +384,11 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
     await holdOf(it, id, 100)
     await it.ledger.extend(it.db, { holdId: id, step: '1', amount: mc(50) })
     await resolve(it, id, 120)
-    const stranger = userId.create()
-    await it.ledger.openWallet(it.db, stranger)
+    const otherUser = userId.create()
+    await it.ledger.openWallet(it.db, otherUser)
     await it.ledger.grant(it.db, {
       id: transactionId.create(),
-      userId: stranger,
+      userId: otherUser,
       amount: mc(1),
       memo: { why: 'not yours' }
     })

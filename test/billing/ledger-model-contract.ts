@@ -116,12 +116,12 @@ export function ledgerModelContract(
   })
 }
 
-interface Said {
+interface Result {
   readonly kind: string
   readonly missing?: bigint
 }
 
-/** Runs sequences one after another; answers how many commands that was. */
+/** Runs the sequences serially; returns the number of commands. */
 async function compare(db: Db, sequences: number, lane: number): Promise<number> {
   const ledger = createLedger()
   let count = 0
@@ -134,7 +134,7 @@ async function compare(db: Db, sequences: number, lane: number): Promise<number>
       const model = createModel()
       await ledger.openWallet(db, user)
 
-      const run = async (command: Command): Promise<Said> => {
+      const run = async (command: Command): Promise<Result> => {
         const holdId = jobs[command.slot] ?? ''
         const amount = microcredits(command.amount)
         switch (command.do) {
@@ -155,9 +155,10 @@ async function compare(db: Db, sequences: number, lane: number): Promise<number>
 
       for (const [i, command] of commands.entries()) {
         const answer = await run(command).catch(refused)
-        const said = answer.kind === 'short' ? `short of ${answer.missing}` : answer.kind
+        const actual = answer.kind === 'short' ? `short of ${answer.missing}` : answer.kind
         const expected = model.run(command)
-        if (said !== expected) throw new Error(`${i}: the ledger said ${said}, not ${expected}`)
+        if (actual !== expected)
+          throw new Error(`${i}: the ledger answered ${actual}, expected ${expected}`)
         count += 1
       }
 
@@ -176,7 +177,7 @@ async function compare(db: Db, sequences: number, lane: number): Promise<number>
 }
 
 /** The two refusals that the model knows; anything else, a deadlock for one, is an answer that it does not expect. */
-function refused(error: Error & { code?: string }): Said {
+function refused(error: Error & { code?: string }): Result {
   const expected = error.code === 'idempotency_key_reused' || error.message.startsWith('no hold')
   return { kind: expected ? 'refused' : String(error) }
 }

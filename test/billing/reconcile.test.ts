@@ -37,7 +37,7 @@ t.test('session metadata and the gateway, step by step', async (t) => {
       []
     ],
     [
-      'no usage was told, so metadata knows nothing',
+      'the provider reported no usage, so the metadata has none',
       [step('1', NO_USAGE)],
       [request('a', tokens(7), { outcome: 'estimated' })],
       []

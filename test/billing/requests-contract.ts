@@ -74,7 +74,7 @@ export function requestsContract(name: string, open: OpenDatabase): void {
       }
     })
 
-  books('50 requests of 30 at once on a hold of 100: 3 are opened', async (t, it) => {
+  books('opens 3 of 50 concurrent requests of 30 on a hold of 100', async (t, it) => {
     const wanted = Array.from({ length: 50 }, () => it.request(30))
     const answers = await Promise.all(wanted.map((one) => it.meter.open(it.db, one)))
     t.equal(answers.filter(({ kind }) => kind === 'open').length, 3)
@@ -96,7 +96,7 @@ export function requestsContract(name: string, open: OpenDatabase): void {
     t.equal(await it.committed(), 65)
   })
 
-  books('20 closings of one request at once: one counts', async (t, it) => {
+  books('counts one of 20 concurrent closings of a request', async (t, it) => {
     const one = it.request(60)
     await it.meter.open(it.db, one)
     const answers = await Promise.all(
@@ -123,48 +123,54 @@ export function requestsContract(name: string, open: OpenDatabase): void {
     t.match(await it.resolve(cost), { charged: mc(100), overrun: mc(20), lost: mc(20) })
   })
 
-  books('what nobody closed is lost at its floor, and stays so', async (t, it) => {
-    const [done, sent] = [it.request(30, 3), it.request(40, 7)]
-    await it.meter.open(it.db, done)
-    await it.meter.open(it.db, sent)
-    await it.close(done.id, 11)
-    const spent = await it.db.transaction().execute(async (tx) => {
-      const spent = await it.meter.settle(tx, it.holdId)
-      await it.ledger.resolve(tx, {
-        ...{ holdId: it.holdId, cost: spent.cost, userPays: 'used', reason: 'tested', memo: {} }
-      })
-      return spent
-    })
-    t.equal(spent.cost, mc(18))
-    t.match(
-      spent.requests.map(({ state, outcome, cost }) => ({ state, outcome, cost })),
-      [
-        { state: 'done', outcome: 'served', cost: mc(11) },
-        { state: 'lost', outcome: 'lost', cost: mc(7) }
-      ]
-    )
-    t.same(await it.close(sent.id, 39), { kind: 'already' })
-    t.same(await it.meter.open(it.db, it.request(1)), { kind: 'resolved' })
-  })
-
-  books('requests, settlements and extensions at once: nothing is stuck', async (t, it) => {
-    const finish = () =>
-      it.db.transaction().execute(async (tx) => {
-        const { cost } = await it.meter.settle(tx, it.holdId)
-        return it.ledger.resolve(tx, {
-          ...{ holdId: it.holdId, cost, userPays: 'used', reason: 'tested', memo: {} }
+  books(
+    'records a request that was never closed as lost at its floor, and later usage does not change it',
+    async (t, it) => {
+      const [done, sent] = [it.request(30, 3), it.request(40, 7)]
+      await it.meter.open(it.db, done)
+      await it.meter.open(it.db, sent)
+      await it.close(done.id, 11)
+      const spent = await it.db.transaction().execute(async (tx) => {
+        const spent = await it.meter.settle(tx, it.holdId)
+        await it.ledger.resolve(tx, {
+          ...{ holdId: it.holdId, cost: spent.cost, userPays: 'used', reason: 'tested', memo: {} }
         })
+        return spent
       })
-    const ask = async (index: number) => {
-      const one = it.request(10, 1)
-      const { kind } = await it.meter.open(it.db, one)
-      await it.ledger.extend(it.db, { holdId: it.holdId, step: String(index), amount: mc(1) })
-      if (kind === 'open') await it.close(one.id, 2)
+      t.equal(spent.cost, mc(18))
+      t.match(
+        spent.requests.map(({ state, outcome, cost }) => ({ state, outcome, cost })),
+        [
+          { state: 'done', outcome: 'served', cost: mc(11) },
+          { state: 'lost', outcome: 'lost', cost: mc(7) }
+        ]
+      )
+      t.same(await it.close(sent.id, 39), { kind: 'already' })
+      t.same(await it.meter.open(it.db, it.request(1)), { kind: 'resolved' })
     }
-    const asking = Array.from({ length: 20 }, (_, index) => ask(index))
-    await Promise.all([...asking, finish(), finish()])
-    t.equal((await it.ledger.wallet(it.db, it.user)).reserved, ZERO)
-  })
+  )
+
+  books(
+    'completes concurrent requests, settlements and extensions without a deadlock',
+    async (t, it) => {
+      const finish = () =>
+        it.db.transaction().execute(async (tx) => {
+          const { cost } = await it.meter.settle(tx, it.holdId)
+          return it.ledger.resolve(tx, {
+            ...{ holdId: it.holdId, cost, userPays: 'used', reason: 'tested', memo: {} }
+          })
+        })
+      const ask = async (index: number) => {
+        const one = it.request(10, 1)
+        const { kind } = await it.meter.open(it.db, one)
+        await it.ledger.extend(it.db, { holdId: it.holdId, step: String(index), amount: mc(1) })
+        if (kind === 'open') await it.close(one.id, 2)
+      }
+      const asking = Array.from({ length: 20 }, (_, index) => ask(index))
+      await Promise.all([...asking, finish(), finish()])
+      t.equal((await it.ledger.wallet(it.db, it.user)).reserved, ZERO)
+    }
+  )
 
   const purseOf = async (
     it: Awaited<ReturnType<typeof given>>,
@@ -182,12 +188,17 @@ export function requestsContract(name: string, open: OpenDatabase): void {
     return { purse, held, price }
   }
 
-  books('a purse extends the hold, and at once never over its maximum', async (t, it) => {
-    const { purse } = await purseOf(it, mc(250))
-    const answers = await Promise.all(Array.from({ length: 20 }, () => purse.open(it.request(40))))
-    t.equal(answers.filter(({ kind }) => kind === 'open').length, 6)
-    t.equal((await it.ledger.findHold(it.db, it.holdId))?.held, mc(250))
-  })
+  books(
+    'a purse extends the hold, and concurrent extensions never exceed its maximum',
+    async (t, it) => {
+      const { purse } = await purseOf(it, mc(250))
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => purse.open(it.request(40)))
+      )
+      t.equal(answers.filter(({ kind }) => kind === 'open').length, 6)
+      t.equal((await it.ledger.findHold(it.db, it.holdId))?.held, mc(250))
+    }
+  )
 
   books(
     'a purse takes what the wallet still has',

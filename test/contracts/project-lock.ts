@@ -7,7 +7,7 @@ import { until } from '../helpers/patience.ts'
 
 export interface LockUnderTest {
   readonly db: Db
-  /** Another worker's lock on the same ground, with leases this short. */
+  /** Another worker's lock on the same backbone, with leases this short. */
   open(times?: { ttlMs: number; renewEveryMs: number; giveUpAfterMs: number }): ProjectLock
 }
 
@@ -82,7 +82,7 @@ export function projectLockContract(name: string, open: (t: Test) => Promise<Loc
     await until('the loss', () => lease?.signal.aborted === true)
   })
 
-  t.test(`${name}: of many who ask at once, one gets it`, async (t) => {
+  t.test(`${name}: grants the lock to one of many concurrent requests`, async (t) => {
     const { db, open: openLock } = await open(t)
     const project = await givenProject(db)
     const leases = await Promise.all(Array.from({ length: 20 }, () => openLock().acquire(project)))

@@ -49,7 +49,7 @@ export function queueContract(name: string, open: () => Promise<Queue>) {
     t.equal(most, 2)
   })
 
-  t.test(`${name}: disposing waits for who is being served, and serves nobody after`, async (t) => {
+  t.test(`${name}: disposal waits for the running work, and starts no other`, async (t) => {
     let finished = 0
     const queue = await served(await open(), async () => {
       await new Promise((resolve) => setTimeout(resolve, 50))

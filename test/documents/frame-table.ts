@@ -26,8 +26,8 @@ function insideOf(shape: Shape): string {
 function property([name, shape]: [string, Shape], required: readonly string[]): string {
   const label = code(`${name}${required.includes(name) ? '' : '?'}${insideOf(shape)}`)
   const { description, enum: words } = solid(shape)
-  const told = description === (Credits as Shape).description ? undefined : description
-  const note = told ?? words?.map(code).join(', ')
+  const described = description === (Credits as Shape).description ? undefined : description
+  const note = described ?? words?.map(code).join(', ')
   return note ? `${label} (${note})` : label
 }
 

@@ -10,7 +10,7 @@ import { noMetrics } from '#jobs'
 import type { Change } from '../../src/jobs/run/file-frames.ts'
 import { createFileWatch } from '../../src/jobs/run/file-watch.ts'
 import { handleEvent } from '../../src/jobs/run/handle-event.ts'
-import type { JobRun } from '../../src/jobs/run/job-run.ts'
+import type { JobRun } from '../../src/jobs/run/run-context.ts'
 import { openTestDatabase } from '../helpers/database.ts'
 import { EVENT_FRAMES } from './kilo-events.ts'
 
@@ -49,25 +49,25 @@ const SAMPLES: { [T in AgentEvent['type']]: readonly Extract<AgentEvent, { type:
   unrecognised: [{ type: 'unrecognised', name: 'weather' }]
 }
 
-/** What the worktree has become, each time that somebody looks. */
-const LOOKS = (['added', 'modified', 'deleted'] as const).map((status): Change[] => [
+/** The changes of the worktree at each poll. */
+const POLLS = (['added', 'modified', 'deleted'] as const).map((status): Change[] => [
   { path: `${status}.txt`, status, sha: null }
 ])
 
-t.test('the table of frames says what becomes of each event', async (t) => {
+t.test('each event becomes the frames of the table', async (t) => {
   const { run, written } = await givenRun()
   const { read } = createFileWatch(run)
-  const looking: Promise<unknown>[] = []
-  const files = { read, schedule: () => void looking.push(read()) }
-  const nobody = {} as Agent
+  const polling: Promise<unknown>[] = []
+  const files = { read, schedule: () => void polling.push(read()) }
+  const noAgent = {} as Agent
 
   for (const [type, samples] of Object.entries(SAMPLES)) {
     written.length = 0
     for (const event of samples) {
-      const outcome = await handleEvent(run, nobody, files, event)
+      const outcome = await handleEvent(run, noAgent, files, event)
       // The end of a job is written when its money is settled.
       if (outcome) written.push(...TERMINAL_FRAMES)
-      await Promise.all(looking)
+      await Promise.all(polling)
     }
     const expected = EVENT_FRAMES[type as AgentEvent['type']]
     t.same([...new Set(written)].toSorted(), expected.toSorted(), type)
@@ -78,7 +78,7 @@ t.test('the table of frames says what becomes of each event', async (t) => {
     const db = await openTestDatabase(t)
     await sql`SET session_replication_role = replica`.execute(db)
     const written: FrameType[] = []
-    const looks = [...LOOKS]
+    const looks = [...POLLS]
     const run = {
       deps: { db, clock, log, metrics: noMetrics, settings: { promptAnswerMs: 60_000 } },
       job: { id: 'job_1', session_id: 'ses_1' },

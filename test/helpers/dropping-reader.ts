@@ -57,17 +57,17 @@ export async function readWithDrops(options: ReaderOptions): Promise<Frame[]> {
     let come = 0
     let gone = false
     let isLast = false
-    const hear = (frame: Frame) => {
+    const receive = (frame: Frame) => {
       if (gone) return
       frames.push(frame)
       isLast = options.isLast(frame)
-      // From here on the rest of the page is on its way to nobody.
+      // The rest of the page is not read from here on.
       if (isLast || ++come >= enough) {
         gone = true
         over.resolve()
       }
     }
-    const line = await options.open(hear)
+    const line = await options.open(receive)
     if (!line) return false
 
     if (drop !== 'before') line.subscribe(frames.at(-1)?.seq ?? 0)

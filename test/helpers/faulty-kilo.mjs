@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 /**
- * The real Kilo behind a door that can be told to misbehave: `KILO_BIN` for tests of what a broken event stream does.
- * It takes `serve --hostname … --port …` like Kilo, passes everything on, and obeys `POST /faulty` with
- * `{ stream?, forMs?, refuse? }`. Where it listens stands in `$HOME/faulty.json`.
+ * The real Kilo behind a proxy with faults: the `KILO_BIN` of tests with a broken event stream.
+ * It takes `serve --hostname … --port …` like Kilo, passes requests on, and configures its faults by `POST /faulty` with
+ * `{ stream?, forMs?, refuse? }`. Its URL and password are in `$HOME/faulty.json`.
  *
- * `stream`: `cut` (the socket is destroyed), `end` (a clean end), `stall` (bytes come later), `half-open` (open, and
- * nothing ever comes again), `drop` (what Kilo says is lost, the connection lives), `hollow` (nothing but heartbeats
- * from now on), `garbage` (something that is not JSON, once). After `cut` and `end` new streams are turned away for `forMs`; `stall` and `drop` last for `forMs`.
- * `refuse: { path, status, times }`: so many requests whose path matches are answered with `status`.
+ * `stream`: `cut` (the socket is destroyed), `end` (a clean end), `stall` (bytes are sent later), `half-open` (open, and
+ * nothing is sent again), `drop` (Kilo's bytes are lost, the connection stays open), `hollow` (only heartbeats
+ * from now on), `garbage` (something that is not JSON, once). After `cut` and `end` new streams are refused for `forMs`; `stall` and `drop` last for `forMs`.
+ * `refuse: { path, status, times }`: the next `times` requests whose path matches are answered with `status`.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -43,7 +43,7 @@ let refuse = { path: '', status: 0, times: 0 }
 
 const server = createServer((incoming, outgoing) => {
   const path = incoming.url ?? '/'
-  if (path === '/faulty') return void obey(incoming, outgoing)
+  if (path === '/faulty') return void configure(incoming, outgoing)
   const isStream = path.startsWith('/global/event')
   if (isStream && Date.now() < awayUntil) {
     return awayCleanly ? outgoing.writeHead(200).end() : outgoing.destroy()
@@ -82,14 +82,14 @@ function passStream(answer, outgoing) {
   outgoing.on('close', () => streams.delete(stream))
 }
 
-async function obey(incoming, outgoing) {
-  const wish = await json(incoming)
-  if (wish.refuse) refuse = wish.refuse
-  if (wish.stream === 'cut' || wish.stream === 'end') {
-    awayUntil = Date.now() + (wish.forMs ?? 0)
-    awayCleanly = wish.stream === 'end'
+async function configure(incoming, outgoing) {
+  const faults = await json(incoming)
+  if (faults.refuse) refuse = faults.refuse
+  if (faults.stream === 'cut' || faults.stream === 'end') {
+    awayUntil = Date.now() + (faults.forMs ?? 0)
+    awayCleanly = faults.stream === 'end'
   }
-  for (const stream of streams) FAULTS[wish.stream]?.(stream, wish.forMs ?? 0)
+  for (const stream of streams) FAULTS[faults.stream]?.(stream, faults.forMs ?? 0)
   outgoing.writeHead(200, { 'content-type': 'application/json' })
   outgoing.end(JSON.stringify({ streams: streams.size }))
 }

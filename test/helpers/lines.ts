@@ -31,7 +31,7 @@ export const openSocket =
     socket.on('message', (data: Buffer) => {
       const message = JSON.parse(data.toString()) as { type: string; seq?: number }
       if (message.seq !== undefined) onFrame(message as Frame)
-      else if (message.type === 'resync') closed.reject(new Error('told to resync'))
+      else if (message.type === 'resync') closed.reject(new Error('the server sent resync'))
     })
     return {
       closed: closed.promise,
@@ -58,7 +58,7 @@ export const openEventSource =
       }
       const parser = createParser({
         onEvent({ event, data }) {
-          if (event === 'resync') closed.reject(new Error('told to resync'))
+          if (event === 'resync') closed.reject(new Error('the server sent resync'))
           else onFrame(JSON.parse(data) as Frame)
         }
       })

@@ -23,7 +23,7 @@ export interface ServerProcess extends AsyncDisposable {
   restart(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
 
-/** What makes the replaying Kilo the server's agent. Nobody asks a model: the agent plays. */
+/** The settings that make the replay the server's agent. It sends no request to a model. */
 const REPLAYING = {
   KILO_BIN: REPLAY_KILO,
   ISOLATION: 'process',
@@ -76,14 +76,14 @@ async function spawnMain(env: Record<string, string>): Promise<ChildProcess> {
     stdio: ['ignore', 'pipe', 'pipe']
   })
   const listening = Promise.withResolvers<void>()
-  let said = ''
-  const hear = (piece: Buffer) => {
-    said = (said + piece.toString()).slice(-LAST_WORDS_CHARS)
-    if (said.includes('kilowatt listening')) listening.resolve()
+  let output = ''
+  const read = (piece: Buffer) => {
+    output = (output + piece.toString()).slice(-LAST_WORDS_CHARS)
+    if (output.includes('kilowatt listening')) listening.resolve()
   }
-  child.stdout.on('data', hear)
-  child.stderr.on('data', hear)
-  child.once('exit', () => listening.reject(new Error(`the server did not start: ${said}`)))
+  child.stdout.on('data', read)
+  child.stderr.on('data', read)
+  child.once('exit', () => listening.reject(new Error(`the server did not start: ${output}`)))
   await inTime(listening.promise, 'the server to listen')
   return child
 }

@@ -22,7 +22,7 @@ export interface FramesProduct extends AsyncDisposable {
   framesOf(recording: Recording, folder: string, more?: Directive): Promise<StableFrame[]>
 }
 
-/** How many recordings are played at once: each has a project of its own. */
+/** The number of recordings that are played concurrently, each in a project of its own. */
 const PROJECTS = 3
 const PATIENCE_MS = 60_000
 const REFUSED = /^Kilo refused the prompt: The replay cannot play that/
@@ -146,18 +146,18 @@ async function playPeople(client: Client, jobId: string, recording: Recording): 
 }
 
 function answersIn({ exchanges, rootSessionId, stream }: Recording) {
-  const said = (pattern: RegExp) =>
+  const requests = (pattern: RegExp) =>
     exchanges.filter(({ method, path, status }) => {
       return method === 'POST' && status < 400 && pattern.test(path)
     })
-  const abort = said(/\/abort$/).find(({ path }) => path.includes(rootSessionId))
+  const abort = requests(/\/abort$/).find(({ path }) => path.includes(rootSessionId))
   const closed = new TextDecoder()
     .decode(stream)
     .split('\n\n')
     .findIndex((text) => text.includes('"session.turn.close"') && text.includes(rootSessionId))
   return {
-    permissions: said(/^\/permission\/.*\/reply$/).map(({ body }) => body as object),
-    questions: said(/^\/question\/.*\/(reply|reject)$/).map(({ path, body }) =>
+    permissions: requests(/^\/permission\/.*\/reply$/).map(({ body }) => body as object),
+    questions: requests(/^\/question\/.*\/(reply|reject)$/).map(({ path, body }) =>
       path.endsWith('reject') ? { reject: true } : (body as object)
     ),
     cancels: abort !== undefined && (closed < 0 || abort.after <= closed)

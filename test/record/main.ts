@@ -21,7 +21,7 @@ import { eventsOf } from './events-of.ts'
 import { complaintsAbout } from './soundness.ts'
 
 const USAGE = `npm run record -- [what] [how]
-  --scene <name>     records this scene; may be said several times
+  --scene <name>     records this scene; may be given several times
   --all              records every scene, and what Kilo answers that belongs to none
   --list             says which scenes there are
   --expect           writes only events.json and frames.json anew, from the recordings that are there

@@ -67,7 +67,7 @@ export interface Played {
   readonly events: AgentEvent[]
   readonly outcome: TurnOutcome | undefined
   /** The joined pieces of the root's texts, by source. */
-  readonly said: string
+  readonly answer: string
   readonly thought: string
 }
 
@@ -88,7 +88,7 @@ export async function play(
   return {
     events,
     outcome: events.flatMap((e) => (e.type === 'turn.finished' ? [e.outcome] : [])).at(-1),
-    said: joined(events, 'assistant'),
+    answer: joined(events, 'assistant'),
     thought: joined(events, 'reasoning')
   }
 }

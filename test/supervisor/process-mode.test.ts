@@ -54,7 +54,7 @@ t.test('runs an agent as a plain process without a sandbox', async (t) => {
   await t.test(
     'asks for a permission before a command, and runs it when it is allowed once',
     async (t) => {
-      const { events, outcome, said } = await play(
+      const { events, outcome, answer } = await play(
         agent,
         { text: script(bash('touch allowed.txt'), { say: 'done' }) },
         (event) => {
@@ -68,7 +68,7 @@ t.test('runs an agent as a plain process without a sandbox', async (t) => {
         }
       )
       t.same(outcome, { kind: 'completed' })
-      t.equal(said, 'done')
+      t.equal(answer, 'done')
       t.ok(await exists(join(worktree, 'allowed.txt')))
       t.equal(events.filter(({ type }) => type === 'permission.asked').length, 1)
       t.match(toolsOf(events).at(-1), { tool: 'bash', status: 'completed', mayWrite: true })
@@ -78,9 +78,9 @@ t.test('runs an agent as a plain process without a sandbox', async (t) => {
   await t.test(
     'does not run a rejected command, and passes the message to the model',
     async (t) => {
-      const { events, said } = await play(
+      const { events, answer } = await play(
         agent,
-        { text: script(bash('touch rejected.txt'), { say: 'as you wish' }) },
+        { text: script(bash('touch rejected.txt'), { say: 'rejected' }) },
         (event) =>
           event.type === 'permission.asked'
             ? agent.answerPermission(event.permissionId, 'reject', 'not today')
@@ -88,11 +88,8 @@ t.test('runs an agent as a plain process without a sandbox', async (t) => {
       )
       t.notOk(await exists(join(worktree, 'rejected.txt')))
       t.match(toolsOf(events).at(-1), { status: 'error', output: /not today/ })
-      t.equal(said, 'as you wish')
-      await t.resolves(
-        agent.answerPermission('per_nobody_asked', 'once'),
-        'a late answer is ignored'
-      )
+      t.equal(answer, 'rejected')
+      await t.resolves(agent.answerPermission('per_unknown', 'once'), 'a late answer is ignored')
     }
   )
 
@@ -176,7 +173,7 @@ t.test('runs an agent as a plain process without a sandbox', async (t) => {
 
       const third = await supervisor.borrow(id, worktree, never()).agent
       t.not(third, again)
-      t.equal((await play(third, { text: script({ say: 'back' }) })).said, 'back')
+      t.equal((await play(third, { text: script({ say: 'back' }) })).answer, 'back')
     }
   )
 

@@ -129,10 +129,10 @@ t.test('reconnects a silent stream without losing events of the turn', async (t)
   const { agent } = await project()
   const text = 'word '.repeat(30).trim()
   // Kilo sends nothing while its model answers slowly, for longer than the silence timeout.
-  const { said, outcome, events } = await play(agent, {
+  const { answer, outcome, events } = await play(agent, {
     text: script({ say: text, chunks: 3, chunkMs: 2600 }, { say: 'never reached' })
   })
-  t.equal(said, text)
+  t.equal(answer, text)
   t.same(outcome, { kind: 'completed' })
   t.equal(events.filter(({ type }) => type === 'usage.reported').length, 1)
   t.ok(metrics.some(({ kind }) => kind === 'reconnected'))

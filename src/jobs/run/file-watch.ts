@@ -1,6 +1,6 @@
 import { createSerialQueue } from '#kernel/waiting.ts'
 import { fileFrames, undoneChanges, type Change } from './file-frames.ts'
-import type { JobRun } from './job-run.ts'
+import type { JobRun } from './run-context.ts'
 
 export interface FileWatch {
   /** Reads the worktree soon; calls while a read is scheduled are coalesced into it. */

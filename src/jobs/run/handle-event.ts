@@ -5,7 +5,7 @@ import { JobFailure } from '#kernel/job-failures.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { askPermission, askQuestion, closePrompt } from './prompts.ts'
 import type { FileWatch } from './file-watch.ts'
-import type { JobRun } from './job-run.ts'
+import type { JobRun } from './run-context.ts'
 import { logPieces } from './frame-writer.ts'
 
 type ToolUpdated = Extract<AgentEvent, { type: 'tool.updated' }>

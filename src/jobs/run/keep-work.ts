@@ -6,7 +6,7 @@ import { KILO } from '#workspaces'
 import { mergeMessage, SUBJECT_CHARS_MAX, trailersOf } from '../finish/commit-messages.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobResult } from '../finish/finish-job.ts'
-import type { JobRun } from './job-run.ts'
+import type { JobRun } from './run-context.ts'
 
 export type Kept = Pick<JobResult, 'branch' | 'base' | 'commit' | 'merge'>
 

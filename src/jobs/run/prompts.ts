@@ -1,7 +1,7 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import type { Agent } from '#supervisor'
-import type { JobRun } from './job-run.ts'
+import type { JobRun } from './run-context.ts'
 import { isGranted } from './permission-policy.ts'
 import {
   insertPrompt,

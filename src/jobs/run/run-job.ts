@@ -12,7 +12,7 @@ import { decideEnd, type JobEnding, type TurnEnd } from './end-policy.ts'
 import { createFileWatch, type FileWatch } from './file-watch.ts'
 import { handleEvent } from './handle-event.ts'
 import { openInbox } from './job-inbox.ts'
-import { openRun, type JobRun } from './job-run.ts'
+import { openRun, type JobRun } from './run-context.ts'
 import { inWorkspace, keepWork, salvageWork } from './keep-work.ts'
 import { passAnswer, refuseExpired } from './prompts.ts'
 

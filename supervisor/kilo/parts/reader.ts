@@ -1,5 +1,5 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
-import { isIgnoredPart } from '../names.ts'
+import { isIgnoredPart } from '../known-names.ts'
 import type { RelativePath } from '../paths.ts'
 import {
   isStepFinishPart,

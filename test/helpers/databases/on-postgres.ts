@@ -18,7 +18,7 @@ export interface PostgresTests {
   (t: Closing, connectionsMax?: number): Promise<Db>
   /** How many deadlocks the server has seen in databases that are closed again. */
   deadlocks(): number
-  /** The same as an address, for whoever opens it; without `upToDate` nothing has been migrated there. */
+  /** The same as a URL, for tests that open it; without `upToDate` it is not migrated. */
   url(t: Closing, options?: { readonly upToDate: boolean }): Promise<string>
 }
 

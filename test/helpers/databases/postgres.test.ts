@@ -17,8 +17,8 @@ const skip = bin === undefined && 'no PostgreSQL here'
 
 t.test('a test process that is killed leaves no server and no folder', { skip }, async (t) => {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', CHILD])
-  const [said] = (await once(child.stdout, 'data')) as [Buffer]
-  const dir = new URL(String(said)).searchParams.get('host')!
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const dir = new URL(String(line)).searchParams.get('host')!
   t.ok(existsSync(join(dir, 'data/postmaster.pid')))
 
   child.kill('SIGKILL')

@@ -31,18 +31,18 @@ export interface PostgresServer extends AsyncDisposable {
 /** The folder of a server's programs: where pg_config says, where Debian has them, or on the PATH. */
 export async function findPostgres(env = process.env): Promise<string | undefined> {
   const path = (env['PATH'] ?? '').split(delimiter).filter(Boolean)
-  const told = await run('pg_config', ['--bindir'], { env }).then(
+  const configured = await run('pg_config', ['--bindir'], { env }).then(
     ({ stdout }) => [stdout.trim()],
     () => []
   )
   const version = (folder: string) => Number(folder.split('/')[4])
   const debian = globSync('/usr/lib/postgresql/*/bin').sort((a, b) => version(b) - version(a))
-  return [...told, ...debian, ...path].find((folder) =>
+  return [...configured, ...debian, ...path].find((folder) =>
     ['initdb', 'postgres'].every((program) => existsSync(join(folder, program)))
   )
 }
 
-/** A throwaway server in a temporary folder, reached by a socket in there, so that it is in nobody's way. */
+/** A throwaway server in a temporary folder, reached by a socket in it, so that it occupies no port. */
 export async function startPostgres(
   bin: string,
   { durable = false } = {}
@@ -89,7 +89,7 @@ export async function startPostgres(
   }
 }
 
-/** PostgreSQL refuses to run as root, so root's tests run it as somebody harmless. */
+/** PostgreSQL refuses to run as root, so the tests of root run it as an unprivileged user. */
 async function serverOwner(): Promise<{ uid: number; gid: number } | undefined> {
   if (process.getuid?.() !== 0) return undefined
   const users = (await readFile('/etc/passwd', 'utf8')).split('\n').map((line) => line.split(':'))

@@ -31,7 +31,7 @@ export default class Closing extends Transform {
 
   _flush(done) {
     if (this.#skipped.length > 0) this.push(`\n\n${this.#skipped.join('\n')}`)
-    for (const failure of this.#failures.told()) this.push(`\n\n${failure}`)
+    for (const failure of this.#failures.texts()) this.push(`\n\n${failure}`)
     const times = this.#times.report()
     if (times.length > 0) this.push(`\n\n${times.join('\n')}`)
     if (this.#totals) this.push(`\n\n${this.#totals[2]} passed, ${this.#totals[3] ?? 0} failed\n`)

@@ -9,8 +9,8 @@ interface Failure {
 }
 
 /**
- * What failed in raw TAP, each with the tests that it stands in and its diagnostics, so that the end of a log
- * of 10,000 lines tells it again. A test that failed only because one inside it did is not told of its own.
+ * The failures in raw TAP, each with the tests around it and its diagnostics, so that they can be repeated at the end of a log
+ * of 10,000 lines. A test that failed only because a test inside it failed is not reported itself.
  */
 export class Failures {
   #path: string[] = []
@@ -27,7 +27,7 @@ export class Failures {
   }
 
   /** A text for each failure. */
-  told(): string[] {
+  texts(): string[] {
     return this.#failed.map(({ path, diagnostics }) =>
       [`failed: ${path.join(' > ')}`, ...diagnostics].join('\n')
     )

@@ -37,7 +37,7 @@ t.test('a user is known by the key, and the key is not kept', async (t) => {
   t.notOk(JSON.stringify(keys).includes(ada.apiKey.slice(3)))
 })
 
-t.test("nobody's keys", async (t) => {
+t.test('rejects unknown keys', async (t) => {
   const db = await openTestDatabase(t)
   const accounts = createAccounts()
   const { apiKey } = await accounts.create(db)
@@ -90,7 +90,7 @@ t.test("the operator's key: made once, kept for its owner only, or given", async
   await t.rejects(loadOrCreateAdminKey(dir), { message: /admin-key is empty/ })
 })
 
-t.test('servers that start at once agree on a key', async (t) => {
+t.test('servers that start simultaneously agree on a key', async (t) => {
   const dir = t.testdir()
   const keys = await Promise.all(Array.from({ length: 20 }, () => loadOrCreateAdminKey(dir)))
   t.equal(new Set(keys.map(({ key }) => key)).size, 1)

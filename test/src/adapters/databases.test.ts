@@ -11,7 +11,7 @@ import {
 import { openEmbeddedDatabase } from '../../../src/adapters/embedded/database.ts'
 import { onPostgres } from '../../helpers/database.ts'
 
-/** What a database gives to whoever reads from it, whichever it is. */
+/** The contract of the values that every database returns. */
 function databaseContract(name: string, open: (t: Test) => Promise<Db>): void {
   t.test(`${name}: all migrations, once`, async (t) => {
     const db = await open(t)
@@ -69,7 +69,7 @@ await onPostgres('databases on PostgreSQL', (open) => {
     return db
   })
 
-  t.test('PostgreSQL: four servers start at once on an empty database', async (t) => {
+  t.test('PostgreSQL: four servers start simultaneously on an empty database', async (t) => {
     const url = await open.url(t, { upToDate: false })
     const opened = await Promise.all([1, 2, 3, 4].map(() => openDistributedDatabase({ url })))
     const [first] = opened
@@ -79,25 +79,25 @@ await onPostgres('databases on PostgreSQL', (open) => {
     for (const db of opened) await db.destroy()
   })
 
-  t.test('PostgreSQL: a connection that the server ends is heard of and replaced', async (t) => {
-    const heard: string[] = []
+  t.test('PostgreSQL: reports and replaces a connection that the server ends', async (t) => {
+    const errors: string[] = []
     const db = openPostgres({
       url: await open.url(t),
       connectionsMax: 1,
-      onIdleError: ({ message }) => void heard.push(message)
+      onIdleError: ({ message }) => void errors.push(message)
     })
     t.teardown(() => db.destroy())
     const { rows } = await sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`.execute(db)
     const other = await open(t, 1)
     // Another database of the same server sees this one's connection too.
     await sql`SELECT pg_terminate_backend(${rows[0]!.pid})`.execute(other)
-    while (heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    while (errors.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
     const again = await sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`.execute(db)
     t.not(again.rows[0]!.pid, rows[0]!.pid)
   })
 
   t.test('PostgreSQL: a server that is not there', async (t) => {
-    const url = 'postgresql://nobody@localhost/none?host=/nonexistent'
+    const url = 'postgresql://user@localhost/none?host=/nonexistent'
     await t.rejects(openDistributedDatabase({ url }), { code: 'ENOENT' })
   })
 })

@@ -130,7 +130,7 @@ t.test('editing', async (t) => {
       t.same(
         files.map((file) => file.sha),
         expected,
-        'main has what the client was told or will find'
+        'main has the change that was reported to the client, or that its retry finds'
       )
       t.equal(await pending(), 0)
     })

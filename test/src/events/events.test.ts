@@ -23,7 +23,7 @@ async function given(t: { teardown(close: () => Promise<void>): void }) {
   return { db, bus, log: createEventLog(db, bus), feed: createFeed(db, bus) }
 }
 
-t.test('frames get places from 1 without a gap, however many write at once', async (t) => {
+t.test('frames get seqs from 1 without a gap, however many writers are concurrent', async (t) => {
   const { db, log, feed } = await given(t)
   const projectId = await givenProject(db)
   const place = { projectId, jobId: null }
@@ -64,7 +64,7 @@ t.test('a writer whose lease has been overtaken writes nothing', async (t) => {
   t.same(frames.map(textOf), ['in time'])
 })
 
-t.test('a follower sees history and live frames as one, and stops when told', async (t) => {
+t.test('a follower gets history and live frames without a gap, and stops on abort', async (t) => {
   const { db, log, feed } = await given(t)
   const projectId = await givenProject(db)
   const place = { projectId, jobId: null }

@@ -122,7 +122,7 @@ export function retentionContract(name: string, open: (t: Test) => Promise<Db>):
     t.same(await feed.reach(a), { lastSeq: 1004, oldestSeq: 1001 })
   })
 
-  t.test(`${name}: nothing is removed unless somebody asked for it`, async (t) => {
+  t.test(`${name}: removes nothing without a retention setting`, async (t) => {
     const db = await open(t)
     const { keep, write, seqs } = await given(db)
     const project = await givenProject(db)
@@ -181,7 +181,7 @@ export function retentionContract(name: string, open: (t: Test) => Promise<Db>):
     t.same(await seqs(project), [3, 4, 5], 'history is left without a hole')
   })
 
-  t.test(`${name}: two who sweep at once, and those who write meanwhile`, async (t) => {
+  t.test(`${name}: two concurrent sweeps remove each frame once while others write`, async (t) => {
     const db = await open(t)
     const { keep, write, seqs, events, feed } = await given(db)
     const project = await givenProject(db)

@@ -17,20 +17,20 @@ const addresses = ({ gateway }: Given): Record<string, string> => ({
 })
 const say = 'A few words that the model says, in several pieces. '.repeat(4)
 
-t.test('what the model counted is what is written down, in both protocols', async (t) => {
+t.test('records the usage that the model counted, in both protocols', async (t) => {
   const it = await givenGateway(t)
   const usage = { input: 700, output: 50, cacheRead: 300 }
   const cases: [string, Step, object, string][] = [
     ['streamed', { say }, {}, 'served'],
-    ['whole', { say }, { stream: false }, 'served'],
+    ['not streamed', { say }, { stream: false }, 'served'],
     ['usage not asked for', { say }, { stream_options: { include_usage: false } }, 'served'],
     ['from the cache', { say, usage }, {}, 'served'],
     ['reasoning', { think: 'hm '.repeat(20), say }, {}, 'served'],
-    ['no usage told', { say, noUsage: true }, {}, 'estimated'],
-    ['no usage told, whole', { say, noUsage: true }, { stream: false }, 'estimated'],
-    ['broken off by the provider', { say, reset: 'mid' }, {}, 'estimated'],
+    ['without usage', { say, noUsage: true }, {}, 'estimated'],
+    ['without usage, not streamed', { say, noUsage: true }, { stream: false }, 'estimated'],
+    ['reset by the provider', { say, reset: 'mid' }, {}, 'estimated'],
     ['broken JSON', { say, malformed: true }, {}, 'estimated'],
-    ['cut at its length', { say, finish: 'length' }, {}, 'served'],
+    ['ended by the length limit', { say, finish: 'length' }, {}, 'served'],
     ['an error', { fail: 500 }, {}, 'refused'],
     ['no answer', { reset: 'before' }, {}, 'unanswered']
   ]
@@ -49,7 +49,7 @@ t.test('what the model counted is what is written down, in both protocols', asyn
     }
   }
   const anthropicCache = { input: 1000, output: 50, cacheRead: 3000, cacheWrite: 700 }
-  await t.test('cache reads and writes, in the protocol that tells both', async (t) => {
+  await t.test('records cache reads and writes in the protocol that reports both', async (t) => {
     const job = await it.job()
     await ask(addresses(it)[ANTHROPIC]!, undefined, bodyOf([{ say, usage: anthropicCache }]), {
       headers: { 'x-api-key': job.token }
@@ -63,7 +63,7 @@ t.test('what the model counted is what is written down, in both protocols', asyn
   })
 })
 
-t.test('bytes pass as they are, as they come', async (t) => {
+t.test('passes bytes on unchanged and without delay', async (t) => {
   const it = await givenGateway(t)
   const job = await it.job()
   const url = addresses(it)[OPENAI]!
@@ -79,11 +79,11 @@ t.test('bytes pass as they are, as they come', async (t) => {
   t.equal(through.headers['content-type'], direct.headers['content-type'])
 })
 
-t.test('a provider that falls silent in the middle of its answer is gone', async (t) => {
+t.test('breaks the answer of a provider that is silent for too long', async (t) => {
   const it = await givenGateway(t, { times: { silenceMs: 1500 } })
   const job = await it.job()
   for (const model of [OPENAI, ANTHROPIC]) {
-    const silent = bodyOf([{ say: 'only half of this is ever said', hang: 'mid' }])
+    const silent = bodyOf([{ say: 'only half of this is ever sent', hang: 'mid' }])
     const { broken } = await ask(addresses(it)[model]!, job.token, silent)
     t.ok(broken, `${model}: the agent's connection breaks where the provider's did`)
     const pauses = bodyOf([{ say: 'word '.repeat(12), chunks: 12, chunkMs: 200 }])
@@ -97,38 +97,35 @@ t.test('a provider that falls silent in the middle of its answer is gone', async
   )
 })
 
-t.test(
-  'a reader who left: the answer is read to its end, or for as long as was said',
-  async (t) => {
-    const long: Step = { say: 'word '.repeat(40), chunks: 40, chunkMs: 10 }
-    const leave = async (t: Test, drainMs: number, url: (it: Given) => string) => {
-      const it = await givenGateway(t, { times: { drainMs } })
-      const job = await it.job()
-      await ask(url(it), job.token, bodyOf([long]), { leaveAfter: 700 })
-      const [row] = await job.closed()
-      const served = it.model.requests[0]!
-      return { row: row!, served }
-    }
-    for (const model of [OPENAI, ANTHROPIC]) {
-      const url = (it: Given) => addresses(it)[model]!
-      await t.test(`${model}: to its end`, async (t) => {
-        const { row, served } = await leave(t, 30_000, url)
-        t.match([row.outcome, served.outcome], ['served', 'served'])
-        t.match(row.usage, served.usage)
-      })
-      await t.test(`${model}: broken off, and what is known is what it costs`, async (t) => {
-        const { row, served } = await leave(t, 60, url)
-        t.equal(row.outcome, 'estimated')
-        await until('the model to notice', () => served.outcome !== 'open')
-        t.equal(served.outcome, 'aborted')
-        t.equal(row.usage.input, served.usage.input)
-        t.ok(row.usage.output > 0 && Math.abs(row.usage.output - served.usage.output) <= 2)
-      })
-    }
+t.test('after the agent disconnects, reads the answer to its end or until drainMs', async (t) => {
+  const long: Step = { say: 'word '.repeat(40), chunks: 40, chunkMs: 10 }
+  const leave = async (t: Test, drainMs: number, url: (it: Given) => string) => {
+    const it = await givenGateway(t, { times: { drainMs } })
+    const job = await it.job()
+    await ask(url(it), job.token, bodyOf([long]), { leaveAfter: 700 })
+    const [row] = await job.closed()
+    const served = it.model.requests[0]!
+    return { row: row!, served }
   }
-)
+  for (const model of [OPENAI, ANTHROPIC]) {
+    const url = (it: Given) => addresses(it)[model]!
+    await t.test(`${model}: to its end`, async (t) => {
+      const { row, served } = await leave(t, 30_000, url)
+      t.match([row.outcome, served.outcome], ['served', 'served'])
+      t.match(row.usage, served.usage)
+    })
+    await t.test(`${model}: until drainMs, and charges the known usage`, async (t) => {
+      const { row, served } = await leave(t, 60, url)
+      t.equal(row.outcome, 'estimated')
+      await until('the model to notice', () => served.outcome !== 'open')
+      t.equal(served.outcome, 'aborted')
+      t.equal(row.usage.input, served.usage.input)
+      t.ok(row.usage.output > 0 && Math.abs(row.usage.output - served.usage.output) <= 2)
+    })
+  }
+})
 
-t.test('a wrong token, model or request never reaches the model', async (t) => {
+t.test('refuses a wrong token, model or request before it reaches the model', async (t) => {
   const it = await givenGateway(t)
   const url = addresses(it)[OPENAI]!
   const job = await it.job()
@@ -136,7 +133,7 @@ t.test('a wrong token, model or request never reaches the model', async (t) => {
   const more = (words: object) => bodyOf([{ say }], words)
   const refused: [string, string | undefined, unknown, number][] = [
     ['no token', undefined, body, 401],
-    ['a wrong token', 'gw_nobody', body, 401],
+    ['a wrong token', 'gw_unknown', body, 401],
     ["the provider's own key", KEY, body, 401],
     ['a model without a price', job.token, more({ model: 'mystery' }), 403],
     ['a model that is not the job’s', job.token, more({ model: 'gpt-5.4' }), 403],
@@ -169,7 +166,7 @@ t.test('a wrong token, model or request never reaches the model', async (t) => {
   t.equal(it.model.requests.length, 2, 'nothing else ever reached the model')
 })
 
-t.test('what the provider refuses is told as it is, and never with its key', async (t) => {
+t.test('passes on a refusal of the provider with the key redacted', async (t) => {
   const it = await givenGateway(t)
   const job = await it.job()
   const step = { fail: 429, retryAfter: 7, message: `Your key ${KEY} has had enough.` }
@@ -180,11 +177,11 @@ t.test('what the provider refuses is told as it is, and never with its key', asy
   t.match(await job.closed(), [{ outcome: 'refused', status: 429, cost: 0n }])
 })
 
-t.test('who asks is told to the provider, and who pays is not', async (t) => {
-  let heard: Record<string, unknown> = {}
+t.test('sends the session headers to the provider, and not the job token', async (t) => {
+  let received: Record<string, unknown> = {}
   let sentBody: Record<string, unknown> = {}
   const provider = createServer((request, response) => {
-    heard = request.headers
+    received = request.headers
     void (async () => {
       sentBody = (await new Response(request as never).json()) as never
       response.end('{}')
@@ -203,18 +200,22 @@ t.test('who asks is told to the provider, and who pays is not', async (t) => {
   }
   const body = { model: 'scripted', max_tokens: 10, service_tier: 'priority', messages: [] }
   await ask(`${it.gateway.addressOf('anthropic')}/messages`, undefined, body, { headers })
-  t.match(heard, { 'x-api-key': KEY, 'x-parent-session-id': 'ses_1', 'anthropic-version': /./ })
-  t.notMatch(JSON.stringify(heard), job.token)
-  t.same(sentBody, { model: 'scripted', max_tokens: 10, messages: [] }, 'nothing dearer than asked')
+  t.match(received, { 'x-api-key': KEY, 'x-parent-session-id': 'ses_1', 'anthropic-version': /./ })
+  t.notMatch(JSON.stringify(received), job.token)
+  t.same(
+    sentBody,
+    { model: 'scripted', max_tokens: 10, messages: [] },
+    'the expensive service tier is removed'
+  )
   t.match(await job.closed(), [
     { kind: 'title', agentSessionId: 'ses_9', parentSessionId: 'ses_1' }
   ])
 })
 
-t.test('50 requests at once on a hold that fits 3: 3 reach the model', async (t) => {
+t.test('passes on 3 of 50 concurrent requests on a hold that fits 3', async (t) => {
   const it = await givenGateway(t)
   const price = it.prices.find(OPENAI) as Price
-  // None of them ends, and so gives back what it holds, before all have been tried.
+  // No request ends and releases its part of the hold before all have been sent.
   const steps: Step[] = [{ hang: 'headers' }]
   const body = bodyOf(steps, { max_tokens: 256, stream_options: { include_usage: true } })
   const bound = Math.ceil(JSON.stringify(body).length / 2) + 500
@@ -237,27 +238,27 @@ t.test('50 requests at once on a hold that fits 3: 3 reach the model', async (t)
 })
 
 t.test(
-  'a hold that is too small grows, then answers get shorter, then there are none',
+  'extends a hold that is too small, then shortens answers, then refuses requests',
   async (t) => {
     const it = await givenGateway(t)
     const url = addresses(it)[OPENAI]!
     const sent = () => it.model.requests.length
-    const wish = bodyOf([{ say: 'short' }], { max_tokens: 4000 })
+    const body = bodyOf([{ say: 'short' }], { max_tokens: 4000 })
 
     const rich = await it.job({ held: 1, funds: 100 })
-    t.equal((await ask(url, rich.token, wish)).status, 200)
-    t.ok((await rich.held())! > 3_000_000n, 'as much as the dearest answer needs')
+    t.equal((await ask(url, rich.token, body)).status, 200)
+    t.ok((await rich.held())! > 3_000_000n, 'as much as the most expensive answer needs')
     t.ok((await rich.held())! < 5_000_000n)
 
     const capped = await it.job({ held: 1, funds: 100, maxCredits: 2 })
-    t.equal((await ask(url, capped.token, wish)).status, 200, 'with a shorter answer')
+    t.equal((await ask(url, capped.token, body)).status, 200, 'with a shorter answer')
     t.equal(await capped.held(), 2_000_000n)
     const [row] = await capped.closed()
     t.ok(row!.maxCost <= 2_000_000n)
 
     const poor = await it.job({ held: 0.4, funds: 0.4 })
     const before = sent()
-    const got = await ask(url, poor.token, wish)
+    const got = await ask(url, poor.token, body)
     t.equal(got.status, 402)
     t.match(JSON.parse(got.text), { error: { type: 'billing_error' } })
     t.equal(poor.exhausted(), 1)
@@ -265,7 +266,7 @@ t.test(
   }
 )
 
-t.test('the end of a job ends what it has under way', async (t) => {
+t.test('ends the running requests of a job at its end', async (t) => {
   const it = await givenGateway(t, { times: { usageWaitMs: 50 } })
   const job = await it.job()
   const endless = { say: 'word '.repeat(100), chunks: 100, chunkMs: 50 }
@@ -278,7 +279,7 @@ t.test('the end of a job ends what it has under way', async (t) => {
   t.equal((await asking).broken, true)
 })
 
-t.test('a job that ends while its agent is still asking pays for nothing', async (t) => {
+t.test('charges nothing for a request that arrives while its job ends', async (t) => {
   const it = await givenGateway(t)
   const job = await it.job()
   const asking = httpRequest(addresses(it)[OPENAI]!, {
@@ -297,7 +298,7 @@ t.test('a job that ends while its agent is still asking pays for nothing', async
   t.equal(it.model.requests.length, 0)
 })
 
-t.test('why a provider could not be reached is in the log', async (t) => {
+t.test('logs why a provider could not be reached', async (t) => {
   const lines: unknown[] = []
   const nowhere = {
     id: 'openai-compatible' as const,

@@ -89,7 +89,7 @@ t.test('what would be refused is refused in a dry run, word for word', async (t)
     const dry = await dryRun(who, project, body)
     const real = await who.call('POST', `/projects/${project}/ai-command`, body)
     t.equal(dry.status, status, JSON.stringify(body))
-    t.same(told(dry.body), told(real.body))
+    t.same(comparable(dry.body), comparable(real.body))
   }
 
   for (let n = 0; n < LIMITS.jobsQueuedPerProjectMax; n += 1) {
@@ -113,7 +113,7 @@ t.test('a dry run leaves its Idempotency-Key to the real one', async (t) => {
   t.match(again, { status: 202, headers: { 'idempotent-replayed': 'true' }, body: real.body })
 })
 
-t.test('a long prompt is told by its first line, cut between characters', async (t) => {
+t.test('shortens a long prompt to its first line, between characters', async (t) => {
   const { person } = await givenDoors(t)
   const ada = await person(1000)
   const id = await ada.project()
@@ -135,10 +135,10 @@ t.test('a long prompt is told by its first line, cut between characters', async 
 const dryRun = (who: Person, project: string, body: object, headers = {}) =>
   who.call('POST', `/projects/${project}/ai-command?dryRun=true`, body, headers)
 
-/** A refusal without what differs from request to request. */
-const told = (refusal: object) => ({ ...refusal, requestId: '', instance: '' })
+/** A refusal without the fields that differ between requests. */
+const comparable = (refusal: object) => ({ ...refusal, requestId: '', instance: '' })
 
-/** How many rows each table has, and what the wallets and projects stand at. */
+/** The number of rows of each table, and the state of the wallets and projects. */
 async function everything(db: Db) {
   const tables = ['jobs', 'sessions', 'project_events', 'ledger_transfers'] as const
   const keys = await db.selectFrom('idempotency_keys').select('key').execute()

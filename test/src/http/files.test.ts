@@ -82,7 +82,7 @@ t.test('base64 is exactly base64', async (t) => {
   }
 })
 
-t.test('whoever knows the file gets it only when it has changed', async (t) => {
+t.test('answers 304 to a client that has the current version of the file', async (t) => {
   const { ada, at } = await given(t, { f: '1' })
   const { headers, body } = await ada.call('GET', at('f'))
   t.equal(headers['etag'], `"${body.sha}"`)
@@ -223,7 +223,7 @@ t.test('everybody who watches hears of a save', async (t) => {
   ])
 })
 
-t.test("somebody else's files are not there", async (t) => {
+t.test('answers 404 for the files of another user', async (t) => {
   const { doors, at, id } = await given(t, { f: '1' })
   const bob = await doors.person(0)
   for (const [method, url, body] of [

@@ -63,7 +63,7 @@ export interface Doors {
   person(credits?: number): Promise<Person>
 }
 
-/** The doors with everything real behind them, and nobody at work: what is queued stays queued. */
+/** The HTTP interface on the real parts, without a worker: queued jobs stay queued. */
 export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<Doors> {
   const stack = new AsyncDisposableStack()
   t.teardown(() => stack.disposeAsync())

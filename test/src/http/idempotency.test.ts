@@ -155,7 +155,7 @@ t.test('what a server made and died before it could say so is not made again', a
     const first = await ada.call('POST', url, body, under(key))
     await forgetAnswers()
     const again = await ada.call('POST', url, body, under(key))
-    t.notOk(again.headers[replayed], 'nobody remembers the answer')
+    t.notOk(again.headers[replayed], 'the answer was not stored')
     t.equal(again.status, first.status)
     t.same(again.body, first.body, `${url} is the same thing`)
   }
@@ -273,7 +273,7 @@ t.test('an answer is kept for a day', async (t) => {
   t.same(await db.selectFrom('idempotency_keys').selectAll().execute(), [])
 })
 
-t.test('whoever lost the key to another writes nothing under it', async (t) => {
+t.test('a request that lost its key to another stores no answer under it', async (t) => {
   const { store, age } = await givenStore(t)
   await store.claim(request)
   await age(61)

@@ -87,7 +87,7 @@ t.test('the readable page is there', async (t) => {
 /** Never by `String`: an object that came out with a `toString` of its own has none that can be called. */
 const textOf = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** A path segment as it goes over the wire; what cannot be said in UTF-8 goes as it is. */
+/** A path segment as it goes over the wire; text without a UTF-8 encoding stays as it is. */
 function encode(value: unknown): string {
   const text = textOf(value)
   return text.isWellFormed() ? encodeURIComponent(text) : '%ED%A0%80'

@@ -43,7 +43,7 @@ t.test('projects: made, listed, changed and removed', async (t) => {
     ['PATCH', { name: 'mine' }],
     ['DELETE', undefined]
   ] as const) {
-    t.equal((await bob.call(method, url, body)).status, 404, `${method} by somebody else`)
+    t.equal((await bob.call(method, url, body)).status, 404, `${method} by another user`)
   }
   const saved = await ada.call('PUT', `${url}/files/b`, { content: 'b' })
   t.equal((await ada.call('GET', url)).body.head, saved.body.commit)
@@ -98,7 +98,7 @@ t.test('projects: what cannot be made leaves nothing behind', async (t) => {
   t.same(await db.selectFrom('projects').selectAll().execute(), [])
 })
 
-t.test('wallet: bought, reserved, given back, and every movement told', async (t) => {
+t.test('wallet: lists purchases, holds and releases as transactions', async (t) => {
   const { person } = await givenDoors(t)
   const ada = await person(0)
   for (const bad of [0, -1, 1e10, 0.0000001, '5', null]) {
@@ -176,7 +176,7 @@ t.test('jobs: asked for, seen, cancelled and tried again', async (t) => {
     t.match(
       answer,
       { status: 404, body: { code: 'not_found' } },
-      `${method} ${path} by somebody else`
+      `${method} ${path} by another user`
     )
   }
 
@@ -211,7 +211,7 @@ t.test('jobs: asked for, seen, cancelled and tried again', async (t) => {
   t.match(messages.items[0], { role: 'user', text: 'Say hi' })
 })
 
-t.test('a diff is JSON, or the raw patch for whoever asks for it', async (t) => {
+t.test('a diff is JSON, or the raw patch when the client accepts it', async (t) => {
   const { person } = await givenDoors(t)
   const ada = await person()
   const id = await ada.project()

@@ -25,7 +25,7 @@ const isProblem = (t: Test, answer: Answer, code: keyof typeof REFUSALS, says: s
   )
 }
 
-t.test('a refused field is told with what it could be', async (t) => {
+t.test('names a refused field and its allowed values', async (t) => {
   const { person } = await givenDoors(t)
   const ada = await person(0)
   for (const [body, detail] of [
@@ -157,7 +157,12 @@ t.test('who asks is known by a key', async (t) => {
 
   isProblem(t, await ada.call('POST', '/users', {}), 'forbidden', 'a user makes no users')
   isProblem(t, await operator.call('GET', '/wallet'), 'forbidden', 'the operator has no wallet')
-  isProblem(t, await ask(app, 'POST', '/users', {}), 'unauthenticated', 'nobody makes users')
+  isProblem(
+    t,
+    await ask(app, 'POST', '/users', {}),
+    'unauthenticated',
+    'a request without a key creates no users'
+  )
   for (const url of ['/health', '/livez', '/readyz', '/metrics', '/openapi.json', '/docs']) {
     t.equal((await ask(app, 'GET', url)).status, 200, `${url} is open`)
   }
@@ -181,12 +186,12 @@ t.test('what breaks inside stays inside', async (t) => {
   }
   const { app, lines } = await givenDoors(t, { health })
   const answer = await ask(app, 'GET', '/health')
-  isProblem(t, answer, 'internal', 'an error that nobody expected')
+  isProblem(t, answer, 'internal', 'an unexpected error')
   t.notMatch(answer.text, 'swordfish')
   t.match(lines.join(''), secret, 'but the log has it')
 })
 
-t.test('a database that is away is 503, and said so', async (t) => {
+t.test('answers 503 when the database is unavailable', async (t) => {
   const doors = await givenDoors(t)
   const ada = await doors.person(0)
   await doors.db.destroy()
@@ -227,20 +232,17 @@ t.test('a server that stops sends everybody away, and still says that it lives',
   t.equal((await ask(app, 'GET', '/metrics')).status, 200)
 })
 
-t.test(
-  'too many requests are told when to come back; each user has their own number',
-  async (t) => {
-    const doors = await givenDoors(t, { requestsPerMinuteMax: 5 })
-    const ada = await doors.person(0)
-    const bob = await doors.person(0)
-    for (let n = 0; n < 5; n++) t.equal((await ada.call('GET', '/wallet')).status, 200)
-    const answer = await ada.call('GET', '/wallet')
-    isProblem(t, answer, 'rate_limited', 'the sixth')
-    t.ok(Number(answer.headers['retry-after']) > 0)
-    t.equal((await bob.call('GET', '/wallet')).status, 200)
-    for (let n = 0; n < 10; n++) t.equal((await ask(doors.app, 'GET', '/livez')).status, 200)
-  }
-)
+t.test('answers too many requests with retry-after, and counts them per user', async (t) => {
+  const doors = await givenDoors(t, { requestsPerMinuteMax: 5 })
+  const ada = await doors.person(0)
+  const bob = await doors.person(0)
+  for (let n = 0; n < 5; n++) t.equal((await ada.call('GET', '/wallet')).status, 200)
+  const answer = await ada.call('GET', '/wallet')
+  isProblem(t, answer, 'rate_limited', 'the sixth')
+  t.ok(Number(answer.headers['retry-after']) > 0)
+  t.equal((await bob.call('GET', '/wallet')).status, 200)
+  for (let n = 0; n < 10; n++) t.equal((await ask(doors.app, 'GET', '/livez')).status, 200)
+})
 
 t.test('only pages of allowed origins may read answers', async (t) => {
   const { app, person } = await givenDoors(t)

@@ -21,7 +21,7 @@ export interface JsonSchema {
 
 const SHORT = 30
 
-/** Values that should never be welcome, or that somebody once forgot about. */
+/** Values that a request may contain, and that handlers have failed on. */
 export const hostile: fc.Arbitrary<unknown> = fc.oneof(
   fc.constantFrom<unknown>(
     null,
@@ -93,12 +93,15 @@ function object({ properties = {}, required = [] }: JsonSchema): fc.Arbitrary<un
   )
   const bare = fc.record(Object.fromEntries(required.map((name) => [name, fields[name]!])))
   const known = fc.oneof(bare, fc.record(fields, { requiredKeys: [...required] }))
-  const stranger = fc.tuple(known, fc.string({ maxLength: 5 }), hostile)
+  const withUnknownField = fc.tuple(known, fc.string({ maxLength: 5 }), hostile)
   return fc.oneof(
     { weight: 12, arbitrary: known },
     {
       weight: 1,
-      arbitrary: stranger.map(([value, name, more]) => ({ ...(value as object), [name]: more }))
+      arbitrary: withUnknownField.map(([value, name, more]) => ({
+        ...(value as object),
+        [name]: more
+      }))
     }
   )
 }

@@ -33,10 +33,10 @@ const USED = { input: 10, output: 5, reasoning: 0, cacheRead: 0, cacheWrite: 0 }
 
 /**
  * Submitting (credits, then the job, then its frame), settling (credits, then the job, then its frames), growing a hold,
- * model requests, purchases and cancelling, all at once on few wallets: nobody waits in a circle, and it adds up.
+ * model requests, purchases and cancelling, all concurrently on few wallets: without a deadlock, and the books balance.
  */
 export function moneyTogetherContract(name: string, open: (t: Test) => Promise<Db>): void {
-  t.test(`${name}: jobs are submitted and settled at once on few wallets`, async (t) => {
+  t.test(`${name}: submits and settles jobs concurrently on few wallets`, async (t) => {
     const db = await open(t)
     const place = await givenPlace(t, db)
     const done = new AbortController()
@@ -159,7 +159,7 @@ async function givenPlace(t: Test, db: Db) {
       await Promise.all([speaking, growing, spend(job, project), spend(job, project)])
       await updateJobStatus(db, job.id, lease.token, 'settling')
       const failure = Number(job.position) % 3 === 0 ? 'agent_crashed' : null
-      // A request that nobody closed is settled with the rest.
+      // A request that is still open is settled with the others.
       await requests.open(db, { ...newRequest(job, project), floorCost: microcredits(7n) })
       await finishJob(deps, job, lease.token, ending(0, failure))
     }

@@ -4,10 +4,10 @@ import { moneyTogetherContract } from './money-together-contract.ts'
 
 moneyTogetherContract('PGlite', openTestDatabase)
 
-await onPostgres('jobs that are submitted and settled at once on PostgreSQL', (open) => {
+await onPostgres('jobs that are submitted and settled concurrently on PostgreSQL', (open) => {
   moneyTogetherContract('PostgreSQL', (t) => open(t, 40))
 
-  t.test('PostgreSQL: nothing of that was a deadlock', async (t) => {
+  t.test('PostgreSQL: reports no deadlock', async (t) => {
     t.equal(open.deadlocks(), 0)
   })
 })

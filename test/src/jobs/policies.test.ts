@@ -56,7 +56,7 @@ t.test(
 )
 
 t.test('what a job will likely cost', async (t) => {
-  t.equal(likelyCost([]), null, 'nobody knows without a history')
+  t.equal(likelyCost([]), null, 'null without a history')
   t.same(likelyCost([credits(5)]), { low: credits(5), high: credits(5) })
   const twenty = Array.from({ length: 20 }, (_, i) => credits(20 - i))
   t.same(likelyCost(twenty), { low: credits(2), high: credits(18) })
@@ -94,7 +94,7 @@ t.test('the states of a job', async (t) => {
   t.same(statesBefore('succeeded'), ['settling'], 'nothing succeeds without having been settled')
 })
 
-t.test('file frames tell whoever knew the last state what the state is now', async (t) => {
+t.test('file frames turn the last reported state into the current one', async (t) => {
   const path = fc.constantFrom('a', 'b', 'c', 'd')
   const change = fc.record({
     path,
@@ -109,18 +109,18 @@ t.test('file frames tell whoever knew the last state what the state is now', asy
 
   check(
     fc.property(state, state, (before, now) => {
-      const told = new Map(before.map(({ path, sha }) => [path, sha]))
+      const reported = new Map(before.map(({ path, sha }) => [path, sha]))
       const asItWas = (one: Change): [string, string][] =>
         one.status === 'added' ? [] : [[one.path, 'base']]
       const restored = new Map(undoneChanges(before, now).flatMap(asItWas))
       for (const { type, data } of fileFrames(before, now, restored)) {
         if (!type.startsWith('job:file-')) return false
         const { path, sha } = data as { path: string; sha: string | null }
-        told.set(path, sha)
+        reported.set(path, sha)
       }
-      const asBefore = (one: Change) => told.get(one.path) === (restored.get(one.path) ?? null)
+      const asBefore = (one: Change) => reported.get(one.path) === (restored.get(one.path) ?? null)
       return (
-        now.every(({ path, sha }) => told.get(path) === sha) &&
+        now.every(({ path, sha }) => reported.get(path) === sha) &&
         undoneChanges(before, now).every(asBefore)
       )
     })

@@ -43,8 +43,8 @@ t.test('leaves no folder behind when a project cannot be created', async (t) => 
       'path_not_allowed'
     ]
   ] as const) {
-    const { code: told } = await refusal(workspaces.create(projectId.create(), source, ANN))
-    t.equal(told, code)
+    const { code: actual } = await refusal(workspaces.create(projectId.create(), source, ANN))
+    t.equal(actual, code)
   }
   t.same(readdirSync(dir), [])
 })

@@ -55,7 +55,7 @@ function hostileConfig(program: string): string {
 `
 }
 
-/** Everything that an agent, or a repository somebody cloned, could leave lying about. */
+/** Files and settings that an agent, or a cloned repository, could leave in a worktree. */
 function lay(at: (path: string) => string, marker: string): void {
   const program = at('evil.sh')
   writeFileSync(program, `#!/bin/sh\ntouch "${marker}"\ncat\n`)

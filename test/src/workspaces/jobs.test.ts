@@ -180,9 +180,9 @@ t.test('reports the paths of a conflict and leaves main unchanged', async (t) =>
   t.equal(text('b'), 'b\n')
 
   await ws.startJob(branch(1))
-  t.equal(text('a ü'), 'agent\n', 'the session goes on where its work is')
+  t.equal(text('a ü'), 'agent\n', 'the session continues from its work')
   const early = await refusal(ws.discardJob(branch(1)))
-  t.equal(early.code, 'job_not_mergeable', 'nobody takes it from under a job')
+  t.equal(early.code, 'job_not_mergeable', 'a running job keeps its branch')
   await ws.returnToMain()
   await ws.discardJob(branch(1))
   t.same(headStatus(), { head: 'main', dirty: '' })

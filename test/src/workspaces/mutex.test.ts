@@ -8,18 +8,18 @@ import { folder } from './kit.ts'
 
 t.test('runs the operations of one process in order, and continues after a failure', async (t) => {
   const alone = createMutex(join(folder(t), 'lock'))
-  const told: number[] = []
+  const log: number[] = []
   const turns = [3, 2, 1, 0].map((n) =>
     alone(async () => {
-      told.push(n)
+      log.push(n)
       await new Promise((resolve) => setTimeout(resolve, n))
-      told.push(n)
+      log.push(n)
       if (n === 2) throw new Error('its own')
       return n
     })
   )
   const results = await Promise.allSettled(turns)
-  t.same(told, [3, 3, 2, 2, 1, 1, 0, 0])
+  t.same(log, [3, 3, 2, 2, 1, 1, 0, 0])
   t.same(
     results.map(({ status }) => status),
     ['fulfilled', 'rejected', 'fulfilled', 'fulfilled']
@@ -39,9 +39,9 @@ t.test(
      const [dir, name] = process.argv.slice(2)
      const alone = createMutex(dir + '/lock')
      for (let n = 0; n < 15; n++) await alone(async () => {
-       appendFileSync(dir + '/told', '(')
+       appendFileSync(dir + '/log', '(')
        await new Promise((resolve) => setTimeout(resolve, 2))
-       appendFileSync(dir + '/told', ')')
+       appendFileSync(dir + '/log', ')')
        if (name === 'dies' && n === 5) process.kill(process.pid, 'SIGKILL')
      })`
     )
@@ -54,8 +54,8 @@ t.test(
       [0, null],
       [0, null]
     ])
-    t.equal(readFileSync(join(dir, 'told'), 'utf8'), '()'.repeat(6 + 15 + 15))
-    // The killed one may have been the last of all: whoever comes next finds it free.
+    t.equal(readFileSync(join(dir, 'log'), 'utf8'), '()'.repeat(6 + 15 + 15))
+    // The killed process may have been the last one: the next process gets the lock.
     await createMutex(join(dir, 'lock'))(async () => {})
     t.same(
       readdirSync(dir).filter((name) => name.startsWith('lock')),

@@ -13,7 +13,7 @@ import {
   decisionOfEvent,
   decisionOfPart,
   decisionOfStatus
-} from '../../../supervisor/kilo/names.ts'
+} from '../../../supervisor/kilo/known-names.ts'
 import { launch } from '../../../supervisor/agent/launch.ts'
 import { AGENT_TIMES } from '../../../supervisor/options.ts'
 

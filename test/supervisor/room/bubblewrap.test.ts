@@ -18,7 +18,7 @@ t.test('shows an agent in a sandbox its worktree, its own data and the system', 
     const { events } = await play(agent, { text: script({ tool: 'bash', input }, { say: 'x' }) })
     t.notOk(
       events.some(({ type }) => type === 'permission.asked'),
-      'nobody is asked'
+      'no permission is requested'
     )
     return toolsOf(events).at(-1)?.output ?? ''
   }

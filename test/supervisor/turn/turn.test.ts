@@ -14,10 +14,10 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
 
   await t.test('emits a text in pieces, exactly, and ends the turn once', async (t) => {
     const text = 'Zwölf Boxkämpfer jagen Viktor \u{1f44b} quer über den Deich. \n\n'
-    const { events, outcome, said, thought } = await play(agent, {
+    const { events, outcome, answer, thought } = await play(agent, {
       text: script({ think: 'Let me see. ', say: text, chunks: 9, chunkMs: 5 })
     })
-    t.equal(said, text)
+    t.equal(answer, text)
     t.equal(thought.trim(), 'Let me see.')
     t.same(outcome, { kind: 'completed' })
     t.equal(events[0]?.type, 'turn.opened')
@@ -102,7 +102,7 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
       t.match(event.questions, questions)
       return agent.answerQuestion(event.questionId, [['Postgres']])
     })
-    t.equal(answered.said, 'fine')
+    t.equal(answered.answer, 'fine')
     t.match(toolsOf(answered.events).at(-1)?.output, /Postgres/)
 
     const turnedAway = await play(agent, { text }, (event) =>
@@ -118,14 +118,14 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
         { tool: 'write', input: { filePath: 'child.txt', content: 'c' } },
         { say: 'the child says' }
       )
-      const { events, said, outcome } = await play(agent, {
+      const { events, answer, outcome } = await play(agent, {
         text: script(
           { tool: 'task', input: { description: 'help', prompt, subagent_type: 'general' } },
           { say: 'the root says' }
         )
       })
       t.same(outcome, { kind: 'completed' })
-      t.equal(said, 'the root says')
+      t.equal(answer, 'the root says')
       t.match(
         toolsOf(events).find(({ tool }) => tool === 'write'),
         { title: 'child.txt' }
@@ -165,11 +165,11 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
   })
 
   await t.test('retries a model that fails once, and emits a notice', async (t) => {
-    const { outcome, events, said } = await play(agent, {
+    const { outcome, events, answer } = await play(agent, {
       text: script({ fail: 500, message: 'boom', times: 1 }, { say: 'at last' })
     })
     t.same(outcome, { kind: 'completed' })
-    t.equal(said, 'at last')
+    t.equal(answer, 'at last')
     const notices = events.flatMap((e) => (e.type === 'notice' ? [e.text] : []))
     t.match(notices, [/The model answered “.*”; trying again in \d+ s\./])
     t.equal(notices.length, 1)
@@ -184,7 +184,7 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
     const once = await play(agent, {
       text: script({ reset: 'before', times: 1 }, { say: 'there you are' })
     })
-    t.equal(once.said, 'there you are')
+    t.equal(once.answer, 'there you are')
     const always = await play(agent, { text: script({ reset: 'before' }) })
     t.match(always.outcome, { kind: 'failed', reason: 'model_unreachable' })
   })
@@ -192,15 +192,15 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
   await t.test('ends a cancelled turn within its grace period, and keeps the agent', async (t) => {
     const cancel = new AbortController()
     const slow = script({ say: 'word '.repeat(400), chunks: 400, chunkMs: 20 })
-    const { outcome, said } = await play(
+    const { outcome, answer } = await play(
       agent,
       { text: slow },
       (event) => event.type === 'text.appended' && cancel.abort(),
       cancel.signal
     )
     t.same(outcome, { kind: 'interrupted' })
-    t.ok(said.length < 1000)
-    t.equal((await play(agent, { text: script({ say: 'still here' }) })).said, 'still here')
+    t.ok(answer.length < 1000)
+    t.equal((await play(agent, { text: script({ say: 'still here' }) })).answer, 'still here')
   })
 
   await t.test('stops a turn whose reader leaves', async (t) => {
@@ -212,7 +212,7 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
     }
     t.match(supervisor.running(), [{ projectId: id, turnRunning: false }])
     const next = await play(agent, { agentSessionId, text: script({ say: 'and on' }) })
-    t.equal(next.said, 'and on')
+    t.equal(next.answer, 'and on')
   })
 
   await t.test('does not begin a turn that was cancelled before', async (t) => {

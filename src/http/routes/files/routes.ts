@@ -12,18 +12,11 @@ import * as shapes from './schemas.ts'
 
 /** The files of a project. Each save or deletion is a commit on main, and a `file:changed` frame. */
 export function fileRoutes(app: App, deps: AppDeps): void {
-  const { db, editing } = deps
+  readRoutes(app, deps)
+  changeRoutes(app, deps)
+}
 
-  /** The blob id of the file as it is now; undefined when it does not exist. */
-  const shaOf = (projectId: ProjectId, path: string) =>
-    editing.read(projectId, path).then(
-      ({ sha }) => sha,
-      (error: unknown) => {
-        if (error instanceof AppError && error.code === 'not_found') return undefined
-        throw error
-      }
-    )
-
+function readRoutes(app: App, { db, editing }: AppDeps): void {
   app.get(
     '/projects/:id/files',
     {
@@ -63,6 +56,18 @@ export function fileRoutes(app: App, deps: AppDeps): void {
       return { path, ...encode(content), sha, size }
     }
   )
+}
+
+function changeRoutes(app: App, { db, editing }: AppDeps): void {
+  /** The blob id of the file as it is now; undefined when it does not exist. */
+  const shaOf = (projectId: ProjectId, path: string) =>
+    editing.read(projectId, path).then(
+      ({ sha }) => sha,
+      (error: unknown) => {
+        if (error instanceof AppError && error.code === 'not_found') return undefined
+        throw error
+      }
+    )
 
   app.put(
     '/projects/:id/files/*',

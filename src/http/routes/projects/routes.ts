@@ -9,9 +9,11 @@ import { NewProject, ProjectChanges, ProjectView } from './schemas.ts'
 
 /** A user's projects. A project of another user is answered with 404. */
 export function projectRoutes(app: App, deps: AppDeps): void {
-  const { db, jobs, editing } = deps
-  const view = async (project: Project) => toView(project, await editing.head(project.id))
+  collectionRoutes(app, deps)
+  singleRoutes(app, deps)
+}
 
+function collectionRoutes(app: App, { db, editing }: AppDeps): void {
   app.post(
     '/projects',
     {
@@ -56,11 +58,15 @@ export function projectRoutes(app: App, deps: AppDeps): void {
         )
       }
       const found = await readProjects(db, userOf(request), { before: cursor, limit: limit + 1 })
-      const items = await Promise.all(found.slice(0, limit).map(view))
+      const items = await Promise.all(
+        found.slice(0, limit).map((project) => viewOf(editing, project))
+      )
       return { items, nextCursor: found.length > limit ? items.at(-1)!.id : null }
     }
   )
+}
 
+function singleRoutes(app: App, { db, jobs, editing }: AppDeps): void {
   app.get(
     '/projects/:id',
     {
@@ -71,7 +77,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
         response: { 200: ProjectView, ...refusals }
       }
     },
-    async (request) => view(await ownProject(db, userOf(request), request.params.id))
+    async (request) => viewOf(editing, await ownProject(db, userOf(request), request.params.id))
   )
 
   app.patch(
@@ -88,7 +94,7 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     async (request) => {
       const { id } = await ownProject(db, userOf(request), request.params.id)
       const { name, review } = request.body
-      return view(await updateProject(db, id, { name: name?.trim(), review }))
+      return viewOf(editing, await updateProject(db, id, { name: name?.trim(), review }))
     }
   )
 
@@ -108,6 +114,9 @@ export function projectRoutes(app: App, deps: AppDeps): void {
     }
   )
 }
+
+const viewOf = async (editing: AppDeps['editing'], project: Project) =>
+  toView(project, await editing.head(project.id))
 
 const toView = ({ id, name, review, createdAt }: Project, head: string): ProjectView => ({
   id,

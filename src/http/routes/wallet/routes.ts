@@ -1,5 +1,6 @@
 import type { StatementLine } from '#billing'
 import { AppError } from '#kernel/errors.ts'
+import type { UserId } from '#kernel/ids.ts'
 import { parseCredits, toCredits, WALLET_MAX, ZERO } from '#kernel/money.ts'
 import type { App, AppDeps } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
@@ -8,7 +9,9 @@ import { IdempotentAlways, Listed, PageQuery, pageOf, refusals } from '../../sch
 import { Line, Purchase, Purchased, Wallet } from './schemas.ts'
 
 /** A user's credits: balance, purchases, statement. */
-export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
+export function walletRoutes(app: App, deps: AppDeps): void {
+  const { db, ledger } = deps
+
   app.get(
     '/wallet',
     {
@@ -44,26 +47,9 @@ export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
     },
     async (request, reply) => {
       const userId = userOf(request)
-      const amount = parseCredits(request.body.credits)
-      if (amount === undefined || amount === ZERO) {
-        throw new AppError('invalid_request', 'credits must be positive, with at most six decimals')
-      }
-      const id = purchaseId(userId, request.headers['idempotency-key'])
-      const granted = await ledger.grant(db, { id, userId, amount, memo: { reason: 'purchase' } })
-      if (granted.kind === 'reused') {
-        throw new AppError(
-          'idempotency_key_reused',
-          'This Idempotency-Key was used for a different purchase: use a new key'
-        )
-      }
-      if (granted.kind === 'full') {
-        const most = toCredits(WALLET_MAX)
-        throw new AppError(
-          'invalid_request',
-          `A wallet is limited to ${most} credits, including reserved and spent ones`
-        )
-      }
-      return reply.code(201).send({ transactionId: id, balance: toCredits(granted.balance) })
+      const { credits } = request.body
+      const bought = await buy(deps, userId, request.headers['idempotency-key'], credits)
+      return reply.code(201).send(bought)
     }
   )
 
@@ -82,6 +68,35 @@ export function walletRoutes(app: App, { db, ledger }: AppDeps): void {
       return { items: page.items.map(toLine), nextCursor: page.nextCursor }
     }
   )
+}
+
+/** Grants the credits, once per user and key. */
+async function buy(
+  { db, ledger }: Pick<AppDeps, 'db' | 'ledger'>,
+  userId: UserId,
+  key: string,
+  credits: number
+) {
+  const amount = parseCredits(credits)
+  if (amount === undefined || amount === ZERO) {
+    throw new AppError('invalid_request', 'credits must be positive, with at most six decimals')
+  }
+  const id = purchaseId(userId, key)
+  const granted = await ledger.grant(db, { id, userId, amount, memo: { reason: 'purchase' } })
+  if (granted.kind === 'reused') {
+    throw new AppError(
+      'idempotency_key_reused',
+      'This Idempotency-Key was used for a different purchase: use a new key'
+    )
+  }
+  if (granted.kind === 'full') {
+    const most = toCredits(WALLET_MAX)
+    throw new AppError(
+      'invalid_request',
+      `A wallet is limited to ${most} credits, including reserved and spent ones`
+    )
+  }
+  return { transactionId: id, balance: toCredits(granted.balance) }
 }
 
 const toLine = (line: StatementLine) => ({

@@ -72,10 +72,10 @@ async function follow(
 
 const frameOf = (event: EventSourceMessage | undefined) => JSON.parse(event?.data ?? 'null')
 
-t.test('history in pages', async (t) => {
+t.test('returns history in pages', async (t) => {
   const { ada, id, jobId, record, doors } = await given(t)
   await record(piece('a'), piece('b'), piece('c'))
-  await doors.events.record({ projectId: id, jobId: null }, [piece('of nobody')])
+  await doors.events.record({ projectId: id, jobId: null }, [piece('of no job')])
   const page = (query: string) => ada.call('GET', `/projects/${id}/events?${query}`)
   const seqs = ({ body }: { body: any }) => body.items.map(({ seq }: { seq: number }) => seq)
 
@@ -95,7 +95,7 @@ t.test('history in pages', async (t) => {
   }
 })
 
-t.test('a project as a stream: history, then what happens', async (t) => {
+t.test('streams the history of a project, then its live frames', async (t) => {
   const { doors, ada, id, record } = await given(t)
   const url = await listen(doors.app)
   await record(piece('a'))
@@ -109,7 +109,7 @@ t.test('a project as a stream: history, then what happens', async (t) => {
   t.match(await stream.take(2), [{ id: '3' }, { id: '4' }])
 })
 
-t.test('a stream goes on after Last-Event-ID, whatever its address says', async (t) => {
+t.test('a stream resumes after Last-Event-ID, whatever its query has', async (t) => {
   const { doors, ada, id, record } = await given(t)
   const url = await listen(doors.app)
   await record(piece('a'), piece('b'), piece('c'))
@@ -126,7 +126,7 @@ t.test('a stream goes on after Last-Event-ID, whatever its address says', async 
   }
 })
 
-t.test('a place that history no longer reaches is said once, and then it is live', async (t) => {
+t.test('a stream whose cursor has expired gets one resync, and is live afterwards', async (t) => {
   const { doors, ada, id, record } = await given(t)
   const url = await listen(doors.app)
   await record(piece('a'), piece('b'), piece('c'))
@@ -134,19 +134,19 @@ t.test('a place that history no longer reaches is said once, and then it is live
   const stream = await follow(t, url, ada, `/projects/${id}/events`, { 'last-event-id': '1' })
   const resync = await stream.next()
   t.equal(resync?.event, 'resync')
-  t.equal(resync?.id, '4', 'the place from which it goes on')
+  t.equal(resync?.id, '4', 'the cursor from which it continues')
   t.match(frameOf(resync), { type: 'resync', data: { oldestSeq: 3 } })
   await record(piece('d'))
   t.match(await stream.next(), { id: '5' })
 })
 
-t.test('a job’s stream ends with the job, also for whoever asked for other types', async (t) => {
+t.test('a job’s stream ends with the job, also when it is filtered by type', async (t) => {
   const { doors, ada, id, jobId, record } = await given(t)
   const url = await listen(doors.app)
   const all = await follow(t, url, ada, `/jobs/${jobId}/events`)
   const logs = await follow(t, url, ada, `/jobs/${jobId}/events?types=job:log`)
   await record(piece('a'))
-  await doors.events.record({ projectId: id, jobId: null }, [piece('of nobody')])
+  await doors.events.record({ projectId: id, jobId: null }, [piece('of no job')])
   await record(end)
   t.match(await all.take(3), [{ id: '1' }, { id: '2' }, { id: '4', event: 'job:error' }])
   t.equal(await all.next(), undefined)
@@ -157,20 +157,20 @@ t.test('a job’s stream ends with the job, also for whoever asked for other typ
   t.match(await late.next(), { id: '4' })
   t.equal(await late.next(), undefined)
   const over = await follow(t, url, ada, `/jobs/${jobId}/events`, { 'last-event-id': '4' })
-  t.equal(over.status, 204, 'an EventSource that gets 204 does not come again')
+  t.equal(over.status, 204, 'an EventSource that gets 204 does not reconnect')
 })
 
-t.test('a quiet stream beats', async (t) => {
+t.test('sends heartbeats on a silent stream', async (t) => {
   const { doors, ada, id } = await given(t, { timings: { heartbeatMs: 20 } })
   const url = await listen(doors.app)
   const stream = await follow(t, url, ada, `/projects/${id}/events`)
   await stream.next()
   stream.next().catch(() => {})
-  await until('three beats', () => stream.comments.length >= 3)
+  await until('three heartbeats', () => stream.comments.length >= 3)
   t.match(stream.comments, ['heartbeat', 'heartbeat', 'heartbeat'])
 })
 
-t.test('who leaves a stream leaves nothing behind', async (t) => {
+t.test('stops the heartbeats of a stream that its client has left', async (t) => {
   const { doors, ada, id } = await given(t)
   const url = await listen(doors.app)
   const before = timers()
@@ -184,25 +184,22 @@ t.test('who leaves a stream leaves nothing behind', async (t) => {
     leaving.abort()
   }
   await until('the end of their heartbeats', () => timers() <= before + 3)
-  t.pass('no heart beats for them')
+  t.pass('no timer is left')
 })
 
 const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
 
-t.test(
-  'a reader who takes nothing makes nobody else wait, and what waits is bounded',
-  async (t) => {
-    const { doors, ada, id, record } = await given(t)
-    const url = await listen(doors.app)
-    const path = `/projects/${id}/events?after=1`
-    const slow = await follow(t, url, ada, path)
-    const quick = await follow(t, url, ada, path)
-    const text = 'x'.repeat(200_000)
-    for (let n = 0; n < 40; n++) await record(piece(text))
-    t.equal((await quick.take(40)).length, 40)
-    t.match((await slow.take(40)).at(-1), { id: '41' }, 'it has everything when it does')
-  }
-)
+t.test('a client that reads nothing delays no other client', async (t) => {
+  const { doors, ada, id, record } = await given(t)
+  const url = await listen(doors.app)
+  const path = `/projects/${id}/events?after=1`
+  const slow = await follow(t, url, ada, path)
+  const quick = await follow(t, url, ada, path)
+  const text = 'x'.repeat(200_000)
+  for (let n = 0; n < 40; n++) await record(piece(text))
+  t.equal((await quick.take(40)).length, 40)
+  t.match((await slow.take(40)).at(-1), { id: '41' }, 'it gets every frame when it reads')
+})
 
 t.test('streams end when the server stops', async (t) => {
   const { doors, ada, id } = await given(t)
@@ -212,7 +209,7 @@ t.test('streams end when the server stops', async (t) => {
   t.equal(await stream.next(), undefined)
 })
 
-t.test('a stream is not for HEAD, nor for strangers', async (t) => {
+t.test('refuses a stream for HEAD and for other users', async (t) => {
   const { doors, ada, id, jobId } = await given(t)
   const bob: Person = await doors.person(0)
   const accept = { accept: 'text/event-stream' }

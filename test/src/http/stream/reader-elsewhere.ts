@@ -21,7 +21,7 @@ export interface ReaderElsewhere {
   until(seq: number): Promise<string | undefined>
 }
 
-/** A WebSocket client in a process of its own, which goes on taking and answering pings while this one is busy. */
+/** A WebSocket client in a process of its own, which continues to read and to answer pings while this process is busy. */
 export function readElsewhere(
   t: Test,
   where: { readonly url: string; readonly key: string; readonly projectId: string }

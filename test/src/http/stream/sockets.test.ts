@@ -158,7 +158,7 @@ t.test('a ticket opens one socket, once, for one project', async (t) => {
   t.match(await narrow.closed(), { code: 4003 })
 })
 
-t.test("somebody else's project is not there", async (t) => {
+t.test('answers 404 for the project of another user', async (t) => {
   const { doors, id, url } = await givenHistory(t, 1)
   const bob = await doors.person()
   for (const projectId of [id, projectIds.create(), 'nonsense', `${id}\0`]) {
@@ -173,7 +173,7 @@ t.test('what is not a message is complained about, and the socket lives on', asy
   const { ada, url, id } = await givenHistory(t, 0)
   const socket = await openSocket(t, url, bearer(ada))
   const types = 'subscribe, unsubscribe, ping'
-  for (const [said, message] of [
+  for (const [sent, message] of [
     ['{', 'message is not JSON'],
     ['[]', 'message must be object'],
     ['null', 'message must be object'],
@@ -185,10 +185,10 @@ t.test('what is not a message is complained about, and the socket lives on', asy
     [{ type: 'subscribe', projectId: id, after: -1 }, 'message/after must be >= 0'],
     [{ type: 'subscribe', projectId: id, after: '1' }, 'message/after must be integer']
   ] as const) {
-    socket.say(said)
+    socket.say(sent)
     const { data } = await socket.next('error')
-    t.match(data, { code: 'invalid_request', message }, JSON.stringify(said))
-    if (said !== '{') t.equal(`${data.errors[0].path} ${data.errors[0].message}`, message)
+    t.match(data, { code: 'invalid_request', message }, JSON.stringify(sent))
+    if (sent !== '{') t.equal(`${data.errors[0].path} ${data.errors[0].message}`, message)
   }
   socket.say({ type: 'subscribe', projectId: 1, after: -1 })
   t.match((await socket.next('error')).data.errors, [
@@ -232,7 +232,7 @@ t.test('a project that is removed takes its sockets with it', async (t) => {
   t.match(await socket.closed(), { code: 4004 })
 })
 
-t.test('whoever answers no ping is gone; whoever does stays', async (t) => {
+t.test('closes a socket that answers no ping, and keeps one that does', async (t) => {
   const timings = { heartbeatMs: 200, silenceMs: 2000 }
   const { ada, url, id } = await givenHistory(t, 0, { timings })
   const silent = await openSocket(t, url, { ...bearer(ada), autoPong: false })
@@ -312,7 +312,7 @@ t.test('a long history comes whole to a reader who takes it', async (t) => {
   t.equal((await until(socket, 40)).length, 40)
 })
 
-t.test('nobody keeps the server from stopping', { timeout: 120_000 }, async (t) => {
+t.test('no client delays the stop of the server', { timeout: 120_000 }, async (t) => {
   const { doors, ada, url, id } = await givenHistory(t, 0, { timings: { stallMs: 100 } })
   await writeFrames(doors, id, 40, 'x'.repeat(200_000))
   const stalled = await openSocket(t, url, bearer(ada))
@@ -327,7 +327,7 @@ t.test('nobody keeps the server from stopping', { timeout: 120_000 }, async (t) 
   await stream.body?.cancel().catch(() => {})
 })
 
-t.test('when the server stops, sockets are told to come back', async (t) => {
+t.test('closes sockets with the code for a reconnect when the server stops', async (t) => {
   const { doors, ada, url, id } = await givenHistory(t, 0)
   const socket = await openSocket(t, url, bearer(ada))
   socket.say({ type: 'subscribe', projectId: id })

@@ -49,7 +49,7 @@ t.test('a key that comes with a foreign origin does not help', async (t) => {
   t.equal((await refusal(openSocket(t, url, { headers }))).status, 403)
 })
 
-t.test('nobody comes in without a ticket or a key', async (t) => {
+t.test('refuses a client without a ticket or a key', async (t) => {
   const { doors, url, ticket, projectId } = await given(t)
   const old = await ticket()
   await doors.db

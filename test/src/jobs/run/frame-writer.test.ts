@@ -47,7 +47,7 @@ async function given(t: Test, clock: Clock = systemClock) {
   return { writer, batches, batch, gate, written }
 }
 
-t.test('the first piece of a text is written at once, the next ones together', async (t) => {
+t.test('writes the first piece of a text immediately, and joins the next ones', async (t) => {
   const { writer, batches, batch, written } = await given(t)
   writer.write(says('one '))
   t.same(batches, [[says('one ')]])
@@ -58,7 +58,7 @@ t.test('the first piece of a text is written at once, the next ones together', a
   t.same(await written(), [says('one '), says('two three four')])
 })
 
-t.test('a piece that comes soon after another does not wait for long', async (t) => {
+t.test('delays a piece that follows another soon for a short time only', async (t) => {
   const { writer, batches, batch } = await given(t)
   for (let round = 1; round <= 3; round++) {
     writer.write(says('one '))
@@ -67,7 +67,7 @@ t.test('a piece that comes soon after another does not wait for long', async (t)
     writer.write(says('two '))
     const begun = performance.now()
     t.same(await batch(before + 1), [says('two ')])
-    // Joined for 50 ms: a busy machine may take much longer, but nobody waits for seconds.
+    // Joined for 50 ms: a busy machine may take much longer, but it must not take seconds.
     t.ok(performance.now() - begun < 2000 + LIMITS.logJoinMs)
     await writer.flush()
   }
@@ -76,7 +76,7 @@ t.test('a piece that comes soon after another does not wait for long', async (t)
 /** No time passes: what may wait does, however long the database took before. */
 const still: Clock = { ...systemClock, monotonicMs: () => 0 }
 
-t.test('a text that has become long enough is not waited with', async (t) => {
+t.test('writes a text that has become long enough without a delay', async (t) => {
   const { writer, batches } = await given(t, still)
   writer.write(says('begin'))
   await writer.flush()
@@ -87,7 +87,7 @@ t.test('a text that has become long enough is not waited with', async (t) => {
   await writer.flush()
 })
 
-t.test('what is no text is written at once, and the text before it first', async (t) => {
+t.test('writes any other frame immediately, after the text before it', async (t) => {
   const { writer, batches, written } = await given(t, still)
   writer.write(says('begin'))
   await writer.flush()
@@ -98,7 +98,7 @@ t.test('what is no text is written at once, and the text before it first', async
   t.same(await written(), [says('begin'), says('a thought', 'prt_2'), lists])
 })
 
-t.test('while one batch is being written the next one gathers, whole', async (t) => {
+t.test('collects the next batch completely while one is being written', async (t) => {
   const { writer, batches, gate, written } = await given(t)
   const database = Promise.withResolvers<void>()
   gate.held = database.promise
@@ -113,7 +113,7 @@ t.test('while one batch is being written the next one gathers, whole', async (t)
   t.equal((await written()).length, 40)
 })
 
-t.test('a write that fails is known at once, and nothing is written after it', async (t) => {
+t.test('reports a failed write immediately, and writes nothing after it', async (t) => {
   const { writer, batches, gate, written } = await given(t)
   gate.held = Promise.reject(new Error('the database is away'))
   gate.held.catch(() => {})

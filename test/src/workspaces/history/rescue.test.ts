@@ -27,7 +27,7 @@ t.test('commits the work after a crash and returns the worktree to main', async 
   t.equal(text('a'), 'a\n')
   t.equal(await after.head(), head)
 
-  t.equal(await after.rescue(branch(1), RESCUE), commit, 'said again, it is the same')
+  t.equal(await after.rescue(branch(1), RESCUE), commit, 'a second rescue returns the same commit')
   t.equal(await reopened(project).rescue(branch(1), RESCUE), commit)
   t.equal(git('rev-list', '--count', `main..${branch(1)}`), '1')
   const other = { ...RESCUE, trailers: { 'Job-Id': 'job_2' } }
@@ -80,7 +80,7 @@ t.test('recovers from a crash at any step', async (t) => {
       'agent\n'
     ],
     [
-      'with a lock whose process id belongs to somebody else by now',
+      'with a lock whose process id belongs to another process by now',
       async ({ write, dir }) => {
         write('a', 'agent\n')
         writeFileSync(join(dir, 'lock'), `${hostname()} ${process.pid} 1`)

@@ -1,30 +1,30 @@
 import type { AgentEvent } from '#kernel/agent-events.ts'
 import type { Redact } from '../redact.ts'
-import { isIgnoredStatus } from './names.ts'
+import { isIgnoredStatus } from './known-names.ts'
 import { outcomeOf } from './outcome.ts'
 import type { KiloEvent, MessageInfo, PermissionAsked, SessionStatus } from './schemas.ts'
 import type { TurnMemory } from './turn-memory.ts'
 
 /** `session.created` and `session.updated`: they concern the tree of sessions, and no turn. */
 export type SessionEvent = Extract<KiloEvent, { name: 'session.created' | 'session.updated' }>
-export type MeaningfulEvent = Exclude<KiloEvent, SessionEvent>
+export type TurnEvent = Exclude<KiloEvent, SessionEvent>
 
-export interface MeaningOptions {
+export interface TranslateOptions {
   readonly redact: Redact
   readonly onNetworkAsked: (id: string) => void
   /** A sub-agent's session has become known: translates the events of it that were kept. */
   readonly adopt: (sessionId: string, parentId: string, live: boolean) => readonly AgentEvent[]
 }
 
-type Meaning = readonly (AgentEvent | undefined)[]
+type Translated = readonly (AgentEvent | undefined)[]
 
 /** Translates one event of a session of this turn, and records what later events depend on. */
-export function meaningOf(
+export function translateEvent(
   memory: TurnMemory,
-  options: MeaningOptions,
-  { name, properties }: MeaningfulEvent,
+  options: TranslateOptions,
+  { name, properties }: TurnEvent,
   live: boolean
-): Meaning {
+): Translated {
   const { asks, parts, todos, rootSessionId: root } = memory
   switch (name) {
     case 'session.turn.open':
@@ -37,9 +37,9 @@ export function meaningOf(
       if (properties.sessionID === root) memory.lastError ??= properties.error
       return []
     case 'session.status':
-      return [statusMeaning(memory, properties.status)]
+      return [translateStatus(memory, properties.status)]
     case 'message.updated':
-      return messageMeaning(memory, properties.info, live)
+      return translateMessage(memory, properties.info, live)
     case 'message.part.updated': {
       const { part } = properties
       const event = parts.see(part, live)
@@ -82,7 +82,7 @@ export function closePrompt({ asks }: Pick<TurnMemory, 'asks'>, promptId: string
   return { type: 'prompt.closed', promptId }
 }
 
-function messageMeaning(memory: TurnMemory, info: MessageInfo, live: boolean): Meaning {
+function translateMessage(memory: TurnMemory, info: MessageInfo, live: boolean): Translated {
   const { messages, notices } = memory
   if (!messages.learn(info, live)) return []
   // The event that opened the turn may have been missed; no answer begins before it.
@@ -90,7 +90,7 @@ function messageMeaning(memory: TurnMemory, info: MessageInfo, live: boolean): M
   return [opened, notices.summary(info)]
 }
 
-function statusMeaning({ notices, unrecognised }: TurnMemory, status: SessionStatus) {
+function translateStatus({ notices, unrecognised }: TurnMemory, status: SessionStatus) {
   if (isIgnoredStatus(status.type)) return undefined
   return status.type === 'retry' ? notices.retry(status) : unrecognised(`status:${status.type}`)
 }
