@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunGit } from './runner-host.ts'
 import { jailCommand, type JailPlan } from './jail.ts'
-import type { GitAnswer, GitCommand } from './run-git.ts'
+import type { GitAnswer, GitCommand, GitFolders } from './run-git.ts'
 import { gitEnvironment, SAFE_CONFIG } from './safety.ts'
 
 export interface GitOptions {
@@ -22,13 +22,6 @@ const TIMEOUT_MS = 5 * 60_000
 const LOCK_POLL_MS = 50
 const LOCK_TIMEOUT_MS = 40 * LOCK_POLL_MS
 const LOCKED = /Unable to create '(.+\.lock)': File exists/
-
-export interface GitFolders {
-  readonly repo: string
-  readonly worktree: string
-  /** Holds copies of the index; no agent can reach it. */
-  readonly stagingDir: string
-}
 
 /**
  * Commands that read and write only the repository, which no agent can reach. They run without the worktree; every

@@ -2,8 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { access, constants, realpath } from 'node:fs/promises'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { systemMounts } from '#kernel/system-mounts.ts'
-import type { GitFolders } from './git.ts'
-import type { GitCommand } from './run-git.ts'
+import type { GitCommand, GitFolders } from './run-git.ts'
 
 /**
  * A short bubblewrap around one git command that reads or writes a worktree.
@@ -102,9 +101,8 @@ const bind = (host: string, inside: string) => ['--bind', host, inside]
 const randomName = () => randomBytes(16).toString('hex')
 
 async function findGit(): Promise<string> {
-  const folders = ['/usr/bin', '/bin', ...(process.env['PATH'] ?? '').split(delimiter)]
-  for (const folder of folders) {
-    const path = await realpath(join(folder || '.', 'git')).catch(() => undefined)
+  for (const folder of ['/usr/local/bin', '/usr/bin', '/bin']) {
+    const path = await realpath(join(folder, 'git')).catch(() => undefined)
     if (path?.startsWith('/usr/') && (await isExecutable(path))) return path
   }
   throw new Error(

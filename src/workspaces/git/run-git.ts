@@ -1,6 +1,14 @@
 import { GitPluginError, simpleGit } from 'simple-git'
 import { UNSAFE_WORDS } from './safety.ts'
 
+/** One project's folders. */
+export interface GitFolders {
+  readonly repo: string
+  readonly worktree: string
+  /** Holds copies of the index; no agent can reach it. */
+  readonly stagingDir: string
+}
+
 /** A complete git command: the runner adds nothing to it. */
 export interface GitCommand {
   /** `bwrap` starts git in a jail. Found on the command's own `PATH`. */
