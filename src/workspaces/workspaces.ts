@@ -9,7 +9,7 @@ import { createRepository, type WorkspaceSource } from './create/create-reposito
 import type { Author } from './history/commits.ts'
 import { createGitHost, type RunGit } from './git/runner-host.ts'
 import { createGit } from './git/git.ts'
-import { planJail, type GitJail, type JailPlan } from './git/jail.ts'
+import { planJail, type JailPlan } from './git/jail.ts'
 import type { WorkspaceContext } from './history/context.ts'
 import { createWorkspace, layout, type Workspace } from './workspace.ts'
 
@@ -19,7 +19,7 @@ export interface WorkspacesOptions {
   readonly clock: Clock
   readonly clone?: CloneRules
   /** Without it git runs in the worktree itself, with the server's rights: only where agents are not isolated either. */
-  readonly jail?: GitJail | undefined
+  readonly jail?: { readonly bubblewrap: string } | undefined
 }
 
 export interface Workspaces extends Disposable {

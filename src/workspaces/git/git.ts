@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunGit } from './runner-host.ts'
-import { jailCommand, type JailPlan } from './jail.ts'
+import type { JailPlan } from './jail.ts'
 import type { GitAnswer, GitCommand, GitFolders } from './run-git.ts'
 import { gitEnvironment, SAFE_CONFIG } from './safety.ts'
 
@@ -100,11 +100,7 @@ function runnerFor(
   if (name !== undefined && REPOSITORY_ONLY.has(name))
     return inPlace(run, repo, [`--git-dir=${repo}`])
   if (!jail) return inPlace(run, worktree, [`--git-dir=${repo}`, `--work-tree=${worktree}`])
-  return async (command, signal) => {
-    const jailed = jailCommand(command, jail, folders)
-    const answer = await run(jailed.command, signal)
-    return { ...answer, err: jailed.toHost(answer.err) }
-  }
+  return (command, signal) => run({ ...command, jail, folders }, signal)
 }
 
 const inPlace =
@@ -119,7 +115,6 @@ function runSafely(
   { env, config = [], bytesMax, timeoutMs = TIMEOUT_MS, signal }: GitOptions
 ): Promise<GitAnswer> {
   const command: GitCommand = {
-    program: 'git',
     cwd,
     args,
     env: gitEnvironment(env),

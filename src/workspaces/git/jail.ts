@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { access, constants, realpath } from 'node:fs/promises'
-import { basename, delimiter, dirname, join } from 'node:path'
+import { basename, join } from 'node:path'
 import { systemMounts } from '#kernel/system-mounts.ts'
 import type { GitCommand, GitFolders } from './run-git.ts'
 
 /**
- * A short bubblewrap around one git command that reads or writes a worktree.
+ * The sandbox of git commands that read or write a worktree.
  *
  * The problem: git checks a path and then opens it by name. An agent that runs at the same time can replace a file or
  * folder with a symbolic link between the two, and git then reads, writes or deletes what the link names, with the
@@ -16,19 +16,29 @@ import type { GitCommand, GitFolders } from './run-git.ts'
  *   /s<128 bits>     the staging folder, for copies of the index
  *   /usr, /lib …     programs, read-only; a bare /dev and an empty /tmp
  *
- * No network, no /proc, no capabilities, no other file, and no process of git outlives bubblewrap.
+ * No network, no /proc, no capabilities, no other file, and no process of git outlives the jail.
  */
-export interface GitJail {
-  /** The program `bwrap`. */
-  readonly bubblewrap: string
-}
-
-/** What every jail of this server has in common. */
 export interface JailPlan {
   readonly bubblewrap: string
   readonly git: string
   /** Bubblewrap's arguments for the programs of this machine. */
   readonly system: readonly string[]
+}
+
+/** Rejects when git is not installed where a jail shows programs. */
+export async function planJail({ bubblewrap }: { bubblewrap: string }): Promise<JailPlan> {
+  const [git, system] = await Promise.all([findGit(), systemMounts()])
+  return { bubblewrap, git, system }
+}
+
+/** One running jail: how to start it, and how a command is written in its paths. */
+export interface JailLayout {
+  /** Bubblewrap's arguments; they start a shell that reads commands from its standard input. */
+  readonly args: readonly string[]
+  /** The command as one line of shell. */
+  lineOf(command: GitCommand): string
+  /** Puts the repository's real path into git's messages. */
+  toHost(message: string): string
 }
 
 const NAMESPACES = [
@@ -46,59 +56,52 @@ const NAMESPACES = [
   '--unshare-ipc',
   '--unshare-uts',
   '--unshare-cgroup-try',
-  '--unshare-net'
+  '--unshare-net',
+  '--clearenv'
 ]
 
-/** Rejects when git is not installed where a jail shows programs. */
-export async function planJail({ bubblewrap }: GitJail): Promise<JailPlan> {
-  const [git, system] = await Promise.all([findGit(), systemMounts()])
-  return { bubblewrap, git, system }
+export function layOutJail(plan: JailPlan, folders: GitFolders): JailLayout {
+  const repo = `/g${randomName()}`
+  const staging = `/s${randomName()}`
+  const args = [
+    ...NAMESPACES,
+    ...plan.system,
+    '--dev',
+    '/dev',
+    '--tmpfs',
+    '/tmp',
+    ...bind(folders.worktree, '/work'),
+    ...bind(folders.repo, repo),
+    ...bind(folders.stagingDir, staging),
+    '--chdir',
+    '/work',
+    '--',
+    '/bin/sh'
+  ]
+  const location = [`--git-dir=${repo}`, '--work-tree=/work']
+
+  return {
+    args,
+    lineOf({ env, config, args }) {
+      const index = env['GIT_INDEX_FILE']
+      const inside = { ...env, ...(index && { GIT_INDEX_FILE: join(staging, basename(index)) }) }
+      const settings = config.flatMap((setting) => ['-c', setting])
+      return [
+        ...Object.entries(inside).map(([name, value]) => `${name}=${quote(value)}`),
+        ...[plan.git, ...location, ...settings, ...args].map(quote),
+        '</dev/null'
+      ].join(' ')
+    },
+    toHost: (message) => message.replaceAll(repo, folders.repo)
+  }
 }
 
-/** The same command in a jail of its own. `toHost` puts the repository's real path into git's messages. */
-export function jailCommand(
-  command: GitCommand,
-  plan: JailPlan,
-  { repo, worktree, stagingDir }: GitFolders
-): { readonly command: GitCommand; readonly toHost: (message: string) => string } {
-  const inside = { repo: `/g${randomName()}`, staging: `/s${randomName()}` }
-  const index = command.env['GIT_INDEX_FILE']
-  const jailed: GitCommand = {
-    ...command,
-    program: 'bwrap',
-    cwd: stagingDir,
-    env: {
-      ...command.env,
-      PATH: `${dirname(plan.bubblewrap)}${delimiter}/usr/bin${delimiter}/bin`,
-      ...(index && { GIT_INDEX_FILE: join(inside.staging, basename(index)) })
-    },
-    config: [],
-    args: [
-      ...NAMESPACES,
-      ...plan.system,
-      '--dev',
-      '/dev',
-      '--tmpfs',
-      '/tmp',
-      ...bind(worktree, '/work'),
-      ...bind(repo, inside.repo),
-      ...bind(stagingDir, inside.staging),
-      '--chdir',
-      '/work',
-      '--',
-      plan.git,
-      `--git-dir=${inside.repo}`,
-      '--work-tree=/work',
-      ...command.config.flatMap((setting) => ['-c', setting]),
-      ...command.args
-    ]
-  }
-  return { command: jailed, toHost: (message) => message.replaceAll(inside.repo, repo) }
-}
+const randomName = () => randomBytes(16).toString('hex')
 
 const bind = (host: string, inside: string) => ['--bind', host, inside]
 
-const randomName = () => randomBytes(16).toString('hex')
+/** A word of shell: between single quotes every byte but a single quote stands for itself. */
+const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`
 
 async function findGit(): Promise<string> {
   for (const folder of ['/usr/local/bin', '/usr/bin', '/bin']) {

@@ -1,4 +1,5 @@
 import { GitPluginError, simpleGit } from 'simple-git'
+import type { JailPlan } from './jail.ts'
 import { UNSAFE_WORDS } from './safety.ts'
 
 /** One project's folders. */
@@ -11,14 +12,18 @@ export interface GitFolders {
 
 /** A complete git command: the runner adds nothing to it. */
 export interface GitCommand {
-  /** `bwrap` starts git in a jail. Found on the command's own `PATH`. */
-  readonly program: 'git' | 'bwrap'
   readonly cwd: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
   readonly config: readonly string[]
   readonly timeoutMs: number
   readonly bytesMax?: number
+}
+
+/** A command that runs in the jail of its worktree, which decides its folder and location. */
+export interface JailedCommand extends GitCommand {
+  readonly jail: JailPlan
+  readonly folders: GitFolders
 }
 
 export interface GitAnswer {
@@ -41,7 +46,6 @@ export async function runGit(command: GitCommand, signal: AbortSignal): Promise<
 
   const git = simpleGit({
     baseDir: command.cwd,
-    binary: command.program,
     abort,
     config: [...command.config],
     unsafe: UNSAFE_WORDS,

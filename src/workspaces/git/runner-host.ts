@@ -1,10 +1,13 @@
 import { fork, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { channel } from 'node:diagnostics_channel'
 import { join } from 'node:path'
-import type { GitAnswer, GitCommand } from './run-git.ts'
+import type { GitAnswer, GitCommand, JailedCommand } from './run-git.ts'
 import type { FromRunner, ToRunner } from './runner.ts'
 
-export type RunGit = (command: GitCommand, signal?: AbortSignal) => Promise<GitAnswer>
+export type RunGit = (
+  command: GitCommand | JailedCommand,
+  signal?: AbortSignal
+) => Promise<GitAnswer>
 
 export interface GitHost extends Disposable {
   readonly run: RunGit
