@@ -46,8 +46,8 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
   return {
     async create(id, source, author) {
       const dir = dirOf(id)
-      await mkdir(projectsDir, { recursive: true })
-      await mkdir(dir)
+      await mkdir(projectsDir, { recursive: true, mode: 0o700 })
+      await mkdir(dir, { mode: 0o700 })
       try {
         const context = contextOf(dir)
         return { head: await createRepository(context, source, author, options.clone ?? {}) }
@@ -76,7 +76,7 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
     },
 
     async list() {
-      await mkdir(projectsDir, { recursive: true })
+      await mkdir(projectsDir, { recursive: true, mode: 0o700 })
       return (await readdir(projectsDir)).filter(projectId.is)
     },
 

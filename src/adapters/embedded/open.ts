@@ -1,7 +1,8 @@
-import { mkdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
+import { makePrivateFolder, makeTreePrivate } from '#kernel/private-folder.ts'
 import type { Backbone } from '#ports/backbone.ts'
 import { expireAllLeaseRows } from '../lease-store.ts'
 import { createEmbeddedBus } from './bus.ts'
@@ -20,12 +21,13 @@ export async function openEmbedded(options: {
 }): Promise<Backbone> {
   await using opening = new AsyncDisposableStack()
 
-  await mkdir(options.dataDir, { recursive: true }).catch((err: Error) => {
-    throw new Error(`DATA_DIR ${options.dataDir} cannot be written: ${err.message}`, { cause: err })
-  })
+  await openDataDir(options.dataDir)
   opening.use(await lockDataDir(options.dataDir))
-  const db = await openEmbeddedDatabase(join(options.dataDir, 'db'))
+  const folder = join(options.dataDir, 'db')
+  const db = await openEmbeddedDatabase(folder)
   opening.defer(() => db.destroy())
+  // PGlite creates a new database with files that everybody may read and write.
+  await makeTreePrivate(folder)
   // This process owns the folder, so every holder of a lease is dead.
   await expireAllLeaseRows(db)
   opening.use(startAutovacuum(db, options.log))
@@ -41,4 +43,19 @@ export async function openEmbedded(options: {
     coordination: 'in-process',
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
+}
+
+/** What a data folder of ours, or the root of a new volume, may hold when the server starts. */
+const OURS = new Set(['db', 'lock', 'projects', 'agents', 'admin-key', 'lost+found'])
+
+/** Closes the data folder to other users. A folder with files of others is refused before anything of it changes. */
+async function openDataDir(dataDir: string): Promise<void> {
+  const problem = (reason: string, cause?: unknown) =>
+    new Error(`DATA_DIR ${dataDir} ${reason}`, { cause })
+  const names = (await readdir(dataDir).catch(() => [])).filter((name) => !name.startsWith('.'))
+  if (names.length > 0 && !names.some((name) => OURS.has(name)))
+    throw problem('holds files that are not of this server: give an empty folder')
+  await makePrivateFolder(dataDir).catch((error: Error) => {
+    throw problem(`cannot be written: ${error.message}`, error)
+  })
 }
