@@ -104,7 +104,8 @@ async function runLine(
     const [output, errors] = await Promise.race([Promise.all([out.read, err.read]), ended.rejected])
     return { out: output.text, code: Number(output.rest), err: errors.text }
   } catch (error) {
-    if (timeout.aborted) throw new Error(`git timed out after ${timeoutMs / 1000} s`)
+    if (timeout.aborted)
+      throw new Error(`git timed out after ${timeoutMs / 1000} s`, { cause: error })
     const reason = err.soFar().trim()
     throw reason === '' ? error : new Error(`git's sandbox: ${reason}`, { cause: error })
   } finally {
