@@ -17,6 +17,8 @@ export const LIMITS = {
   pathBytesMax: 4096,
   pathSegmentsMax: 64,
   filesPerCreateMax: 1000,
+  cloneFilesMax: 50_000,
+  cloneBytesMax: 1024 * MIB,
   diffPatchBytesMax: 256 * KIB,
   diffFilesMax: 3000,
 
