@@ -1,7 +1,7 @@
 import accepts from '@fastify/accepts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { App, AppDeps } from './app-deps.ts'
+import { timingsOf, type App, type AppDeps } from './app-deps.ts'
 import { requireOperator, requireUser } from './plugins/auth.ts'
 import { readJsonBodies } from './plugins/json-body.ts'
 import { admitBrowsers, limitRates } from './plugins/cors-and-rate-limits.ts'
@@ -32,7 +32,10 @@ import { serverOptions } from './server-options.ts'
 
 /** The HTTP server with all routes and the plugins that apply to all of them. It does not listen yet. */
 export async function createApp(given: AppDeps): Promise<FastifyInstance> {
-  const app: App = Fastify(serverOptions(given.log)).withTypeProvider<TypeBoxTypeProvider>()
+  const timings = timingsOf(given.timings)
+  const app: App = Fastify(
+    serverOptions(given.log, timings)
+  ).withTypeProvider<TypeBoxTypeProvider>()
   const deps = { ...given, signal: endingWith(app, given.signal) }
 
   app.setValidatorCompiler(compileValidator)
@@ -44,7 +47,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   await admitSockets(app)
   await app.register(accepts, { decorateReply: false })
   answerProblems(app)
-  readJsonBodies(app)
+  readJsonBodies(app, timings)
   logRequests(app)
   measureRequests(app, deps.metrics)
   refuseWhenStopping(app, deps.signal)
