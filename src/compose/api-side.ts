@@ -46,6 +46,9 @@ export function createApi(options: ApiOptions): Promise<FastifyInstance> {
     ready: () => sql`SELECT 1`.execute(db).then(Boolean, () => false),
     metrics: metrics.registry,
     allowedOrigins: config.allowedOrigins,
+    socketsPerUserMax: config.socketsPerUserMax,
+    socketsPerAddressMax: config.socketsPerAddressMax,
+    trustedProxies: config.trustedProxies,
     signal,
     ...options.tuning
   })

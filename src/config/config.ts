@@ -1,4 +1,6 @@
 import { join, resolve } from 'node:path'
+import { isIP } from 'node:net'
+import { LIMITS } from '#kernel/limits.ts'
 import type { Microcredits } from '#kernel/money.ts'
 import { parseCredits } from '#kernel/money.ts'
 import { agentsThatFit, type Machine, thisMachine } from './agents-max.ts'
@@ -43,6 +45,10 @@ export interface Config {
   readonly isolation: (typeof ISOLATIONS)[number]
   /** Compared whole with a browser's `Origin`. */
   readonly allowedOrigins: readonly string[]
+  readonly socketsPerUserMax: number
+  readonly socketsPerAddressMax: number
+  /** Addresses and networks of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[]
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -55,6 +61,8 @@ export function readConfig(
   const path = (given: string) => resolve(cwd, given)
   const seconds = (name: 'IDLE_STOP_SECONDS' | 'JOB_TIMEOUT_SECONDS', standard: number) =>
     wholeNumber(env, name, { from: 1, to: 7 * DAY_SECONDS, standard })
+  const sockets = (name: 'SOCKETS_PER_USER_MAX' | 'SOCKETS_PER_ADDRESS_MAX', standard: number) =>
+    wholeNumber(env, name, { from: 1, to: 1_000_000, standard })
   const dataDir = path(text(env, 'DATA_DIR') ?? 'data')
   const kiloBin = text(env, 'KILO_BIN')
   const priceList = text(env, 'PRICE_LIST')
@@ -88,6 +96,9 @@ export function readConfig(
     }),
     isolation: oneOf(env, 'ISOLATION', ISOLATIONS, 'auto'),
     allowedOrigins: Object.freeze(list(env, 'ALLOWED_ORIGINS').map(checkOrigin)),
+    socketsPerUserMax: sockets('SOCKETS_PER_USER_MAX', LIMITS.socketsPerUserMax),
+    socketsPerAddressMax: sockets('SOCKETS_PER_ADDRESS_MAX', LIMITS.socketsPerAddressMax),
+    trustedProxies: Object.freeze(list(env, 'TRUSTED_PROXIES').map(checkNetwork)),
     logLevel: oneOf(env, 'LOG_LEVEL', LOG_LEVELS, 'info')
   }
   checkRole(config)
@@ -142,6 +153,14 @@ function checkOrigin(given: string): string {
     throw refuse('ALLOWED_ORIGINS', given, allowed)
   }
   return given
+}
+
+function checkNetwork(given: string): string {
+  const [address = '', bits] = given.split('/')
+  const bitsMax = isIP(address) === 6 ? 128 : 32
+  const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax)
+  if (isIP(address) && fits) return given
+  throw refuse('TRUSTED_PROXIES', given, 'IP addresses and networks like 10.0.0.0/8')
 }
 
 /** Separate `api` and `worker` processes share only PostgreSQL and Redis, so both are required. */

@@ -94,6 +94,22 @@ export const SETTINGS = [
     meaning: 'allowed browser origins (CORS), separated by commas'
   },
   {
+    name: 'TRUSTED_PROXIES',
+    standard: 'none',
+    meaning:
+      'addresses and networks of reverse proxies, separated by commas; limits per address need it'
+  },
+  {
+    name: 'SOCKETS_PER_USER_MAX',
+    standard: '50',
+    meaning: 'maximum of concurrent sockets and event streams of a user'
+  },
+  {
+    name: 'SOCKETS_PER_ADDRESS_MAX',
+    standard: '500',
+    meaning: 'maximum of concurrent sockets and event streams of an address'
+  },
+  {
     name: 'LOG_LEVEL',
     standard: 'info',
     meaning: 'log level: trace, debug, info, warn, error, fatal or silent'

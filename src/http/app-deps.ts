@@ -38,6 +38,12 @@ export interface AppDeps {
   readonly signal: AbortSignal
   readonly timings?: Partial<Timings>
   readonly requestsPerMinuteMax?: number
+  /** Sockets and event streams that a user may have open concurrently. */
+  readonly socketsPerUserMax?: number
+  /** Sockets and event streams that an address may have open concurrently. */
+  readonly socketsPerAddressMax?: number
+  /** Addresses and networks of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies?: readonly string[]
 }
 
 /** Timeouts of requests, sockets and streams; tests use shorter ones. */

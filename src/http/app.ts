@@ -2,14 +2,14 @@ import accepts from '@fastify/accepts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import { timingsOf, type App, type AppDeps } from './app-deps.ts'
-import { requireOperator, requireUser } from './plugins/auth.ts'
+import { createAuthentication } from './plugins/auth.ts'
 import { readJsonBodies } from './plugins/json-body.ts'
 import { admitBrowsers, limitRates } from './plugins/cors-and-rate-limits.ts'
 import { refuseUnstorableText } from './plugins/storable-text.ts'
 import { publishDocuments } from './plugins/openapi.ts'
 import { replayAnswers } from './plugins/idempotency/idempotency.ts'
 import { refuseOtherMethods } from './plugins/method-not-allowed.ts'
-import { answerProblems } from './plugins/problems.ts'
+import { answerProblems, answerUnknownAddresses } from './plugins/problems.ts'
 import { logRequests } from './plugins/request-log.ts'
 import { measureRequests } from './plugins/request-metrics.ts'
 import { refuseWhenStopping } from './plugins/shutdown.ts'
@@ -28,15 +28,14 @@ import { admitSockets, streamRoute } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
 import { userRoutes } from './routes/users.ts'
 import { walletRoutes } from './routes/wallet/routes.ts'
+import { createConnections } from './stream/live-connections.ts'
 import { serverOptions } from './server-options.ts'
 
 /** The HTTP server with all routes and the plugins that apply to all of them. It does not listen yet. */
 export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   const timings = timingsOf(given.timings)
-  const app: App = Fastify(
-    serverOptions(given.log, timings)
-  ).withTypeProvider<TypeBoxTypeProvider>()
-  const deps = { ...given, signal: endingWith(app, given.signal) }
+  const app: App = Fastify(serverOptions(given, timings)).withTypeProvider<TypeBoxTypeProvider>()
+  const signal = endingWith(app, given.signal)
 
   app.setValidatorCompiler(compileValidator)
   // Response schemas only document: the answer is serialised as the handler returns it.
@@ -49,11 +48,15 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   answerProblems(app)
   readJsonBodies(app, timings)
   logRequests(app)
-  measureRequests(app, deps.metrics)
-  refuseWhenStopping(app, deps.signal)
-  await admitBrowsers(app, deps.allowedOrigins)
+  measureRequests(app, given.metrics)
+  refuseWhenStopping(app, signal)
+  await admitBrowsers(app, given.allowedOrigins)
   const closeMethods = refuseOtherMethods(app)
-  await limitRates(app, deps.requestsPerMinuteMax)
+  const countRefused = await limitRates(app, given.requestsPerMinuteMax)
+  answerUnknownAddresses(app, countRefused)
+  const authentication = createAuthentication(given, countRefused)
+  const connections = createConnections(given)
+  const deps = { ...given, signal, authentication, connections }
   await publishDocuments(app, deps.version)
   refuseUnstorableText(app)
   replayAnswers(app, deps.idempotency)
@@ -62,11 +65,11 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   schemaRoutes(app)
   streamRoute(app, deps)
   await app.register(async (operators: App) => {
-    operators.addHook('onRequest', (request) => requireOperator(deps, request))
+    operators.addHook('onRequest', authentication.requireOperator)
     userRoutes(operators, deps)
   })
   await app.register(async (people: App) => {
-    people.addHook('onRequest', (request) => requireUser(deps, request))
+    people.addHook('onRequest', authentication.requireUser)
     projectRoutes(people, deps)
     fileRoutes(people, deps)
     commandRoutes(people, deps.jobs)

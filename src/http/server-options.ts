@@ -1,15 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import {
-  LogController,
-  type FastifyBaseLogger,
-  type FastifyHttpOptions,
-  type RawServerDefault
-} from 'fastify'
+import { LogController, type FastifyHttpOptions, type RawServerDefault } from 'fastify'
 import { AppError } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import type { Timings } from './app-deps.ts'
+import type { AppDeps, Timings } from './app-deps.ts'
 import { problemOf, sendProblem } from './plugins/problems.ts'
 import { PROBLEM_STATUSES } from './problem-statuses.ts'
 import { requestIdOf } from './plugins/request-log.ts'
@@ -18,9 +13,13 @@ import { SOCKET_PATH } from './stream/handshake.ts'
 const CHECK_CONNECTIONS_EVERY_MS = 5000
 
 /** Options of the HTTP server. Even unparsable requests are answered with a problem document. */
-export const serverOptions = (loggerInstance: FastifyBaseLogger, { headersMs }: Timings) =>
+export const serverOptions = (
+  { log, trustedProxies = [] }: Pick<AppDeps, 'log' | 'trustedProxies'>,
+  { headersMs }: Timings
+) =>
   ({
-    loggerInstance,
+    loggerInstance: log,
+    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     logController: new LogController({
       disableRequestLogging: true,
       requestIdLogLabel: 'requestId'

@@ -83,12 +83,17 @@ export const LIMITS = {
   socketBufferBytesMax: MIB,
   socketMessageBytesMax: 64 * KIB,
   socketSubscriptionsMax: 64,
+  socketsPerUserMax: 50,
+  socketsPerAddressMax: 500,
   socketHandshakeMs: 10 * SECOND_MS,
   socketStallMs: 2 * SECOND_MS,
   idempotencyKeyTtlMs: 24 * 60 * MINUTE_MS,
   idempotencyAbandonedMs: MINUTE_MS,
   idempotencyTouchEveryMs: 20 * SECOND_MS,
-  requestsPerMinuteMax: 6000
+  requestsPerMinuteMax: 6000,
+  wrongKeysFree: 10,
+  wrongKeysKeptMs: 15 * MINUTE_MS,
+  wrongKeyDelayMsMax: 5 * MINUTE_MS
 } as const
 
 assert.ok(

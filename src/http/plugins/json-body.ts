@@ -38,6 +38,8 @@ export function readJsonBodies(app: App, timings: Timings): void {
   app.decorateRequest('bodyShare', null)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', async (request: FastifyRequest) => {
+    // No client is authenticated for an address without a route, so its body is not read.
+    if (request.is404) return undefined
     const bytesMax = request.routeOptions.bodyLimit
     // Routes with a body authenticate before it is read: only the operator has no user id.
     const share = budget.open(request.userId ?? 'operator')

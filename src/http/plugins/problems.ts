@@ -15,7 +15,15 @@ const RETRY_AFTER_SECONDS: Partial<Record<RefusalCode, number>> = {
 /** Sends every error as `application/problem+json`; details of internal errors only go to the log. */
 export function answerProblems(app: App): void {
   app.setErrorHandler((error: FastifyError, request, reply) => sendProblem(error, request, reply))
-  app.setNotFoundHandler(() => {
+}
+
+/** Answers addresses without a route, which count for the rate limit too. */
+export function answerUnknownAddresses(
+  app: App,
+  countRefused: (request: FastifyRequest) => Promise<void>
+): void {
+  const preHandler = countRefused
+  app.setNotFoundHandler({ preHandler }, () => {
     throw new AppError('not_found', 'No route matches this address')
   })
 }
@@ -25,7 +33,7 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   const problem = problemOf(refusal, request.url, request.id)
   // Fastify closes the connection when a body is refused. The client could then lose the answer, because it is still
   // sending: `discardUnreadBody` closes it a little later.
-  if (refusal.code !== 'shutting_down') void reply.removeHeader('connection')
+  if (refusal.code !== 'shutting_down' && !request.ws) void reply.removeHeader('connection')
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed')
 
   const given = refusal.facts['retryAfterSeconds']

@@ -4,7 +4,8 @@ import { Type } from 'typebox'
 import { AppError } from '#kernel/errors.ts'
 import { SUBPROTOCOL } from '#kernel/frames.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import type { App, AppDeps } from '../app-deps.ts'
+import type { App } from '../app-deps.ts'
+import type { RouteDeps } from '../route-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 import { serveConnection } from '../stream/connection.ts'
 import { authenticateUpgrade, SOCKET_PATH } from '../stream/handshake.ts'
@@ -27,7 +28,7 @@ export async function admitSockets(app: App): Promise<void> {
 }
 
 /** The socket sends frames and accepts subscriptions, no commands. Authentication happens before the upgrade. */
-export function streamRoute(app: App, deps: AppDeps): void {
+export function streamRoute(app: App, deps: RouteDeps): void {
   const timings = timingsOf(deps.timings)
   const open = new Gauge({
     name: 'kilowatt_sockets',
@@ -48,7 +49,11 @@ export function streamRoute(app: App, deps: AppDeps): void {
       response: { 101: Type.Null({ description: 'Frames follow' }), ...refusals }
     },
     preHandler: async (request) => {
-      if (request.ws) await authenticateUpgrade(deps, request)
+      if (!request.ws) return
+      await authenticateUpgrade(deps, request)
+      // Before 101, and until the connection is closed, whether or not the upgrade succeeds.
+      const connection = deps.connections.admit(request)
+      request.raw.socket.once('close', () => connection[Symbol.dispose]())
     },
     handler: async () => {
       throw new AppError('invalid_request', 'This address only accepts WebSocket upgrades')

@@ -31,6 +31,9 @@ t.test('with nothing given, everything has a value', async (t) => {
     agentsMax: 8,
     isolation: 'auto',
     allowedOrigins: [],
+    socketsPerUserMax: 50,
+    socketsPerAddressMax: 500,
+    trustedProxies: [],
     logLevel: 'info'
   } satisfies Config)
   t.same(
@@ -124,6 +127,12 @@ t.test('good values are read', async (t) => {
       { ALLOWED_ORIGINS: 'https://app.example.com,http://localhost:3000' },
       { allowedOrigins: ['https://app.example.com', 'http://localhost:3000'] }
     ],
+    [{ SOCKETS_PER_USER_MAX: '7' }, { socketsPerUserMax: 7 }],
+    [{ SOCKETS_PER_ADDRESS_MAX: '8' }, { socketsPerAddressMax: 8 }],
+    [
+      { TRUSTED_PROXIES: '127.0.0.1, 10.0.0.0/8,fd00::/8' },
+      { trustedProxies: ['127.0.0.1', '10.0.0.0/8', 'fd00::/8'] }
+    ],
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }]
   ]
   for (const [env, expected] of good) t.match(read(env), expected, JSON.stringify(env))
@@ -213,6 +222,16 @@ t.test('a bad value is refused in one line that names it', async (t) => {
       { ALLOWED_ORIGINS: `https://good.com,${origin}` },
       `ALLOWED_ORIGINS is "${origin}": expected whole origins like https://app.example.com, in lower case, without a path.`
     ]),
+    [
+      { SOCKETS_PER_USER_MAX: '0' },
+      'SOCKETS_PER_USER_MAX is "0": expected a whole number from 1 to 1000000.'
+    ],
+    ...['proxy.example', '10.0.0.0/33', '10.0.0.0/', '1.2.3'].map(
+      (network): [Record<string, string>, string] => [
+        { TRUSTED_PROXIES: network },
+        `TRUSTED_PROXIES is "${network}": expected IP addresses and networks like 10.0.0.0/8.`
+      ]
+    ),
     [
       { LOG_LEVEL: 'x'.repeat(100) },
       `LOG_LEVEL is "${'x'.repeat(60)}…": expected one of trace, debug, info, warn, error, fatal, silent.`
