@@ -6,7 +6,16 @@ import { parseCredits } from '#kernel/money.ts'
 import { agentsThatFit, type Machine, thisMachine } from './agents-max.ts'
 import { ConfigError, refuse, refuseSecret } from './config-error.ts'
 import { type ProviderSettings, readProviders } from './providers.ts'
-import { type Environment, list, oneOf, secret, secretUrl, text, wholeNumber } from './readers.ts'
+import {
+  type Environment,
+  httpUrl,
+  list,
+  oneOf,
+  secret,
+  secretUrl,
+  text,
+  wholeNumber
+} from './readers.ts'
 
 const ROLES = ['all', 'api', 'worker'] as const
 const ISOLATIONS = ['auto', 'bubblewrap', 'process'] as const
@@ -19,6 +28,10 @@ export interface Config {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
+  /** The address that clients use; undefined: requests for any host are answered. */
+  readonly publicUrl: string | undefined
+  /** A port for the metrics alone; undefined: only `/metrics` of the API, with the operator's key. */
+  readonly metricsPort: number | undefined
   readonly dataDir: string
   readonly projectsDir: string
   /** Undefined: PGlite in `dataDir`. */
@@ -70,6 +83,8 @@ export function readConfig(
   const config: Config = {
     host: readHost(env),
     port: wholeNumber(env, 'PORT', { from: 0, to: 65_535, standard: 8080 }),
+    publicUrl: readPublicUrl(env),
+    metricsPort: wholeNumber(env, 'METRICS_PORT', { from: 0, to: 65_535, standard: undefined }),
     dataDir,
     projectsDir: path(text(env, 'PROJECTS_DIR') ?? join(dataDir, 'projects')),
     databaseUrl: readDatabaseUrl(env),
@@ -109,6 +124,12 @@ function readHost(env: Environment): string {
   const given = text(env, 'HOST') ?? '127.0.0.1'
   if (!/^[\w.:-]+$/.test(given)) throw refuse('HOST', given, 'a host name or an IP address')
   return given
+}
+
+function readPublicUrl(env: Environment): string | undefined {
+  const given = httpUrl(env, 'PUBLIC_URL')
+  if (given === undefined || new URL(given).pathname === '/') return given
+  throw refuse('PUBLIC_URL', given, 'an address without a path, like https://kilowatt.example.com')
 }
 
 function readDatabaseUrl(env: Environment): string | undefined {

@@ -13,6 +13,16 @@ export const SETTINGS = [
     standard: '8080',
     meaning: 'port to listen on; 0: any free port, which is logged'
   },
+  {
+    name: 'PUBLIC_URL',
+    standard: 'any',
+    meaning: 'address that clients use; requests for other hosts are refused'
+  },
+  {
+    name: 'METRICS_PORT',
+    standard: '–',
+    meaning: 'port for /metrics without a key; 0: any free port, which is logged'
+  },
   { name: 'DATA_DIR', standard: './data', meaning: 'folder for all data of the embedded mode' },
   {
     name: 'PROJECTS_DIR',

@@ -38,6 +38,8 @@ export interface AppDeps {
   readonly signal: AbortSignal
   readonly timings?: Partial<Timings>
   readonly requestsPerMinuteMax?: number
+  /** The address that clients use. Requests for other hosts are refused; undefined: any host. */
+  readonly publicUrl?: string | undefined
   /** Sockets and event streams that a user may have open concurrently. */
   readonly socketsPerUserMax?: number
   /** Sockets and event streams that an address may have open concurrently. */

@@ -11,6 +11,7 @@ import { replayAnswers } from './plugins/idempotency/idempotency.ts'
 import { refuseOtherMethods } from './plugins/method-not-allowed.ts'
 import { answerProblems, answerUnknownAddresses } from './plugins/problems.ts'
 import { logRequests } from './plugins/request-log.ts'
+import { addSecurityHeaders, checkHosts } from './plugins/security-headers.ts'
 import { measureRequests } from './plugins/request-metrics.ts'
 import { refuseWhenStopping } from './plugins/shutdown.ts'
 import { compileValidator } from './plugins/validation.ts'
@@ -49,7 +50,9 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   readJsonBodies(app, timings)
   logRequests(app)
   measureRequests(app, given.metrics)
+  await addSecurityHeaders(app, given.publicUrl)
   refuseWhenStopping(app, signal)
+  checkHosts(app, given.publicUrl)
   await admitBrowsers(app, given.allowedOrigins)
   const closeMethods = refuseOtherMethods(app)
   const countRefused = await limitRates(app, given.requestsPerMinuteMax)

@@ -26,9 +26,6 @@ export async function admitBrowsers(app: App, allowedOrigins: readonly string[])
     maxAge: 600,
     strictPreflight: false
   })
-  app.addHook('onRequest', async (_request, reply) => {
-    void reply.header('x-content-type-options', 'nosniff')
-  })
 }
 
 /**

@@ -44,6 +44,7 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   }
   return reply
     .code(problem.status)
+    .header('cache-control', 'no-store')
     .type('application/problem+json; charset=utf-8')
     .send(JSON.stringify(problem))
 }
