@@ -1,5 +1,5 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
-import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
+import type { EventId, JobId, KeyId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
 import type { JobStatus, MergeState, Review } from '#kernel/frames.ts'
 import type { Big, Time } from './columns.ts'
 import type {
@@ -21,6 +21,13 @@ export interface ApiKeysTable {
   hash: string
   user_id: UserId
   created_at: Generated<Date>
+  /** May be shown, unlike the hash. */
+  id: KeyId
+  name: string | null
+  expires_at: Time | null
+  revoked_at: Time | null
+  /** At most a minute old while the key is used. */
+  last_used_at: Time | null
 }
 
 export interface ProjectsTable {
@@ -152,6 +159,8 @@ export interface WsTicketsTable {
   user_id: UserId
   project_id: ProjectId
   expires_at: Time
+  /** Null for a ticket of an earlier version. */
+  key_id: KeyId | null
 }
 
 export interface LedgerAccountsTable {

@@ -21,6 +21,7 @@ import { eventRoutes } from './routes/events.ts'
 import { fileRoutes } from './routes/files/routes.ts'
 import { healthRoutes } from './routes/health.ts'
 import { jobRoutes } from './routes/jobs/routes.ts'
+import { keyRoutes } from './routes/keys.ts'
 import { projectRoutes } from './routes/projects/routes.ts'
 import { reviewRoutes } from './routes/jobs/reviews.ts'
 import { schemaRoutes } from './routes/schemas.ts'
@@ -29,7 +30,7 @@ import { admitSockets, streamRoute } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
 import { userRoutes } from './routes/users.ts'
 import { walletRoutes } from './routes/wallet/routes.ts'
-import { createConnections } from './stream/live-connections.ts'
+import { createConnections, endWithExpiredKeys } from './stream/live-connections.ts'
 import { serverOptions } from './server-options.ts'
 
 /** The HTTP server with all routes and the plugins that apply to all of them. It does not listen yet. */
@@ -43,6 +44,8 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.decorateRequest('userId', null)
   app.decorateRequest('onlyProject', null)
+  app.decorateRequest('keyId', null)
+  app.decorateRequest('connection', null)
   // Before all other hooks: the plugin closes the connection of a refused upgrade.
   await admitSockets(app)
   await app.register(accepts, { decorateReply: false })
@@ -59,6 +62,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   answerUnknownAddresses(app, countRefused)
   const authentication = createAuthentication(given, countRefused)
   const connections = createConnections(given)
+  endWithExpiredKeys(app, connections, timings)
   const deps = { ...given, signal, authentication, connections }
   await publishDocuments(app, deps.version)
   refuseUnstorableText(app)
@@ -70,6 +74,10 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   await app.register(async (operators: App) => {
     operators.addHook('onRequest', authentication.requireOperator)
     userRoutes(operators, deps)
+  })
+  await app.register(async (accounts: App) => {
+    accounts.addHook('onRequest', authentication.requireUserOrOperator)
+    keyRoutes(accounts, deps)
   })
   await app.register(async (people: App) => {
     people.addHook('onRequest', authentication.requireUser)

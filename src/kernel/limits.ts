@@ -91,6 +91,9 @@ export const LIMITS = {
   idempotencyAbandonedMs: MINUTE_MS,
   idempotencyTouchEveryMs: 20 * SECOND_MS,
   requestsPerMinuteMax: 6000,
+  apiKeysPerUserMax: 50,
+  keyUseEveryMs: MINUTE_MS,
+  keyOverlapSecondsMax: 7 * 24 * 60 * 60,
   wrongKeysFree: 10,
   wrongKeysKeptMs: 15 * MINUTE_MS,
   wrongKeyDelayMsMax: 5 * MINUTE_MS

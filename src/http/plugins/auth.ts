@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { redeemTicket, sameKey } from '#accounts'
 import { AppError } from '#kernel/errors.ts'
-import type { ProjectId, UserId } from '#kernel/ids.ts'
+import type { KeyId, ProjectId, UserId } from '#kernel/ids.ts'
 import { networkOf } from '#net'
 import type { AppDeps } from '../app-deps.ts'
 import { createKeyGuard } from './key-guard.ts'
@@ -12,6 +12,8 @@ declare module 'fastify' {
     userId: UserId | null
     /** The project that a ticket is limited to; null with a key, which is valid for all projects of its user. */
     onlyProject: ProjectId | null
+    /** The key of this request or of its ticket; null for the operator. */
+    keyId: KeyId | null
   }
 }
 
@@ -21,6 +23,8 @@ export interface Authentication {
   /** Authenticates a request by a user's API key. */
   requireUser(request: FastifyRequest): Promise<void>
   requireOperator(request: FastifyRequest): Promise<void>
+  /** Authenticates a request by a user's key, or by the operator's, which leaves `userId` null. */
+  requireUserOrOperator(request: FastifyRequest): Promise<void>
   /** Authenticates a request by a one-time ticket for one project. */
   redeemTicket(request: FastifyRequest, ticket: string): Promise<void>
 }
@@ -49,6 +53,11 @@ export function createAuthentication(
     guard.fail(networkOf(request.ip))
     return new AppError('unauthenticated', detail)
   }
+  const findUser = async (request: FastifyRequest, key: string): Promise<boolean> => {
+    const holder = await accounts.holderOfKey(db, key)
+    if (holder) Object.assign(request, holder)
+    return holder !== undefined
+  }
   /** Refused requests count for the rate limit of their address. */
   const counted = async (request: FastifyRequest, check: () => Promise<void>) => {
     try {
@@ -63,17 +72,10 @@ export function createAuthentication(
     requireUser: (request) =>
       counted(request, async () => {
         const key = bearerOf(request)
-        const userId = await accounts.userOfKey(db, key)
-        if (userId) {
-          request.userId = userId
-          return
-        }
+        if (await findUser(request, key)) return
         refuseDuringDelay(request)
         if (sameKey(key, adminKey)) {
-          throw new AppError(
-            'forbidden',
-            "The operator's key can only create users: use a user's key here"
-          )
+          throw new AppError('forbidden', "The operator's key is not valid here: use a user's key")
         }
         throw refuse(request, 'Unknown API key')
       }),
@@ -83,10 +85,18 @@ export function createAuthentication(
         const key = bearerOf(request)
         refuseDuringDelay(request)
         if (sameKey(key, adminKey)) return
-        if (await accounts.userOfKey(db, key)) {
+        if (await accounts.holderOfKey(db, key)) {
           throw new AppError('forbidden', "This requires the operator's key")
         }
         throw refuse(request, 'Unknown API key')
+      }),
+
+    requireUserOrOperator: (request) =>
+      counted(request, async () => {
+        const key = bearerOf(request)
+        if (await findUser(request, key)) return
+        refuseDuringDelay(request)
+        if (!sameKey(key, adminKey)) throw refuse(request, 'Unknown API key')
       }),
 
     redeemTicket: (request, ticket) =>
@@ -100,6 +110,7 @@ export function createAuthentication(
           )
         }
         request.userId = holder.userId
+        request.keyId = holder.keyId
         request.onlyProject = holder.projectId
       })
   }

@@ -42,7 +42,7 @@ export async function streamEvents(
     connection[Symbol.dispose]()
     disconnected.abort()
   })
-  const signal = AbortSignal.any([disconnected.signal, deps.signal])
+  const signal = AbortSignal.any([disconnected.signal, deps.signal, connection.keyEnded])
   const heartbeat = setInterval(() => {
     if (!out.writableNeedDrain) out.write(': heartbeat\n\n')
   }, timingsOf(deps.timings).heartbeatMs)
