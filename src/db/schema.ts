@@ -1,7 +1,8 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
-import type { EventId, JobId, KeyId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
+import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
 import type { JobStatus, MergeState, Review } from '#kernel/frames.ts'
 import type { Big, Time } from './columns.ts'
+import type { ApiKeysTable, WsTicketsTable } from './schema-keys.ts'
 import type {
   HoldMetersTable,
   ModelRequestAuditView,
@@ -14,20 +15,6 @@ export interface UsersTable {
   id: UserId
   name: string | null
   created_at: Generated<Date>
-}
-
-export interface ApiKeysTable {
-  /** SHA-256 of the key, hex: the key itself is shown once and never stored. */
-  hash: string
-  user_id: UserId
-  created_at: Generated<Date>
-  /** May be shown, unlike the hash. */
-  id: KeyId
-  name: string | null
-  expires_at: Time | null
-  revoked_at: Time | null
-  /** At most a minute old while the key is used. */
-  last_used_at: Time | null
 }
 
 export interface ProjectsTable {
@@ -151,16 +138,6 @@ export interface IdempotencyKeysTable {
   /** The reserved id of the resource that the request creates. */
   ulid: string | null
   created_at: Generated<Date>
-}
-
-export interface WsTicketsTable {
-  /** SHA-256 of the ticket, hex. */
-  hash: string
-  user_id: UserId
-  project_id: ProjectId
-  expires_at: Time
-  /** Null for a ticket of an earlier version. */
-  key_id: KeyId | null
 }
 
 export interface LedgerAccountsTable {

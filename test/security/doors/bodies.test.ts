@@ -198,9 +198,9 @@ t.test('ends requests that drip', async (t) => {
 
 t.test('a client that is still sending reads the refusal', async (t) => {
   const { doors, url } = await given(t)
-  const stranger = { ...(await doors.person(0)), key: `kw_${'x'.repeat(43)}` }
+  const anonymous = { ...(await doors.person(0)), key: `kw_${'x'.repeat(43)}` }
   for (let time = 0; time < 5; time += 1) {
-    const answer = await post(`${url}/projects`, stranger, Buffer.alloc(12 * MIB, ' '))
+    const answer = await post(`${url}/projects`, anonymous, Buffer.alloc(12 * MIB, ' '))
     t.equal(answer.status, 401)
   }
 })

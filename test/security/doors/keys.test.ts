@@ -61,7 +61,7 @@ t.test('keys of another user are answered like those of no user', async (t) => {
   const { doors, ada } = await given(t)
   const bob = await doors.person()
   const [own] = (await ada.call('GET', `/users/${ada.id}/keys`)).body.items
-  const nobody = userId.create()
+  const noUser = userId.create()
   for (const [method, path] of [
     ['GET', ''],
     ['POST', ''],
@@ -72,8 +72,8 @@ t.test('keys of another user are answered like those of no user', async (t) => {
       return [status, text.replaceAll(id, '<id>').replaceAll(body.requestId, '')]
     }
     t.equal((await shoot(bob, ada.id))[0], 404, method)
-    t.same(await shoot(bob, ada.id), await shoot(bob, nobody))
-    t.equal((await shoot(doors.operator, nobody))[0], 404, 'the operator, of no user')
+    t.same(await shoot(bob, ada.id), await shoot(bob, noUser))
+    t.equal((await shoot(doors.operator, noUser))[0], 404, 'the operator, of no user')
   }
   t.equal((await bob.call('DELETE', `/users/${bob.id}/keys/${own.id}`)).status, 404)
   const stolen = { replaces: own.id }
