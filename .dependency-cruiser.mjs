@@ -20,7 +20,7 @@ export const LAYERS = {
     'src/db',
     'src/kernel'
   ],
-  'src/gateway': ['billing', 'src/kernel'],
+  'src/gateway': ['billing', 'src/net', 'src/kernel'],
   'src/jobs': [
     'supervisor',
     'billing',
@@ -41,6 +41,7 @@ export const LAYERS = {
     'billing',
     // To open a transaction and pass it on; SQL itself stays in stores.
     'src/db',
+    'src/net',
     'src/kernel'
   ],
   fixtures: []

@@ -1,4 +1,5 @@
-export { createAccounts, type Accounts } from './accounts.ts'
+export { createAccounts, type Accounts, type KeyHolder } from './accounts.ts'
 export { loadOrCreateAdminKey, type AdminKey } from './admin-key.ts'
+export type { ApiKey } from './key-store.ts'
 export { isApiKey, sameKey } from './keys.ts'
 export { issueTicket, redeemTicket, type Ticket, type TicketHolder } from './ticket-store.ts'

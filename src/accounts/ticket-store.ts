@@ -1,5 +1,5 @@
 import type { Db } from '#db'
-import type { ProjectId, UserId } from '#kernel/ids.ts'
+import type { KeyId, ProjectId, UserId } from '#kernel/ids.ts'
 import { hashOf, newSecret } from './keys.ts'
 
 export interface Ticket {
@@ -10,13 +10,14 @@ export interface Ticket {
 export interface TicketHolder {
   readonly userId: UserId
   readonly projectId: ProjectId
+  /** The key that it was issued with: what the ticket opens ends with the key. */
+  readonly keyId: KeyId | null
 }
 
 /** Creates a one-time ticket for a socket to one project, for browsers, which cannot set headers of a WebSocket. */
 export async function issueTicket(
   db: Db,
-  userId: UserId,
-  projectId: ProjectId,
+  { userId, projectId, keyId }: TicketHolder,
   ttlMs: number,
   now: Date
 ): Promise<Ticket> {
@@ -31,7 +32,8 @@ export async function issueTicket(
       hash: hashOf(ticket),
       user_id: userId,
       project_id: projectId,
-      expires_at: expiresAt
+      expires_at: expiresAt,
+      key_id: keyId
     })
     .execute()
   return { ticket, expiresAt }
@@ -46,8 +48,8 @@ export async function redeemTicket(
   const row = await db
     .deleteFrom('ws_tickets')
     .where('hash', '=', hashOf(ticket))
-    .returning(['user_id', 'project_id', 'expires_at'])
+    .returning(['user_id', 'project_id', 'expires_at', 'key_id'])
     .executeTakeFirst()
   if (!row || row.expires_at <= now) return undefined
-  return { userId: row.user_id, projectId: row.project_id }
+  return { userId: row.user_id, projectId: row.project_id, keyId: row.key_id }
 }

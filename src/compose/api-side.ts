@@ -45,7 +45,11 @@ export function createApi(options: ApiOptions): Promise<FastifyInstance> {
     }),
     ready: () => sql`SELECT 1`.execute(db).then(Boolean, () => false),
     metrics: metrics.registry,
+    publicUrl: config.publicUrl,
     allowedOrigins: config.allowedOrigins,
+    socketsPerUserMax: config.socketsPerUserMax,
+    socketsPerAddressMax: config.socketsPerAddressMax,
+    trustedProxies: config.trustedProxies,
     signal,
     ...options.tuning
   })

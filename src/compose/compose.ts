@@ -6,6 +6,7 @@ import type { JobSettings } from '#jobs'
 import { systemClock } from '#kernel/clock.ts'
 import { createApi, listen, type ApiTuning } from './api-side.ts'
 import { openBackbone } from './backbone.ts'
+import { listenForMetrics } from './metrics/listener.ts'
 import { createMetrics } from './metrics.ts'
 import { createServices } from './services.ts'
 import { openWorkerSide, type WorkerTuning } from './worker-side.ts'
@@ -19,6 +20,8 @@ export interface Tuning extends WorkerTuning {
 export interface Product extends AsyncDisposable {
   /** Where it listens: `http://host:port`. */
   readonly url: string
+  /** Where the metrics are without a key; null without METRICS_PORT. */
+  readonly metricsUrl: string | null
   readonly adminKey: string
   /** The file with the operator's key, at the start that created it. */
   readonly adminKeyPath: string | null
@@ -63,6 +66,11 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   // Streams and sockets end first, then the server closes, and only then the work behind it.
   opening.defer(() => closing.abort())
   const url = await listen(app, config)
+  const { metricsPort: port } = config
+  const listener =
+    port === undefined
+      ? undefined
+      : opening.use(await listenForMetrics(metrics.registry, { host: config.host, port }))
   // Last, so that a start that fails has not begun any queued job.
   worker.worker.start()
   retention.start()
@@ -70,6 +78,7 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   const opened = opening.move()
   return {
     url,
+    metricsUrl: listener?.url ?? null,
     adminKey: admin.key,
     adminKeyPath: admin.isNew ? admin.path : null,
     isolation: worker.supervisor.isolation,

@@ -1,10 +1,21 @@
 import { join, resolve } from 'node:path'
+import { isIP } from 'node:net'
+import { LIMITS } from '#kernel/limits.ts'
 import type { Microcredits } from '#kernel/money.ts'
 import { parseCredits } from '#kernel/money.ts'
 import { agentsThatFit, type Machine, thisMachine } from './agents-max.ts'
 import { ConfigError, refuse, refuseSecret } from './config-error.ts'
 import { type ProviderSettings, readProviders } from './providers.ts'
-import { type Environment, list, oneOf, secret, secretUrl, text, wholeNumber } from './readers.ts'
+import {
+  type Environment,
+  httpUrl,
+  list,
+  oneOf,
+  secret,
+  secretUrl,
+  text,
+  wholeNumber
+} from './readers.ts'
 
 const ROLES = ['all', 'api', 'worker'] as const
 const ISOLATIONS = ['auto', 'bubblewrap', 'process'] as const
@@ -17,6 +28,10 @@ export interface Config {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
+  /** The address that clients use; undefined: requests for any host are answered. */
+  readonly publicUrl: string | undefined
+  /** A port for the metrics alone; undefined: only `/metrics` of the API, with the operator's key. */
+  readonly metricsPort: number | undefined
   readonly dataDir: string
   readonly projectsDir: string
   /** Undefined: PGlite in `dataDir`. */
@@ -43,6 +58,10 @@ export interface Config {
   readonly isolation: (typeof ISOLATIONS)[number]
   /** Compared whole with a browser's `Origin`. */
   readonly allowedOrigins: readonly string[]
+  readonly socketsPerUserMax: number
+  readonly socketsPerAddressMax: number
+  /** Addresses and networks of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[]
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -55,6 +74,8 @@ export function readConfig(
   const path = (given: string) => resolve(cwd, given)
   const seconds = (name: 'IDLE_STOP_SECONDS' | 'JOB_TIMEOUT_SECONDS', standard: number) =>
     wholeNumber(env, name, { from: 1, to: 7 * DAY_SECONDS, standard })
+  const sockets = (name: 'SOCKETS_PER_USER_MAX' | 'SOCKETS_PER_ADDRESS_MAX', standard: number) =>
+    wholeNumber(env, name, { from: 1, to: 1_000_000, standard })
   const dataDir = path(text(env, 'DATA_DIR') ?? 'data')
   const kiloBin = text(env, 'KILO_BIN')
   const priceList = text(env, 'PRICE_LIST')
@@ -62,6 +83,8 @@ export function readConfig(
   const config: Config = {
     host: readHost(env),
     port: wholeNumber(env, 'PORT', { from: 0, to: 65_535, standard: 8080 }),
+    publicUrl: readPublicUrl(env),
+    metricsPort: wholeNumber(env, 'METRICS_PORT', { from: 0, to: 65_535, standard: undefined }),
     dataDir,
     projectsDir: path(text(env, 'PROJECTS_DIR') ?? join(dataDir, 'projects')),
     databaseUrl: readDatabaseUrl(env),
@@ -88,6 +111,9 @@ export function readConfig(
     }),
     isolation: oneOf(env, 'ISOLATION', ISOLATIONS, 'auto'),
     allowedOrigins: Object.freeze(list(env, 'ALLOWED_ORIGINS').map(checkOrigin)),
+    socketsPerUserMax: sockets('SOCKETS_PER_USER_MAX', LIMITS.socketsPerUserMax),
+    socketsPerAddressMax: sockets('SOCKETS_PER_ADDRESS_MAX', LIMITS.socketsPerAddressMax),
+    trustedProxies: Object.freeze(list(env, 'TRUSTED_PROXIES').map(checkNetwork)),
     logLevel: oneOf(env, 'LOG_LEVEL', LOG_LEVELS, 'info')
   }
   checkRole(config)
@@ -98,6 +124,12 @@ function readHost(env: Environment): string {
   const given = text(env, 'HOST') ?? '127.0.0.1'
   if (!/^[\w.:-]+$/.test(given)) throw refuse('HOST', given, 'a host name or an IP address')
   return given
+}
+
+function readPublicUrl(env: Environment): string | undefined {
+  const given = httpUrl(env, 'PUBLIC_URL')
+  if (given === undefined || new URL(given).pathname === '/') return given
+  throw refuse('PUBLIC_URL', given, 'an address without a path, like https://kilowatt.example.com')
 }
 
 function readDatabaseUrl(env: Environment): string | undefined {
@@ -142,6 +174,14 @@ function checkOrigin(given: string): string {
     throw refuse('ALLOWED_ORIGINS', given, allowed)
   }
   return given
+}
+
+function checkNetwork(given: string): string {
+  const [address = '', bits] = given.split('/')
+  const bitsMax = isIP(address) === 6 ? 128 : 32
+  const fits = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax)
+  if (isIP(address) && fits) return given
+  throw refuse('TRUSTED_PROXIES', given, 'IP addresses and networks like 10.0.0.0/8')
 }
 
 /** Separate `api` and `worker` processes share only PostgreSQL and Redis, so both are required. */

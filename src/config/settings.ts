@@ -13,6 +13,16 @@ export const SETTINGS = [
     standard: '8080',
     meaning: 'port to listen on; 0: any free port, which is logged'
   },
+  {
+    name: 'PUBLIC_URL',
+    standard: 'any',
+    meaning: 'address that clients use; requests for other hosts are refused'
+  },
+  {
+    name: 'METRICS_PORT',
+    standard: '–',
+    meaning: 'port for /metrics without a key; 0: any free port, which is logged'
+  },
   { name: 'DATA_DIR', standard: './data', meaning: 'folder for all data of the embedded mode' },
   {
     name: 'PROJECTS_DIR',
@@ -92,6 +102,22 @@ export const SETTINGS = [
     name: 'ALLOWED_ORIGINS',
     standard: 'none',
     meaning: 'allowed browser origins (CORS), separated by commas'
+  },
+  {
+    name: 'TRUSTED_PROXIES',
+    standard: 'none',
+    meaning:
+      'addresses and networks of reverse proxies, separated by commas; limits per address need it'
+  },
+  {
+    name: 'SOCKETS_PER_USER_MAX',
+    standard: '50',
+    meaning: 'maximum of concurrent sockets and event streams of a user'
+  },
+  {
+    name: 'SOCKETS_PER_ADDRESS_MAX',
+    standard: '500',
+    meaning: 'maximum of concurrent sockets and event streams of an address'
   },
   {
     name: 'LOG_LEVEL',

@@ -5,9 +5,16 @@ CREATE TABLE api_keys (
   hash text NOT NULL,
   user_id text NOT NULL,
   created_at timestamp with time zone DEFAULT now() NOT NULL,
+  id text NOT NULL,
+  name text,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  CONSTRAINT api_keys_id_key UNIQUE (id),
   CONSTRAINT api_keys_pkey PRIMARY KEY (hash),
   CONSTRAINT api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id)
 );
+CREATE INDEX api_keys_of_user ON public.api_keys USING btree (user_id, id);
 
 CREATE TABLE hold_meters (
   hold_id text NOT NULL,
@@ -310,7 +317,9 @@ CREATE TABLE ws_tickets (
   user_id text NOT NULL,
   project_id text NOT NULL,
   expires_at timestamp with time zone NOT NULL,
+  key_id text,
   CONSTRAINT ws_tickets_pkey PRIMARY KEY (hash),
+  CONSTRAINT ws_tickets_key_id_fkey FOREIGN KEY (key_id) REFERENCES api_keys(id),
   CONSTRAINT ws_tickets_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id),
   CONSTRAINT ws_tickets_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id)
 );

@@ -6,6 +6,7 @@ import * as namedBeforehand from './migrations/0004-named-beforehand.ts'
 import * as walletLimit from './migrations/0005-wallet-limit.ts'
 import * as reviewClaims from './migrations/0006-review-claims.ts'
 import * as pendingEdits from './migrations/0007-pending-edits.ts'
+import * as apiKeyLives from './migrations/0008-api-key-lives.ts'
 import type { Db } from './db.ts'
 
 const MIGRATIONS = {
@@ -15,7 +16,8 @@ const MIGRATIONS = {
   '0004-named-beforehand': namedBeforehand,
   '0005-wallet-limit': walletLimit,
   '0006-review-claims': reviewClaims,
-  '0007-pending-edits': pendingEdits
+  '0007-pending-edits': pendingEdits,
+  '0008-api-key-lives': apiKeyLives
 }
 
 /** Runs the pending migrations, in order. Throws the error of the migration that failed. */

@@ -2,6 +2,7 @@ import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
 import type { JobStatus, MergeState, Review } from '#kernel/frames.ts'
 import type { Big, Time } from './columns.ts'
+import type { ApiKeysTable, WsTicketsTable } from './schema-keys.ts'
 import type {
   HoldMetersTable,
   ModelRequestAuditView,
@@ -13,13 +14,6 @@ type Json<T> = ColumnType<T, string, string>
 export interface UsersTable {
   id: UserId
   name: string | null
-  created_at: Generated<Date>
-}
-
-export interface ApiKeysTable {
-  /** SHA-256 of the key, hex: the key itself is shown once and never stored. */
-  hash: string
-  user_id: UserId
   created_at: Generated<Date>
 }
 
@@ -144,14 +138,6 @@ export interface IdempotencyKeysTable {
   /** The reserved id of the resource that the request creates. */
   ulid: string | null
   created_at: Generated<Date>
-}
-
-export interface WsTicketsTable {
-  /** SHA-256 of the ticket, hex. */
-  hash: string
-  user_id: UserId
-  project_id: ProjectId
-  expires_at: Time
 }
 
 export interface LedgerAccountsTable {

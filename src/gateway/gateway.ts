@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Agent } from 'undici'
 import type { PriceList } from '#billing'
@@ -7,6 +7,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
+import { createBodyBudget, createJsonParser, discardUnreadBody } from '#net'
 import { createAccounts, type Account } from './paying-jobs.ts'
 import { createInputCount } from './input-count.ts'
 import type { GatewayMetric } from './metrics.ts'
@@ -15,18 +16,26 @@ import { serveRequest, type Exchange } from './serve-request.ts'
 import { createTokens } from './tokens.ts'
 import { createUpstream, pathOf, type Provider, type Upstream } from './upstream.ts'
 
+const CHECK_CONNECTIONS_EVERY_MS = 5000
+
 export interface GatewayOptions {
   readonly providers: readonly Provider[]
   readonly prices: Pick<PriceList, 'find'>
   readonly clock: Clock
   readonly log: Log
   readonly onMetric?: (metric: GatewayMetric) => void
-  /** Timeouts, shorter in tests; see `Forwarding` and `createAccounts`. */
-  readonly times?: {
-    readonly drainMs?: number
-    readonly usageWaitMs?: number
-    readonly silenceMs?: number
-  }
+  /** Timeouts, shorter in tests. */
+  readonly times?: Times
+}
+
+/** See `Forwarding`, `createAccounts` and `readRequest`. */
+interface Times {
+  readonly drainMs?: number
+  readonly usageWaitMs?: number
+  readonly silenceMs?: number
+  readonly headersMs?: number
+  readonly bodyGraceMs?: number
+  readonly unreadBodyMs?: number
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -63,6 +72,12 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     log,
     onMetric,
     inputs: createInputCount(),
+    parser: createJsonParser(),
+    bodies: createBodyBudget({
+      ownerBytesMax: LIMITS.modelRequestsPerAgentBytesMax,
+      bytesMax: LIMITS.modelRequestsBytesMax
+    }),
+    bodyGraceMs: times.bodyGraceMs ?? LIMITS.bodyGraceMs,
     drainMs: times.drainMs ?? LIMITS.modelDrainMs,
     silenceMs: times.silenceMs ?? LIMITS.modelSilenceMs
   }
@@ -84,14 +99,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     }
   }
 
-  const server = createServer((request, response) => {
+  const server = createModelServer(times, (request, response) => {
     const [path = '/', query] = (request.url ?? '/').split('?', 2)
     const exchange = { request, response, query: query === undefined ? '' : `?${query}` }
     void serve(upstreams.get(path), exchange)
   })
-  // Agents reuse connections, and would lose a request on one that is closed while idle.
-  server.keepAliveTimeout = 0
-  server.requestTimeout = 0
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -105,8 +117,27 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       server.close()
       server.closeAllConnections()
       await dispatcher.destroy()
+      await deps.parser[Symbol.asyncDispose]()
     }
   }
+}
+
+/** The HTTP server: headers that do not arrive in time end the connection, and so does a body that is not read. */
+function createModelServer(
+  { headersMs = LIMITS.headersMs, unreadBodyMs = LIMITS.unreadBodyMs }: Times,
+  serve: (request: IncomingMessage, response: ServerResponse) => void
+): Server {
+  const connectionsCheckingInterval = Math.min(headersMs, CHECK_CONNECTIONS_EVERY_MS)
+  const server = createServer({ connectionsCheckingInterval }, (request, response) => {
+    response.once('finish', () => discardUnreadBody(request, unreadBodyMs))
+    serve(request, response)
+  })
+  // Agents reuse connections, and would lose a request on one that is closed while idle.
+  server.keepAliveTimeout = 0
+  // A body has a minimum rate instead: a large prompt may take its time.
+  server.requestTimeout = 0
+  server.headersTimeout = headersMs
+  return server
 }
 
 function refuse(
@@ -117,6 +148,7 @@ function refuse(
   if (response.headersSent) return void response.destroy()
   const { status, type } = meaningOf(kind)
   const body = upstream?.protocol.refusal(type, message) ?? { error: { type, message } }
-  response.writeHead(status, { 'content-type': 'application/json' })
+  const retryAfter = kind === 'busy' ? { 'retry-after': '1' } : {}
+  response.writeHead(status, { 'content-type': 'application/json', ...retryAfter })
   response.end(JSON.stringify(body))
 }

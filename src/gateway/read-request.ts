@@ -1,6 +1,6 @@
-import { Buffer } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import { LIMITS } from '#kernel/limits.ts'
+import { readBody, type BodyRefusal, type BodyShare, type JsonParser } from '#net'
 import type { Body } from './protocols/protocol.ts'
 import { GatewayRefusal } from './refusal.ts'
 
@@ -18,10 +18,22 @@ export interface ReadRequest {
   readonly model: string
 }
 
+export interface ReadDeps {
+  readonly parser: JsonParser
+  /** For this long a body may arrive slower than the minimum rate. */
+  readonly bodyGraceMs: number
+}
+
 /** Reads a request that costs only its tokens; refuses others. */
-export async function readRequest(request: IncomingMessage): Promise<ReadRequest> {
-  const bytes = await readBytes(request)
-  const body = parse(bytes)
+export async function readRequest(
+  { parser, bodyGraceMs }: ReadDeps,
+  request: IncomingMessage,
+  share: BodyShare
+): Promise<ReadRequest> {
+  const rules = { ...RULES, graceMs: bodyGraceMs }
+  const read = await readBody(request, request.headers, rules, share)
+  if (read.kind === 'refused') throw refusalOf(read.why)
+  const { body, bytes } = await parse(parser, read.bytes)
   const model = body['model']
   if (typeof model !== 'string') throw new GatewayRefusal('invalid', 'The field model is missing.')
 
@@ -42,29 +54,54 @@ export async function readRequest(request: IncomingMessage): Promise<ReadRequest
   return { body, bytes, changed: removed.length > 0, model }
 }
 
-async function readBytes(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > LIMITS.modelRequestBytesMax) {
-      throw new GatewayRefusal(
-        'too_large',
-        `The request is larger than the limit of ${LIMITS.modelRequestBytesMax} bytes.`
-      )
-    }
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+const RULES = {
+  bytesMax: LIMITS.modelRequestBytesMax,
+  depthMax: LIMITS.modelRequestDepthMax,
+  valuesMax: LIMITS.modelRequestValuesMax,
+  bytesPerSecondMin: LIMITS.bodyBytesPerSecondMin
 }
 
-function parse(bytes: Buffer): Body {
-  let body: unknown
-  try {
-    body = JSON.parse(bytes.toString())
-  } catch (cause) {
+async function parse(parser: JsonParser, given: Buffer): Promise<{ body: Body; bytes: Buffer }> {
+  const { value, bytes } = await parser.parse(given).catch((cause: unknown) => {
+    if (!(cause instanceof SyntaxError || cause instanceof TypeError)) throw cause
     throw new GatewayRefusal('invalid', 'The request is not JSON.', { cause })
+  })
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return { body: value as Body, bytes }
   }
-  if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body as Body
   throw new GatewayRefusal('invalid', 'The request is not a JSON object.')
+}
+
+function refusalOf(why: BodyRefusal): GatewayRefusal {
+  switch (why) {
+    case 'too-large':
+      return new GatewayRefusal(
+        'too_large',
+        `The request is larger than the limit of ${RULES.bytesMax} bytes.`
+      )
+    case 'too-deep':
+      return new GatewayRefusal(
+        'invalid',
+        `The request is nested deeper than the limit of ${RULES.depthMax} levels.`
+      )
+    case 'too-many-values':
+      return new GatewayRefusal(
+        'too_large',
+        `The request has more than ${RULES.valuesMax} elements and fields.`
+      )
+    case 'too-slow':
+      return new GatewayRefusal(
+        'too_slow',
+        `The request arrives slower than ${RULES.bytesPerSecondMin} bytes per second.`
+      )
+    case 'owner-full':
+      return new GatewayRefusal(
+        'busy',
+        `The concurrent requests of this agent have more than ${LIMITS.modelRequestsPerAgentBytesMax} bytes: retry later.`
+      )
+    case 'all-full':
+      return new GatewayRefusal('busy', 'The gateway has too many large requests: retry later.')
+    case 'broken':
+      return new GatewayRefusal('invalid', 'The connection broke before the request was complete.')
+  }
 }

@@ -5,6 +5,9 @@ const MEANINGS = {
   not_allowed: { status: 400, type: 'invalid_request_error' },
   invalid: { status: 400, type: 'invalid_request_error' },
   too_large: { status: 413, type: 'request_too_large' },
+  too_slow: { status: 408, type: 'invalid_request_error' },
+  // Kilo retries after a 429.
+  busy: { status: 429, type: 'rate_limit_error' },
   nothing_here: { status: 404, type: 'not_found_error' },
   // Kilo does not retry after a 402.
   exhausted: { status: 402, type: 'billing_error' },

@@ -7,6 +7,7 @@ import { requestId, type ProjectId, type RequestId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import { ZERO } from '#kernel/money.ts'
+import type { BodyBudget } from '#net'
 import type { Accounts, OpenAccount } from './paying-jobs.ts'
 import { afford, type RequestEstimate } from './afford.ts'
 import { forward, type Forwarded } from './forward.ts'
@@ -14,16 +15,18 @@ import { attributionOf, headersForProvider, tokenOf } from './headers.ts'
 import { sizeOf, type InputCount, type RequestSize } from './input-count.ts'
 import type { GatewayMetric } from './metrics.ts'
 import { tokensOfChars } from './protocols/protocol.ts'
-import { readRequest } from './read-request.ts'
+import { readRequest, type ReadDeps } from './read-request.ts'
 import { GatewayRefusal } from './refusal.ts'
 import type { Tokens } from './tokens.ts'
 import type { Upstream } from './upstream.ts'
 
-export interface ServeDeps {
+export interface ServeDeps extends ReadDeps {
   readonly tokens: Tokens
   readonly accounts: Accounts
   readonly prices: Pick<PriceList, 'find'>
   readonly inputs: InputCount
+  /** The bytes of requests in memory, by project. */
+  readonly bodies: BodyBudget
   readonly dispatcher: Dispatcher
   readonly drainMs: number
   readonly silenceMs: number
@@ -55,8 +58,11 @@ export async function serveRequest(
   { request, response, query }: Exchange
 ): Promise<void> {
   const projectId = projectOf(deps, request)
+  // Refuses a request without a running job before its body is read.
+  deps.accounts.find(projectId)
+  using share = deps.bodies.open(projectId)
   const { protocol } = upstream
-  const { body, bytes, changed, model: name } = await readRequest(request)
+  const { body, bytes, changed, model: name } = await readRequest(deps, request, share)
   // Looked up after the whole body was read: no await lies between this line and `account.during`, so the account
   // cannot close in between.
   const account = deps.accounts.find(projectId)

@@ -38,9 +38,17 @@ export interface AppDeps {
   readonly signal: AbortSignal
   readonly timings?: Partial<Timings>
   readonly requestsPerMinuteMax?: number
+  /** The address that clients use. Requests for other hosts are refused; undefined: any host. */
+  readonly publicUrl?: string | undefined
+  /** Sockets and event streams that a user may have open concurrently. */
+  readonly socketsPerUserMax?: number
+  /** Sockets and event streams that an address may have open concurrently. */
+  readonly socketsPerAddressMax?: number
+  /** Addresses and networks of reverse proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies?: readonly string[]
 }
 
-/** Timeouts of sockets and streams; tests use shorter ones. */
+/** Timeouts of requests, sockets and streams; tests use shorter ones. */
 export interface Timings {
   readonly heartbeatMs: number
   /** A socket that answers no ping for this long is terminated. */
@@ -49,6 +57,12 @@ export interface Timings {
   readonly handshakeMs: number
   /** A client with a full buffer that reads nothing for this long is closed. */
   readonly stallMs: number
+  /** A client that has not sent all headers after this time is refused. */
+  readonly headersMs: number
+  /** For this long a body may arrive slower than the minimum rate. */
+  readonly bodyGraceMs: number
+  /** After an answer the rest of the request's body is discarded for this long, then the connection is closed. */
+  readonly unreadBodyMs: number
 }
 
 /** The response of `/health`. */
@@ -80,5 +94,8 @@ export const timingsOf = (given: Partial<Timings> = {}): Timings => ({
   silenceMs: LIMITS.socketSilenceMs,
   handshakeMs: LIMITS.socketHandshakeMs,
   stallMs: LIMITS.socketStallMs,
+  headersMs: LIMITS.headersMs,
+  bodyGraceMs: LIMITS.bodyGraceMs,
+  unreadBodyMs: LIMITS.unreadBodyMs,
   ...given
 })

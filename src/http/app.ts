@@ -1,16 +1,17 @@
 import accepts from '@fastify/accepts'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import type { App, AppDeps } from './app-deps.ts'
-import { requireOperator, requireUser } from './plugins/auth.ts'
+import { timingsOf, type App, type AppDeps } from './app-deps.ts'
+import { createAuthentication } from './plugins/auth.ts'
 import { readJsonBodies } from './plugins/json-body.ts'
 import { admitBrowsers, limitRates } from './plugins/cors-and-rate-limits.ts'
 import { refuseUnstorableText } from './plugins/storable-text.ts'
 import { publishDocuments } from './plugins/openapi.ts'
 import { replayAnswers } from './plugins/idempotency/idempotency.ts'
 import { refuseOtherMethods } from './plugins/method-not-allowed.ts'
-import { answerProblems } from './plugins/problems.ts'
+import { answerProblems, answerUnknownAddresses } from './plugins/problems.ts'
 import { logRequests } from './plugins/request-log.ts'
+import { addSecurityHeaders, checkHosts } from './plugins/security-headers.ts'
 import { measureRequests } from './plugins/request-metrics.ts'
 import { refuseWhenStopping } from './plugins/shutdown.ts'
 import { compileValidator } from './plugins/validation.ts'
@@ -20,6 +21,7 @@ import { eventRoutes } from './routes/events.ts'
 import { fileRoutes } from './routes/files/routes.ts'
 import { healthRoutes } from './routes/health.ts'
 import { jobRoutes } from './routes/jobs/routes.ts'
+import { keyRoutes } from './routes/keys.ts'
 import { projectRoutes } from './routes/projects/routes.ts'
 import { reviewRoutes } from './routes/jobs/reviews.ts'
 import { schemaRoutes } from './routes/schemas.ts'
@@ -28,29 +30,40 @@ import { admitSockets, streamRoute } from './routes/stream.ts'
 import { ticketRoutes } from './routes/tickets.ts'
 import { userRoutes } from './routes/users.ts'
 import { walletRoutes } from './routes/wallet/routes.ts'
+import { createConnections, endWithExpiredKeys } from './stream/live-connections.ts'
 import { serverOptions } from './server-options.ts'
 
 /** The HTTP server with all routes and the plugins that apply to all of them. It does not listen yet. */
 export async function createApp(given: AppDeps): Promise<FastifyInstance> {
-  const app: App = Fastify(serverOptions(given.log)).withTypeProvider<TypeBoxTypeProvider>()
-  const deps = { ...given, signal: endingWith(app, given.signal) }
+  const timings = timingsOf(given.timings)
+  const app: App = Fastify(serverOptions(given, timings)).withTypeProvider<TypeBoxTypeProvider>()
+  const signal = endingWith(app, given.signal)
 
   app.setValidatorCompiler(compileValidator)
   // Response schemas only document: the answer is serialised as the handler returns it.
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
   app.decorateRequest('userId', null)
   app.decorateRequest('onlyProject', null)
+  app.decorateRequest('keyId', null)
+  app.decorateRequest('connection', null)
   // Before all other hooks: the plugin closes the connection of a refused upgrade.
   await admitSockets(app)
   await app.register(accepts, { decorateReply: false })
   answerProblems(app)
-  readJsonBodies(app)
+  readJsonBodies(app, timings)
   logRequests(app)
-  measureRequests(app, deps.metrics)
-  refuseWhenStopping(app, deps.signal)
-  await admitBrowsers(app, deps.allowedOrigins)
+  measureRequests(app, given.metrics)
+  await addSecurityHeaders(app, given.publicUrl)
+  refuseWhenStopping(app, signal)
+  checkHosts(app, given.publicUrl)
+  await admitBrowsers(app, given.allowedOrigins)
   const closeMethods = refuseOtherMethods(app)
-  await limitRates(app, deps.requestsPerMinuteMax)
+  const countRefused = await limitRates(app, given.requestsPerMinuteMax)
+  answerUnknownAddresses(app, countRefused)
+  const authentication = createAuthentication(given, countRefused)
+  const connections = createConnections(given)
+  endWithExpiredKeys(app, connections, timings)
+  const deps = { ...given, signal, authentication, connections }
   await publishDocuments(app, deps.version)
   refuseUnstorableText(app)
   replayAnswers(app, deps.idempotency)
@@ -59,11 +72,15 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   schemaRoutes(app)
   streamRoute(app, deps)
   await app.register(async (operators: App) => {
-    operators.addHook('onRequest', (request) => requireOperator(deps, request))
+    operators.addHook('onRequest', authentication.requireOperator)
     userRoutes(operators, deps)
   })
+  await app.register(async (accounts: App) => {
+    accounts.addHook('onRequest', authentication.requireUserOrOperator)
+    keyRoutes(accounts, deps)
+  })
   await app.register(async (people: App) => {
-    people.addHook('onRequest', (request) => requireUser(deps, request))
+    people.addHook('onRequest', authentication.requireUser)
     projectRoutes(people, deps)
     fileRoutes(people, deps)
     commandRoutes(people, deps.jobs)

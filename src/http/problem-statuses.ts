@@ -9,6 +9,7 @@ export const PROBLEM_STATUSES = {
   forbidden: 403,
   not_found: 404,
   method_not_allowed: 405,
+  request_timeout: 408,
   job_not_mergeable: 409,
   merge_conflict: 409,
   job_not_retryable: 409,

@@ -1,29 +1,36 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import {
-  LogController,
-  type FastifyBaseLogger,
-  type FastifyHttpOptions,
-  type RawServerDefault
-} from 'fastify'
+import { LogController, type FastifyHttpOptions, type RawServerDefault } from 'fastify'
 import { AppError } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import type { AppDeps, Timings } from './app-deps.ts'
 import { problemOf, sendProblem } from './plugins/problems.ts'
+import { PROBLEM_STATUSES } from './problem-statuses.ts'
 import { requestIdOf } from './plugins/request-log.ts'
 import { SOCKET_PATH } from './stream/handshake.ts'
 
+const CHECK_CONNECTIONS_EVERY_MS = 5000
+
 /** Options of the HTTP server. Even unparsable requests are answered with a problem document. */
-export const serverOptions = (loggerInstance: FastifyBaseLogger) =>
+export const serverOptions = (
+  { log, trustedProxies = [] }: Pick<AppDeps, 'log' | 'trustedProxies'>,
+  { headersMs }: Timings
+) =>
   ({
-    loggerInstance,
+    loggerInstance: log,
+    trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     logController: new LogController({
       disableRequestLogging: true,
       requestIdLogLabel: 'requestId'
     }),
     genReqId: requestIdOf,
     bodyLimit: LIMITS.bodyBytesMax,
-    http: { shouldUpgradeCallback: isForSocket },
+    http: {
+      shouldUpgradeCallback: isForSocket,
+      headersTimeout: headersMs,
+      connectionsCheckingInterval: Math.min(headersMs, CHECK_CONNECTIONS_EVERY_MS)
+    },
     // The schema limits the length of a parameter: a long one is answered with 400 instead of 404.
     routerOptions: { maxParamLength: 16 * 1024 },
     return503OnClosing: false,
@@ -45,17 +52,26 @@ function refuseUnparsable(error: Error & { code?: string }, socket: Socket): voi
     return
   }
   const id = randomUUID()
-  const detail =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? 'The request line or a header is too long'
-      : 'The request is not valid HTTP'
-  const problem = JSON.stringify(problemOf(new AppError('invalid_request', detail), '/', id))
+  const refusal = refusalOf(error.code)
+  const problem = JSON.stringify(problemOf(refusal, '/', id))
+  const status = PROBLEM_STATUSES[refusal.code]
   const lines = [
-    'HTTP/1.1 400 Bad Request',
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'Content-Type: application/problem+json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(problem)}`,
     `X-Request-Id: ${id}`,
     'Connection: close'
   ]
   socket.end(`${lines.join('\r\n')}\r\n\r\n${problem}`)
+}
+
+function refusalOf(code: string | undefined): AppError {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new AppError('request_timeout', 'The headers of the request did not arrive in time')
+  }
+  const detail =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? 'The request line or a header is too long'
+      : 'The request is not valid HTTP'
+  return new AppError('invalid_request', detail)
 }

@@ -18,6 +18,7 @@ export const REFUSALS = {
   job_not_retryable: { title: 'Job cannot be retried', retryable: false },
   idempotency_in_flight: { title: 'First request still in progress', retryable: true },
   file_changed: { title: 'File has changed', retryable: false },
+  request_timeout: { title: 'Request too slow', retryable: true },
   payload_too_large: { title: 'Payload too large', retryable: false },
   idempotency_key_reused: { title: 'Idempotency key reused', retryable: false },
   unknown_mode: { title: 'Unknown mode', retryable: false },

@@ -12,6 +12,7 @@ export type SessionId = Id<'ses'>
 export type JobId = Id<'job'>
 export type TransactionId = Id<'txn'>
 export type EventId = Id<'evt'>
+export type KeyId = Id<'key'>
 export type RequestId = Id<'req'>
 
 const RANDOM_BITS = 2 ** 32
@@ -48,5 +49,7 @@ export const sessionId = kind('ses')
 export const jobId = kind('job')
 export const transactionId = kind('txn')
 export const eventId = kind('evt')
+/** An API key: its id, not its secret. */
+export const keyId = kind('key')
 /** A model request. */
 export const requestId = kind('req')

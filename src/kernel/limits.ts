@@ -11,12 +11,24 @@ export const LIMITS = {
   jobsQueuedPerProjectMax: 20,
   pageItemsDefault: 50,
   pageItemsMax: 200,
-  bodyBytesMax: 16 * MIB,
+  bodyBytesMax: 256 * KIB,
+  promptBodyBytesMax: 2 * MIB,
+  fileBodyBytesMax: 16 * MIB,
+  bodyDepthMax: 64,
+  bodyValuesMax: 20_000,
+  bodiesPerUserBytesMax: 48 * MIB,
+  bodiesBytesMax: 192 * MIB,
+  bodyGraceMs: 10 * SECOND_MS,
+  bodyBytesPerSecondMin: 8 * KIB,
+  unreadBodyMs: 5 * SECOND_MS,
+  headersMs: 30 * SECOND_MS,
 
   fileBytesMax: 10 * MIB,
   pathBytesMax: 4096,
   pathSegmentsMax: 64,
   filesPerCreateMax: 1000,
+  cloneFilesMax: 50_000,
+  cloneBytesMax: 1024 * MIB,
   diffPatchBytesMax: 256 * KIB,
   diffFilesMax: 3000,
 
@@ -42,6 +54,10 @@ export const LIMITS = {
   stepsPerJobMax: 200,
 
   modelRequestBytesMax: 32 * MIB,
+  modelRequestDepthMax: 128,
+  modelRequestValuesMax: 200_000,
+  modelRequestsPerAgentBytesMax: 96 * MIB,
+  modelRequestsBytesMax: 384 * MIB,
   modelErrorBytesMax: 64 * KIB,
   answerTokensDefault: 16_000,
   answerTokensMin: 256,
@@ -67,12 +83,20 @@ export const LIMITS = {
   socketBufferBytesMax: MIB,
   socketMessageBytesMax: 64 * KIB,
   socketSubscriptionsMax: 64,
+  socketsPerUserMax: 50,
+  socketsPerAddressMax: 500,
   socketHandshakeMs: 10 * SECOND_MS,
   socketStallMs: 2 * SECOND_MS,
   idempotencyKeyTtlMs: 24 * 60 * MINUTE_MS,
   idempotencyAbandonedMs: MINUTE_MS,
   idempotencyTouchEveryMs: 20 * SECOND_MS,
-  requestsPerMinuteMax: 6000
+  requestsPerMinuteMax: 6000,
+  apiKeysPerUserMax: 50,
+  keyUseEveryMs: MINUTE_MS,
+  keyOverlapSecondsMax: 7 * 24 * 60 * 60,
+  wrongKeysFree: 10,
+  wrongKeysKeptMs: 15 * MINUTE_MS,
+  wrongKeyDelayMsMax: 5 * MINUTE_MS
 } as const
 
 assert.ok(

@@ -15,7 +15,7 @@ t.jobs = 2
 
 /** How a provider, a person or an empty wallet ends a job, and who pays for it. */
 t.test('jobs that do not end well', async (t) => {
-  const { user, url } = await startProduct(t, {
+  const { admin, user } = await startProduct(t, {
     tuning: { agents: { modelRetriesMax: 1 } }
   })
 
@@ -172,7 +172,7 @@ t.test('jobs that do not end well', async (t) => {
   })
 
   await t.test('the ledger balances after all of these jobs', async (t) => {
-    const metrics = await (await fetch(`${url}/metrics`)).text()
+    const { body: metrics } = await admin.call<string>('GET', '/metrics')
     const sums = metrics.split('\n').filter((line) => line.startsWith('kilowatt_ledger_audit{'))
     t.ok(sums.length >= 5)
     for (const sum of sums) t.match(sum, / 0$/)

@@ -27,7 +27,7 @@ t.test('what a job pays', async (t) => {
       gateway: { times: { usageWaitMs: 10_000, silenceMs: 5000 } }
     }
   })
-  const { model, url, dataDir } = product
+  const { model, dataDir } = product
   const prices = await readPriceList()
   const client = await product.user(10_000)
   const project = await givenProject(client)
@@ -38,7 +38,7 @@ t.test('what a job pays', async (t) => {
       return (sum + priceOf(one.usage, prices.find(name) as Price)) as Microcredits
     }, 0n as Microcredits)
   const number = async (name: string) => {
-    const text = await (await fetch(`${url}/metrics`)).text()
+    const { body: text } = await product.admin.call<string>('GET', '/metrics')
     return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1])
   }
 
@@ -229,7 +229,7 @@ t.test('what a job pays', async (t) => {
     'agent and gateway agreed on every finished step, and the books are right',
     async (t) => {
       t.equal(await number('kilowatt_usage_mismatches_total'), 0)
-      const text = await (await fetch(`${url}/metrics`)).text()
+      const { body: text } = await product.admin.call<string>('GET', '/metrics')
       for (const line of text
         .split('\n')
         .filter((line) => line.startsWith('kilowatt_ledger_audit{'))) {

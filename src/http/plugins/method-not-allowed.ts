@@ -24,8 +24,8 @@ export function refuseOtherMethods(app: App): () => void {
         url,
         method: others,
         schema: { hide: true },
-        // Before the body is parsed.
-        onRequest: async (request, reply) => {
+        // After the rate limit has counted the request, and before the body is read.
+        preParsing: async (request, reply) => {
           void reply.header('allow', allow)
           throw new AppError(
             'method_not_allowed',

@@ -1,6 +1,5 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, REFUSALS, type RefusalCode } from '#kernel/errors.ts'
-import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../app-deps.ts'
 import { PROBLEM_STATUSES } from '../problem-statuses.ts'
 
@@ -16,14 +15,25 @@ const RETRY_AFTER_SECONDS: Partial<Record<RefusalCode, number>> = {
 /** Sends every error as `application/problem+json`; details of internal errors only go to the log. */
 export function answerProblems(app: App): void {
   app.setErrorHandler((error: FastifyError, request, reply) => sendProblem(error, request, reply))
-  app.setNotFoundHandler(() => {
+}
+
+/** Answers addresses without a route, which count for the rate limit too. */
+export function answerUnknownAddresses(
+  app: App,
+  countRefused: (request: FastifyRequest) => Promise<void>
+): void {
+  const preHandler = countRefused
+  app.setNotFoundHandler({ preHandler }, () => {
     throw new AppError('not_found', 'No route matches this address')
   })
 }
 
 export function sendProblem(error: Error, request: FastifyRequest, reply: FastifyReply) {
-  const refusal = toRefusal(error, request.routeOptions?.bodyLimit ?? LIMITS.bodyBytesMax)
+  const refusal = toRefusal(error)
   const problem = problemOf(refusal, request.url, request.id)
+  // Fastify closes the connection when a body is refused. The client could then lose the answer, because it is still
+  // sending: `discardUnreadBody` closes it a little later.
+  if (refusal.code !== 'shutting_down' && !request.ws) void reply.removeHeader('connection')
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed')
 
   const given = refusal.facts['retryAfterSeconds']
@@ -34,6 +44,7 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
   }
   return reply
     .code(problem.status)
+    .header('cache-control', 'no-store')
     .type('application/problem+json; charset=utf-8')
     .send(JSON.stringify(problem))
 }
@@ -56,12 +67,8 @@ export function problemOf(refusal: AppError, url: string, requestId: string) {
   return { ...standard, ...refusal.facts, ...standard }
 }
 
-function toRefusal(error: Error & Partial<FastifyError>, limitBytes: number): AppError {
+function toRefusal(error: Error & Partial<FastifyError>): AppError {
   if (error instanceof AppError) return error
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-    const detail = `The body is larger than the limit of ${limitBytes} bytes`
-    return new AppError('payload_too_large', detail, { limitBytes })
-  }
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new AppError('invalid_request', 'The body must be JSON: Content-Type: application/json')
   }

@@ -7,7 +7,8 @@ import { LIMITS } from '#kernel/limits.ts'
 import { Nullable } from '#kernel/schema-kit.ts'
 import { ownProject } from '#projects'
 import { accepts, varyByAccept } from '../accept.ts'
-import type { App, AppDeps } from '../app-deps.ts'
+import type { App } from '../app-deps.ts'
+import type { RouteDeps } from '../route-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 import { IdParams, refusals } from '../schemas.ts'
 import { streamEvents } from '../stream/event-stream.ts'
@@ -50,7 +51,7 @@ const options = (summary: string) => ({
 })
 
 /** History over HTTP: the same frames as on the socket, as JSON pages or as server-sent events. */
-export function eventRoutes(app: App, deps: AppDeps): void {
+export function eventRoutes(app: App, deps: RouteDeps): void {
   app.get('/projects/:id/events', options('Frames of a project'), async (request, reply) => {
     const { id } = await ownProject(deps.db, userOf(request), request.params.id)
     return answer(deps, request, reply, { projectId: id })
@@ -68,7 +69,7 @@ export function eventRoutes(app: App, deps: AppDeps): void {
 }
 
 async function answer(
-  deps: AppDeps,
+  deps: RouteDeps,
   request: FastifyRequest<{ Querystring: EventsQuery }>,
   reply: FastifyReply,
   of: { projectId: ProjectId; jobId?: JobId; isOver?: boolean }
@@ -79,7 +80,7 @@ async function answer(
 
   if (accepts(request, 'text/event-stream')) {
     const after = readLastEventId(headers['last-event-id']) ?? query.after ?? query.cursor
-    return streamEvents(deps, reply, { ...of, after, types })
+    return streamEvents(deps, request, reply, { ...of, after, types })
   }
   const limit = query.limit ?? LIMITS.pageItemsDefault
   const after = query.after ?? query.cursor ?? 0

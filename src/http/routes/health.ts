@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { AppError } from '#kernel/errors.ts'
-import { Health, type App, type AppDeps } from '../app-deps.ts'
+import { Health, type App } from '../app-deps.ts'
+import type { RouteDeps } from '../route-deps.ts'
 import { refusals } from '../schemas.ts'
 
 const Ok = Type.Object({ status: Type.Literal('ok') }, { description: 'OK' })
@@ -11,8 +12,8 @@ const Numbers = {
 const watched = { watched: true, rateLimit: false } as const
 const open = { tags: ['health'], security: [] }
 
-/** For people, load balancers and Prometheus; without authentication. */
-export function healthRoutes(app: App, deps: AppDeps): void {
+/** For people, load balancers and Prometheus. Only the metrics need a key. */
+export function healthRoutes(app: App, deps: RouteDeps): void {
   app.get(
     '/health',
     {
@@ -58,7 +59,12 @@ export function healthRoutes(app: App, deps: AppDeps): void {
     '/metrics',
     {
       config: watched,
-      schema: { ...open, summary: 'Prometheus metrics', response: { 200: Numbers } }
+      onRequest: deps.authentication.requireOperator,
+      schema: {
+        tags: ['health'],
+        summary: 'Prometheus metrics (operator only)',
+        response: { 200: Numbers, ...refusals }
+      }
     },
     async (_request, reply) => {
       void reply.type(deps.metrics.contentType)

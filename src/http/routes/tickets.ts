@@ -30,8 +30,7 @@ export function ticketRoutes(app: App, { db, clock }: AppDeps): void {
       const { id } = await ownProject(db, userId, request.body.projectId)
       const { ticket, expiresAt } = await issueTicket(
         db,
-        userId,
-        id,
+        { userId, projectId: id, keyId: request.keyId },
         LIMITS.ticketTtlMs,
         clock.now()
       )

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Feed } from '#events'
 import { isTerminalFrame, TERMINAL_FRAMES, type Frame } from '#kernel/frames.ts'
 import type { JobId, ProjectId } from '#kernel/ids.ts'
-import type { AppDeps } from '../app-deps.ts'
+import type { RouteDeps } from '../route-deps.ts'
 import { startAfterGap, startOf, type Resync, type Start } from './resume.ts'
 import { notice } from './notices.ts'
 import { timingsOf } from '../app-deps.ts'
@@ -26,7 +26,8 @@ const LAST_BYTES_MS = 5000
  * stream ends after the job's last frame; a client that reconnects after it gets 204, which ends its reconnecting.
  */
 export async function streamEvents(
-  deps: Pick<AppDeps, 'feed' | 'signal' | 'timings'>,
+  deps: Pick<RouteDeps, 'feed' | 'signal' | 'timings' | 'connections'>,
+  http: FastifyRequest,
   reply: FastifyReply,
   request: StreamRequest
 ) {
@@ -34,10 +35,14 @@ export async function streamEvents(
   const isOver = await hasNothingAfter(deps.feed, request, start.after)
   if (isOver && start.kind === 'resume') return reply.code(204).send()
 
+  const connection = deps.connections.admit(http)
   const disconnected = new AbortController()
   const out = new PassThrough()
-  out.once('close', () => disconnected.abort())
-  const signal = AbortSignal.any([disconnected.signal, deps.signal])
+  out.once('close', () => {
+    connection[Symbol.dispose]()
+    disconnected.abort()
+  })
+  const signal = AbortSignal.any([disconnected.signal, deps.signal, connection.keyEnded])
   const heartbeat = setInterval(() => {
     if (!out.writableNeedDrain) out.write(': heartbeat\n\n')
   }, timingsOf(deps.timings).heartbeatMs)

@@ -1,19 +1,14 @@
 import type { FastifyRequest } from 'fastify'
-import { redeemTicket } from '#accounts'
 import { AppError } from '#kernel/errors.ts'
 import { SUBPROTOCOL } from '#kernel/frames.ts'
-import type { AppDeps } from '../app-deps.ts'
-import { requireUser } from '../plugins/auth.ts'
+import type { RouteDeps } from '../route-deps.ts'
 
 export const SOCKET_PATH = '/ws'
 
 const KEY = /^[+/0-9A-Za-z]{22}==$/
 const PROTOCOL = /^[!#$%&'*+.^_`|~\w-]+$/
 
-export type HandshakeDeps = Pick<
-  AppDeps,
-  'db' | 'accounts' | 'adminKey' | 'allowedOrigins' | 'clock'
->
+export type HandshakeDeps = Pick<RouteDeps, 'authentication' | 'allowedOrigins'>
 
 /** Checks an upgrade request: its headers, its origin, and its ticket or key. */
 export async function authenticateUpgrade(
@@ -22,7 +17,7 @@ export async function authenticateUpgrade(
 ): Promise<void> {
   checkHeaders(request)
   checkOrigin(deps.allowedOrigins, request)
-  if (request.headers.authorization !== undefined) return requireUser(deps, request)
+  if (request.headers.authorization !== undefined) return deps.authentication.requireUser(request)
 
   const { ticket } = request.query as { ticket?: unknown }
   if (typeof ticket !== 'string') {
@@ -31,15 +26,7 @@ export async function authenticateUpgrade(
       'Credentials missing: send a ticket (?ticket=) or an Authorization header'
     )
   }
-  const holder = await redeemTicket(deps.db, ticket, deps.clock.now())
-  if (!holder) {
-    throw new AppError(
-      'unauthenticated',
-      'Unknown, used or expired ticket: get a new one by POST /ws-tickets'
-    )
-  }
-  request.userId = holder.userId
-  request.onlyProject = holder.projectId
+  await deps.authentication.redeemTicket(request, ticket)
 }
 
 function checkHeaders({ headers }: FastifyRequest): void {

@@ -50,6 +50,7 @@ export const CLOSE = {
   broken: 1011,
   restart: 1012,
   overload: 1013,
+  unauthenticated: 4001,
   forbidden: 4003,
   unknownProject: 4004,
   handshakeTooSlow: 4008

@@ -2,7 +2,7 @@ import type { Db } from '#db'
 import type { Feed } from '#events'
 import { AppError } from '#kernel/errors.ts'
 import { sessionId, type UserId } from '#kernel/ids.ts'
-import { ownProject } from '#projects'
+import { ownProject, readProject } from '#projects'
 import type { MessageView, Page, PageOf, SessionView } from '../job-schemas.ts'
 import { readJobsOfSession } from '../stores/job-read-store.ts'
 import type { JobRow } from '../stores/job-store.ts'
@@ -36,11 +36,7 @@ export async function listMessages(
   id: string,
   { cursor, limit }: Page
 ): Promise<PageOf<MessageView>> {
-  const known = sessionId.parse(id)
-  const session = known && (await readSession(deps.db, known))
-  if (!session) throw new AppError('not_found', `There is no session ${id}`)
-  await ownProject(deps.db, userId, session.project_id)
-
+  const session = await ownSession(deps.db, userId, id)
   const jobs = await readJobsOfSession(deps.db, session.id, { after: cursor, limit: limit + 1 })
   const page = pageOf(
     jobs,
@@ -50,6 +46,15 @@ export async function listMessages(
   )
   const messages = await Promise.all(page.items.map((job) => messagesOf(deps.feed, job)))
   return { items: messages.flat(), nextCursor: page.nextCursor }
+}
+
+/** Refuses a session of another user or of a deleted project in the same words as an unknown id. */
+async function ownSession(db: Db, userId: UserId, id: string): Promise<SessionRow> {
+  const known = sessionId.parse(id)
+  const session = known && (await readSession(db, known))
+  const project = session && (await readProject(db, userId, session.project_id))
+  if (!session || !project) throw new AppError('not_found', `There is no session ${id}`)
+  return session
 }
 
 async function messagesOf(feed: Feed, job: JobRow): Promise<MessageView[]> {

@@ -29,5 +29,5 @@ export async function checkCloneUrl(
   return { url: url.href, pin: `${url.hostname}:${url.port || 443}:${pinned.join(',')}` }
 }
 
-export const refused = (why: string, cause?: unknown) =>
-  new AppError('invalid_request', why, { field: 'git' }, { cause })
+export const refused = (why: string, cause?: unknown, facts: Record<string, unknown> = {}) =>
+  new AppError('invalid_request', why, { field: 'git', ...facts }, { cause })

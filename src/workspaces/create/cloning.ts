@@ -1,6 +1,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkCloneUrl, refused } from './clone-url.ts'
+import { checkCheckoutSize, CLONE_LIMITS, type CloneLimits } from './clone-size.ts'
 import type { WorkspaceContext } from '../history/context.ts'
 import { MAIN } from '../git/refs.ts'
 
@@ -9,6 +10,8 @@ export interface CloneRules {
   readonly isAllowedAddress?: (address: string) => boolean
   /** A PEM file with the authority that signed the forge's certificate. */
   readonly authorities?: string
+  /** Limits of the checkout; smaller in tests. */
+  readonly limits?: CloneLimits
 }
 
 export interface GitSource {
@@ -20,7 +23,10 @@ const CLONE_MS_MAX = 120_000
 const CLONE_BYTES_MAX = 512 * 1024 * 1024
 const BRANCH = /^(?!-)(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)))[\w./@+-]{1,200}(?<![./])$/
 
-/** Fetches the newest commit of a remote branch as main, without the repository's settings and submodules. */
+/**
+ * Fetches the newest commit of a remote branch as main, without the repository's settings and submodules. Nothing is
+ * checked out yet, and a commit whose checkout would be too large is refused.
+ */
 export async function cloneToMain(context: WorkspaceContext, source: GitSource, rules: CloneRules) {
   const { branch } = source
   if (branch !== undefined && !BRANCH.test(branch)) throw refused('The branch name is invalid')
@@ -63,6 +69,7 @@ export async function cloneToMain(context: WorkspaceContext, source: GitSource, 
   } finally {
     clearInterval(watch)
   }
+  await checkCheckoutSize(context, MAIN, rules.limits ?? CLONE_LIMITS)
 }
 
 /** Removes submodule links from the index: their files are in other repositories, which are not fetched. */

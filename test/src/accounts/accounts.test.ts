@@ -24,8 +24,8 @@ t.test('a user is known by the key, and the key is not kept', async (t) => {
   t.ok(userId.is(ada.id))
   t.match(ada.apiKey, /^kw_[A-Za-z0-9_-]{43}$/)
   t.not(ada.apiKey, bob.apiKey)
-  t.equal(await accounts.userOfKey(db, ada.apiKey), ada.id)
-  t.equal(await accounts.userOfKey(db, bob.apiKey), bob.id)
+  t.match(await accounts.holderOfKey(db, ada.apiKey), { userId: ada.id })
+  t.match(await accounts.holderOfKey(db, bob.apiKey), { userId: bob.id })
 
   const users = await db.selectFrom('users').select(['id', 'name']).orderBy('id').execute()
   t.same(users, [
@@ -54,7 +54,7 @@ t.test('rejects unknown keys', async (t) => {
     `${apiKey}\n`,
     `kw_' OR '1'='1`
   ]) {
-    t.equal(await accounts.userOfKey(db, key), undefined, JSON.stringify(key))
+    t.equal(await accounts.holderOfKey(db, key), undefined, JSON.stringify(key))
   }
   t.notOk(isApiKey(`${apiKey}\n`))
 })
@@ -105,7 +105,7 @@ t.test('a ticket opens once, in time, for one project', async (t) => {
     .insertInto('projects')
     .values({ id: project, user_id: id, name: 'p', review: 'merge', deleted_at: null })
     .execute()
-  const issue = () => issueTicket(db, id, project, 60_000, noon)
+  const issue = () => issueTicket(db, { userId: id, projectId: project, keyId: null }, 60_000, noon)
 
   const { ticket, expiresAt } = await issue()
   t.same(expiresAt, after(60_000))
@@ -114,7 +114,7 @@ t.test('a ticket opens once, in time, for one project', async (t) => {
   t.notOk(JSON.stringify(kept).includes(ticket))
 
   const racers = await Promise.all([1, 2, 3, 4].map(() => redeemTicket(db, ticket, after(59_999))))
-  t.same(racers.filter(Boolean), [{ userId: id, projectId: project }])
+  t.same(racers.filter(Boolean), [{ userId: id, projectId: project, keyId: null }])
 
   const late = await issue()
   t.equal(await redeemTicket(db, late.ticket, after(60_000)), undefined, 'too late')
@@ -124,6 +124,6 @@ t.test('a ticket opens once, in time, for one project', async (t) => {
   }
 
   await issue()
-  await issueTicket(db, id, project, 60_000, after(60_000))
+  await issueTicket(db, { userId: id, projectId: project, keyId: null }, 60_000, after(60_000))
   t.equal((await db.selectFrom('ws_tickets').select('hash').execute()).length, 1, 'swept')
 })

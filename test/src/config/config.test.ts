@@ -14,6 +14,8 @@ t.test('with nothing given, everything has a value', async (t) => {
   t.same(read({}), {
     host: '127.0.0.1',
     port: 8080,
+    publicUrl: undefined,
+    metricsPort: undefined,
     dataDir: '/srv/kilowatt/data',
     projectsDir: '/srv/kilowatt/data/projects',
     databaseUrl: undefined,
@@ -31,6 +33,9 @@ t.test('with nothing given, everything has a value', async (t) => {
     agentsMax: 8,
     isolation: 'auto',
     allowedOrigins: [],
+    socketsPerUserMax: 50,
+    socketsPerAddressMax: 500,
+    trustedProxies: [],
     logLevel: 'info'
   } satisfies Config)
   t.same(
@@ -124,6 +129,14 @@ t.test('good values are read', async (t) => {
       { ALLOWED_ORIGINS: 'https://app.example.com,http://localhost:3000' },
       { allowedOrigins: ['https://app.example.com', 'http://localhost:3000'] }
     ],
+    [{ PUBLIC_URL: 'https://kw.example/' }, { publicUrl: 'https://kw.example' }],
+    [{ METRICS_PORT: '0' }, { metricsPort: 0 }],
+    [{ SOCKETS_PER_USER_MAX: '7' }, { socketsPerUserMax: 7 }],
+    [{ SOCKETS_PER_ADDRESS_MAX: '8' }, { socketsPerAddressMax: 8 }],
+    [
+      { TRUSTED_PROXIES: '127.0.0.1, 10.0.0.0/8,fd00::/8' },
+      { trustedProxies: ['127.0.0.1', '10.0.0.0/8', 'fd00::/8'] }
+    ],
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }]
   ]
   for (const [env, expected] of good) t.match(read(env), expected, JSON.stringify(env))
@@ -213,6 +226,25 @@ t.test('a bad value is refused in one line that names it', async (t) => {
       { ALLOWED_ORIGINS: `https://good.com,${origin}` },
       `ALLOWED_ORIGINS is "${origin}": expected whole origins like https://app.example.com, in lower case, without a path.`
     ]),
+    [
+      { PUBLIC_URL: 'kw.example' },
+      'PUBLIC_URL is "kw.example": expected a URL that begins with http:// or https://.'
+    ],
+    [
+      { PUBLIC_URL: 'https://kw.example/api' },
+      'PUBLIC_URL is "https://kw.example/api": expected an address without a path, like https://kilowatt.example.com.'
+    ],
+    [{ METRICS_PORT: 'x' }, 'METRICS_PORT is "x": expected a whole number from 0 to 65535.'],
+    [
+      { SOCKETS_PER_USER_MAX: '0' },
+      'SOCKETS_PER_USER_MAX is "0": expected a whole number from 1 to 1000000.'
+    ],
+    ...['proxy.example', '10.0.0.0/33', '10.0.0.0/', '1.2.3'].map(
+      (network): [Record<string, string>, string] => [
+        { TRUSTED_PROXIES: network },
+        `TRUSTED_PROXIES is "${network}": expected IP addresses and networks like 10.0.0.0/8.`
+      ]
+    ),
     [
       { LOG_LEVEL: 'x'.repeat(100) },
       `LOG_LEVEL is "${'x'.repeat(60)}…": expected one of trace, debug, info, warn, error, fatal, silent.`

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { AppError } from '#kernel/errors.ts'
 import type { ProjectId } from '#kernel/ids.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import { ownProject } from '#projects'
 import type { App, AppDeps } from '../../app-deps.ts'
 import { etagOf } from './etags.ts'
@@ -72,6 +73,7 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
   app.put(
     '/projects/:id/files/*',
     {
+      bodyLimit: LIMITS.fileBodyBytesMax,
       schema: {
         tags: ['files'],
         summary: 'Save a file as a commit',

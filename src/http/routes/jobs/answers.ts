@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { PermissionAnswer, QuestionAnswer, type Jobs } from '#jobs'
+import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { empty, refusals } from '../../schemas.ts'
@@ -30,6 +31,7 @@ export function answerRoutes(app: App, jobs: Jobs): void {
   app.post(
     '/jobs/:id/questions/:questionId',
     {
+      bodyLimit: LIMITS.promptBodyBytesMax,
       schema: {
         tags: ['jobs'],
         summary: 'Answer or reject a question of the agent',

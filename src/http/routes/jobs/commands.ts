@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { AiCommand, Estimate, Submitted, type Jobs } from '#jobs'
+import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { reservedUlidOf } from '../../plugins/idempotency/idempotency.ts'
@@ -16,6 +17,7 @@ export function commandRoutes(app: App, jobs: Jobs): void {
   app.post(
     '/projects/:id/ai-command',
     {
+      bodyLimit: LIMITS.promptBodyBytesMax,
       config: { idempotent: 'plain' },
       schema: {
         tags: ['jobs'],

@@ -1,5 +1,6 @@
 import { AppError } from '#kernel/errors.ts'
 import { projectId } from '#kernel/ids.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import { ownProject, readProjects, updateProject, type Project } from '#projects'
 import type { App, AppDeps } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
@@ -17,6 +18,7 @@ function collectionRoutes(app: App, { db, editing }: AppDeps): void {
   app.post(
     '/projects',
     {
+      bodyLimit: LIMITS.fileBodyBytesMax,
       config: { idempotent: 'plain' },
       schema: {
         tags: ['projects'],

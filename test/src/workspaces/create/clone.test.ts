@@ -230,3 +230,75 @@ t.test('clones from a forge that the operator allows', async (t) => {
     t.equal((await refusal(unknown)).code, 'invalid_request', 'an unknown certificate authority')
   })
 })
+
+/** A bare repository whose commit names the same few objects again and again: `width` to the power of `levels` files. */
+function givenRepeatingTrees(
+  dir: string,
+  name: string,
+  levels: number,
+  width: number,
+  leaf?: Buffer
+) {
+  const repo = join(dir, name)
+  const git = (args: readonly string[], input: string | Buffer = '') =>
+    execFileSync('git', ['--git-dir', repo, ...args], { input, stdio: 'pipe' })
+      .toString()
+      .trim()
+  execFileSync('git', ['init', '-q', '--bare', '-b', 'main', repo])
+  let entry = leaf
+    ? `100644 blob ${git(['hash-object', '-w', '--stdin'], leaf)}`
+    : `040000 tree ${git(['mktree'])}`
+  for (let level = 0; level < levels; level += 1) {
+    const lines = Array.from({ length: width }, (_, n) => `${entry}\tf${n}\n`)
+    entry = `040000 tree ${git(['mktree'], lines.join(''))}`
+  }
+  const author = ['-c', 'user.name=Up', '-c', 'user.email=up@x']
+  const commit = git([...author, 'commit-tree', '-m', 'many', entry.split(' ')[2] ?? ''])
+  git(['update-ref', 'refs/heads/main', commit])
+}
+
+t.test('refuses a small repository with a huge checkout, and names the limit', async (t) => {
+  const { dir, cert, base } = await forge(t)
+  const rules = { isAllowedAddress: () => true, authorities: cert }
+  const projects = folder(t)
+  const clone = async (name: string, more = {}) => {
+    const id = projectId.create()
+    const workspaces = newWorkspaces(projects, { ...rules, ...more })
+    const started = performance.now()
+    const git = { url: `${base}/${name}` }
+    const error = await refusal(workspaces.create(id, { git }, ANN))
+    t.notOk(existsSync(join(projects, id)), `${name} leaves no folder behind`)
+    t.ok(performance.now() - started < 30_000, `${name} is refused soon`)
+    return error
+  }
+
+  givenRepeatingTrees(dir, 'bytes.git', 5, 8, Buffer.alloc(38_000, 'x'))
+  t.match(await clone('bytes.git'), {
+    code: 'invalid_request',
+    message: /limit is 1073741824 bytes/,
+    facts: { limitBytes: 1024 ** 3 }
+  })
+  givenRepeatingTrees(dir, 'files.git', 10, 10, Buffer.from('x'))
+  t.match(await clone('files.git'), {
+    code: 'invalid_request',
+    message: /limit is 50000 files/,
+    facts: { limitFiles: 50_000 }
+  })
+  givenRepeatingTrees(dir, 'folders.git', 10, 10)
+  t.match(await clone('folders.git'), { code: 'invalid_request' }, 'folders without files')
+
+  givenRepeatingTrees(dir, 'few.git', 1, 5, Buffer.from('12345'))
+  const allowed = { limits: { filesMax: 5, bytesMax: 25 } }
+  const made = newWorkspaces(projects, { ...rules, ...allowed }).create(
+    projectId.create(),
+    { git: { url: `${base}/few.git` } },
+    ANN
+  )
+  t.match(await made, { head: /^[0-9a-f]{40}$/ }, 'exactly the limits are allowed')
+  t.match(await clone('few.git', { limits: { filesMax: 4, bytesMax: 25 } }), {
+    facts: { limitFiles: 4 }
+  })
+  t.match(await clone('few.git', { limits: { filesMax: 5, bytesMax: 24 } }), {
+    facts: { limitBytes: 24 }
+  })
+})
