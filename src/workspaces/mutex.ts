@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createLockFile, type LockFile } from '#kernel/lock-file.ts'
+import { createLockFile, type LockFile } from '#kernel/machine/lock-file.ts'
 import { createSerialQueue, type SerialQueue } from '#kernel/waiting.ts'
 import { codeOf } from './files/safe-open.ts'
 

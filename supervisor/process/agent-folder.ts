@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
-import { birthOf } from '#kernel/process-birth.ts'
+import { birthOf } from '#kernel/machine/process-birth.ts'
 import { killMarked, signal, signalGroup } from './tree.ts'
 
 /** The folders of an agent's own data. */

@@ -1,7 +1,7 @@
 import { utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createLockFile } from '#kernel/lock-file.ts'
+import { createLockFile } from '#kernel/machine/lock-file.ts'
 
 /** A live owner touches its lock, so that processes of other hosts (or containers) see that it lives. */
 const TOUCH_EVERY_MS = 5000

@@ -2,8 +2,8 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type { Readable } from 'node:stream'
-import { layOutJail } from './jail.ts'
-import type { GitAnswer, GitCommand, JailedCommand } from './run-git.ts'
+import { layOutJail, type JailedCommand } from './jail.ts'
+import type { GitAnswer, GitCommand } from './run-git.ts'
 
 /** Runs one command. Rejects after the command's timeout, when `signal` aborts, and when the jail cannot be started. */
 export type RunJailed = (command: JailedCommand, signal: AbortSignal) => Promise<GitAnswer>

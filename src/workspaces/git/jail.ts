@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { access, constants, realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { systemMounts } from '#kernel/system-mounts.ts'
+import { systemMounts } from '#kernel/machine/system-mounts.ts'
 import type { GitCommand, GitFolders } from './run-git.ts'
 
 /**
@@ -23,6 +23,12 @@ export interface JailPlan {
   readonly git: string
   /** Bubblewrap's arguments for the programs of this machine. */
   readonly system: readonly string[]
+}
+
+/** A command that runs in the jail of its worktree, which decides its folder and location. */
+export interface JailedCommand extends GitCommand {
+  readonly jail: JailPlan
+  readonly folders: GitFolders
 }
 
 /** Rejects when git is not installed where a jail shows programs. */

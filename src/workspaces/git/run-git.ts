@@ -1,5 +1,4 @@
 import { GitPluginError, simpleGit } from 'simple-git'
-import type { JailPlan } from './jail.ts'
 import { UNSAFE_WORDS } from './safety.ts'
 
 /** One project's folders. */
@@ -18,12 +17,6 @@ export interface GitCommand {
   readonly config: readonly string[]
   readonly timeoutMs: number
   readonly bytesMax?: number
-}
-
-/** A command that runs in the jail of its worktree, which decides its folder and location. */
-export interface JailedCommand extends GitCommand {
-  readonly jail: JailPlan
-  readonly folders: GitFolders
 }
 
 export interface GitAnswer {

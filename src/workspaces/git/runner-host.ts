@@ -1,7 +1,8 @@
 import { fork, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { channel } from 'node:diagnostics_channel'
 import { join } from 'node:path'
-import type { GitAnswer, GitCommand, JailedCommand } from './run-git.ts'
+import type { JailedCommand } from './jail.ts'
+import type { GitAnswer, GitCommand } from './run-git.ts'
 import type { FromRunner, ToRunner } from './runner.ts'
 
 export type RunGit = (

@@ -1,5 +1,6 @@
 import { createJails } from './jail-shell.ts'
-import { runGit, type GitAnswer, type GitCommand, type JailedCommand } from './run-git.ts'
+import type { JailedCommand } from './jail.ts'
+import { runGit, type GitAnswer, type GitCommand } from './run-git.ts'
 
 /** Messages from the server to its runner. The server assigns the ids. */
 export type ToRunner =

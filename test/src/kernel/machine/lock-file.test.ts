@@ -2,8 +2,8 @@ import { linkSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync 
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { createLockFile } from '#kernel/lock-file.ts'
-import { birthOf } from '#kernel/process-birth.ts'
+import { createLockFile } from '#kernel/machine/lock-file.ts'
+import { birthOf } from '#kernel/machine/process-birth.ts'
 
 const STALE_MS = 60_000
 const OWN = `${hostname()} ${process.pid} ${birthOf(process.pid)}`
