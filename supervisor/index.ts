@@ -9,4 +9,4 @@ export type {
   SupervisorMetric,
   SupervisorOptions
 } from './options.ts'
-export { KNOWN_MODES } from './room/kilo-config.ts'
+export { KNOWN_MODES } from './agent/kilo-config.ts'

@@ -2,6 +2,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
+import type { RoomService } from './room/room.ts'
 
 /** A model provider that an agent may use: normally our gateway, with a token instead of the real key. */
 export interface ProviderAccess {
@@ -86,6 +87,8 @@ export interface SupervisorOptions {
   readonly idleStopMs: number
   /** Called at each start, so that every project can have a token of its own. */
   readonly providersFor: (projectId: ProjectId) => readonly ProviderAccess[]
+  /** Takes the connections of agents that have no network to the address of their providers. Undefined: that address itself. */
+  readonly modelService?: RoomService
   /** The agent with these providers has exited: its tokens may be revoked. */
   readonly onAgentExited?: (providers: readonly ProviderAccess[]) => void
   /** `provider/model`: for Kilo's own requests, such as titles. */

@@ -1,17 +1,16 @@
-import { mkdir, realpath, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, realpath } from 'node:fs/promises'
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
 import { AgentFailure } from './agent-failure.ts'
 import { startAgent, type Agent, type AgentPlan, type RunningKilo } from './agent/agent.ts'
+import { KNOWN_MODES } from './agent/kilo-config.ts'
+import type { ProcessState } from './agent/kilo-process.ts'
+import { findRuntime, type Runtime } from './agent/runtime.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type SupervisorOptions } from './options.ts'
 import { decideIdle } from './pool/idle-policy.ts'
 import { createAgentSlots, idleFactsOf, type AgentSlots, type Slot } from './pool/slots.ts'
-import { clearLeftovers } from './process/agent-folder.ts'
-import type { ProcessState } from './process/kilo-process.ts'
-import { KNOWN_MODES } from './room/kilo-config.ts'
-import { findRuntime, type Runtime } from './room/runtime.ts'
+import { clearLeftovers, removeFolder } from './process/agent-folder.ts'
 
 export interface RunningAgent {
   readonly projectId: ProjectId
@@ -70,8 +69,8 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
   let closing = false
 
   return {
-    isolation: runtime.jail ? 'bubblewrap' : 'process',
-    bubblewrap: runtime.jail?.bubblewrap,
+    isolation: runtime.rooms.kind === 'plain' ? 'process' : 'bubblewrap',
+    bubblewrap: runtime.bubblewrap,
     get kiloVersion() {
       return latest.version
     },
@@ -96,7 +95,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
     async forget(projectId) {
       await slots.leave(projectId)
-      await rm(join(agentsDir, projectId), { recursive: true, force: true, maxRetries: 3 })
+      await removeFolder(agentsDir, projectId)
     },
 
     running: () => slots.all().flatMap(runningAgentOf),
@@ -128,6 +127,7 @@ function createStarter(options: SupervisorOptions, runtime: Runtime, agentsDir: 
       runtime,
       agentsDir,
       providers,
+      modelService: options.modelService,
       defaultModel: options.defaultModel,
       modelTimeouts: { ...MODEL_TIMEOUTS, ...options.modelTimeouts },
       modelRetriesMax: options.modelRetriesMax ?? MODEL_RETRIES_MAX,

@@ -57,6 +57,7 @@ export async function openWorkerSide(
       agentsMax: config.agentsMax,
       idleStopMs: config.idleStopSeconds * 1000,
       providersFor: (projectId) => providersOf(config, prices, gateway, projectId),
+      modelService: { accept: gateway.accept },
       onAgentExited: (access) => access.forEach(({ apiKey }) => gateway.revoke(apiKey ?? '')),
       defaultModel: config.model,
       onMetric: metrics.supervisor,

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { request as send, type Dispatcher } from 'undici'
 import type { Usage } from '#kernel/agent-events.ts'
 import { LIMITS } from '#kernel/limits.ts'
@@ -58,7 +59,7 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   const signal = AbortSignal.any([forwarding.signal, reader.timedOut])
   const breakOff = (error: unknown) => {
     if (!signal.aborted) failure = error
-    response.socket?.resetAndDestroy()
+    reset(response.socket)
   }
   const upstream = await send(url, {
     method: 'POST',
@@ -97,6 +98,12 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
     breakOff(error)
   }
   return ended(count.reported() ? 'served' : 'estimated', status)
+}
+
+/** A Unix socket cannot be reset. A room resets the connection inside instead when one of its services closes. */
+function reset(socket: Socket | null): void {
+  if (socket?.remoteAddress === undefined) socket?.destroy()
+  else socket.resetAndDestroy()
 }
 
 async function passError(

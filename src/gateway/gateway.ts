@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { Agent } from 'undici'
 import type { PriceList } from '#billing'
 import type { Clock } from '#kernel/clock.ts'
@@ -41,6 +42,8 @@ interface Times {
 export interface Gateway extends AsyncDisposable {
   /** The base URL that an agent uses for this provider. */
   addressOf(providerId: Provider['id']): string
+  /** Serves a connection of an agent that has no network of its own to reach the address. */
+  accept(connection: Duplex): void
   /** Issues the capability token of a project's agent, and revokes the previous one. */
   tokenFor(projectId: ProjectId): string
   revoke(token: string): void
@@ -110,6 +113,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     addressOf: (providerId) => `http://127.0.0.1:${port}${pathOf(providerId)}`,
+    accept: (connection) => void server.emit('connection', connection),
     tokenFor: tokens.issue,
     revoke: tokens.revoke,
     bind: accounts.bind,

@@ -6,12 +6,11 @@ import { authorizationOf, createClient } from '../kilo/client.ts'
 import { createUnrecognisedNames } from '../kilo/known-names.ts'
 import { createRelativePath } from '../kilo/paths.ts'
 import type { SupervisorMetric } from '../options.ts'
-import type { KiloProcess, ProcessState } from '../process/kilo-process.ts'
 import { createRedact } from '../redact.ts'
-import { INSIDE } from '../room/bubblewrap.ts'
 import { createSequenceTracker } from '../stream/sequence.ts'
 import type { AgentTurn, TurnHost } from '../turn/host.ts'
 import { runTurn } from '../turn/turn.ts'
+import type { KiloProcess, ProcessState } from './kilo-process.ts'
 import { watchExit, type AgentExit } from './exit.ts'
 import { launch, type LaunchPlan } from './launch.ts'
 import { createAgentListeners, type AgentListeners } from './listeners.ts'
@@ -50,19 +49,19 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   const password = randomBytes(32).toString('base64url')
   const redact = createRedact([password, ...providers.map(({ apiKey }) => apiKey)])
   const launched = await launch({ ...plan, password, redact }, signal)
-  const { kilo, url, patience, releaseFolder } = launched
+  const { kilo, url, http, roots, patience, releaseFolder } = launched
 
   const log = plan.log.child({ pid: kilo.pid })
   const authorization = authorizationOf(password)
-  const client = createClient(url, password, times.requestMs)
+  const client = createClient(url, password, times.requestMs, http.fetch)
   const sequence = createSequenceTracker()
   const listeners = createAgentListeners()
   const shared = { clock, client, sequence, times, log, onMetric }
-  const events = listenToKilo({ ...shared, url, authorization, kilo, listeners })
+  const events = listenToKilo({ ...shared, url, http, authorization, kilo, listeners })
 
   const answering = awaitReady({
     kilo,
-    client: createClient(url, password, times.startMaxMs),
+    client: createClient(url, password, times.startMaxMs, http.fetch),
     streamOpened: events.opened,
     patience,
     healthMs: times.healthMs
@@ -79,7 +78,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   const host: TurnHost = {
     ...shared,
     providers,
-    relative: createRelativePath(rootsOf(plan)),
+    relative: createRelativePath(roots),
     redact,
     nameUnrecognised: createUnrecognisedNames(log),
     listen: listeners.add,
@@ -102,10 +101,6 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     }
   }
 }
-
-/** The worktree's path on this machine, and inside the sandbox if there is one. */
-const rootsOf = ({ runtime, worktree }: Pick<AgentPlan, 'runtime' | 'worktree'>) =>
-  runtime.jail ? [INSIDE.work, worktree] : [worktree]
 
 function killStalled(kilo: Pick<KiloProcess, 'kill'>, listeners: AgentListeners): Promise<void> {
   listeners.setFailure(new AgentFailure('stalled', 'The agent did not stop and was killed.'))

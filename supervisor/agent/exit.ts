@@ -1,7 +1,7 @@
 import type { Log } from '#kernel/log.ts'
 import { AgentFailure } from '../agent-failure.ts'
 import type { SupervisorMetric } from '../options.ts'
-import type { KiloProcess } from '../process/kilo-process.ts'
+import type { KiloProcess } from './kilo-process.ts'
 import type { AgentListeners } from './listeners.ts'
 
 export interface AgentExitOptions {

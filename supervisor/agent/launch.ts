@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
-import getPort from 'get-port'
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
@@ -10,16 +9,19 @@ import {
   folderOf,
   makeFolder,
   removeNote,
-  writeNote
+  writeNote,
+  type AgentFolder
 } from '../process/agent-folder.ts'
-import type { Runtime } from '../room/runtime.ts'
-import { jailArguments, kiloInside } from '../room/bubblewrap.ts'
-import { kiloConfig } from '../room/kilo-config.ts'
-import { kiloEnvironment } from '../room/kilo-environment.ts'
-import { spawnKilo, type KiloProcess } from '../process/kilo-process.ts'
+import { createKiloHttp, type KiloHttp } from '../kilo/http.ts'
+import type { Room, RoomCommand, RoomService } from '../room/room.ts'
 import type { AgentTimes, ModelTimeouts, ProviderAccess } from '../options.ts'
 import type { Redact } from '../redact.ts'
 import { unavailable } from '../agent-failure.ts'
+import { kiloConfig } from './kilo-config.ts'
+import { kiloEnvironment, ownFolders } from './kilo-environment.ts'
+import { spawnKilo, type KiloProcess } from './kilo-process.ts'
+import { reachModels } from './model-access.ts'
+import type { Runtime } from './runtime.ts'
 import { createStartPatience, type StartPatience } from './start-patience.ts'
 
 export interface LaunchPlan {
@@ -28,6 +30,7 @@ export interface LaunchPlan {
   readonly runtime: Runtime
   readonly agentsDir: string
   readonly providers: readonly ProviderAccess[]
+  readonly modelService?: RoomService | undefined
   readonly defaultModel: string
   readonly modelTimeouts: ModelTimeouts
   readonly modelRetriesMax: number
@@ -40,7 +43,11 @@ export interface LaunchPlan {
 
 export interface Launched {
   readonly kilo: KiloProcess
+  /** Kilo's address in its room; `http` reaches it. */
   readonly url: string
+  readonly http: KiloHttp
+  /** The worktree's path in the room, and on this machine. */
+  readonly roots: readonly string[]
   /** Has counted since the process was spawned. */
   readonly patience: StartPatience
   /** Removes the process note, so that the folder may be used again after the process has exited. */
@@ -64,56 +71,70 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
 
   for (let left = TRIES - 1; ; left--) {
     await using attempt = new AsyncDisposableStack()
-    const port = await getPort({ host: '127.0.0.1' })
     const marker = randomBytes(16).toString('hex')
     const releaseFolder = () => removeNote(folder, marker)
     signal.throwIfAborted()
     attempt.defer(releaseFolder)
     await writeNote(folder, marker)
-    const kilo = await spawnAgent({ ...plan, worktree }, folder.own, port, marker)
-    attempt.defer(kilo.kill)
+    const room = attempt.use(await openRoom({ ...plan, worktree }, folder, marker))
+    if (room.pid !== undefined) await writeNote(folder, marker, room.pid)
+    const port = await room.freePort()
+    const kilo = await spawnAgent({ ...plan, worktree }, room, port)
     await writeNote(folder, marker, kilo.pid)
 
     const patience = createStartPatience(kilo, plan.times, plan.clock)
     const problem = await unlessAborted(listeningProblem(kilo, patience), signal)
     if (problem === undefined) {
       attempt.move()
-      return { kilo, url: `http://127.0.0.1:${port}`, patience, releaseFolder }
+      const http = createKiloHttp(() => room.connect(port))
+      void kilo.exited.then(() => http[Symbol.asyncDispose]())
+      const roots = [...new Set([room.paths.work, worktree])]
+      return { kilo, http, roots, url: `http://127.0.0.1:${port}`, patience, releaseFolder }
     }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }
 }
 
-async function spawnAgent(plan: LaunchPlan, own: string, port: number, marker: string) {
-  const { runtime, worktree, providers, defaultModel } = plan
-  const jailed = runtime.jail !== undefined
-  const timeouts = plan.modelTimeouts
+const openRoom = (plan: LaunchPlan, { own, given }: AgentFolder, marker: string) =>
+  plan.runtime.rooms
+    .open({ marker, own, given, worktree: plan.worktree, log: plan.log })
+    .catch((error: Error) => {
+      throw unavailable(`The agent's room could not be opened: ${error.message}`)
+    })
+
+const FOLDERS_MS = 15_000
+
+async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<KiloProcess> {
+  const { paths } = room
+  await makeOwnFolders(room)
+  const providers = await reachModels(room, plan.providers, plan.modelService)
   const env = kiloEnvironment({
-    jailed,
-    own,
-    worktree,
-    ripgrep: runtime.ripgrep,
-    marker,
+    room,
     password: plan.password,
-    config: kiloConfig({ providers, defaultModel, timeouts, jailed, worktree }),
+    config: kiloConfig({
+      providers,
+      defaultModel: plan.defaultModel,
+      timeouts: plan.modelTimeouts,
+      isolated: room.kind !== 'plain',
+      worktree: plan.worktree
+    }),
     modelRetriesMax: plan.modelRetriesMax
   })
-  const command = await commandOf(runtime, worktree, own, port)
-  return spawnKilo(
-    { ...command, env, cwd: worktree, sandboxed: jailed, marker },
-    plan.log,
-    plan.redact
-  ).catch((error: Error) => {
+  const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
+  const command: RoomCommand = { argv: [paths.kilo, ...serve], env, cwd: paths.work }
+  return spawnKilo(room, command, plan.log, plan.redact).catch((error: Error) => {
     throw unavailable(`Kilo could not be started: ${error.message}`)
   })
 }
 
-async function commandOf(runtime: Runtime, worktree: string, own: string, port: number) {
-  const { kilo, ripgrep, jail } = runtime
-  const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
-  if (!jail) return { program: kilo.path, args: serve }
-  const jailed = await jailArguments({ network: 'shared', worktree, own, kilo, ripgrep })
-  return { program: jail.bubblewrap, args: [...jailed, kiloInside(kilo), ...serve] }
+async function makeOwnFolders({ paths, run }: Room): Promise<void> {
+  const argv = ['/bin/mkdir', '-p', '-m', '0700', '--', ...ownFolders(paths.own)] as const
+  const made = await run(
+    { argv: [...argv], env: {}, cwd: paths.own },
+    { timeoutMs: FOLDERS_MS, outputBytes: 1000 }
+  )
+  if (made.code === 0) return
+  throw unavailable(`The agent's own folders could not be made: ${made.stderr.trim()}`)
 }
 
 /** Why Kilo does not listen; undefined when it does. */

@@ -1,7 +1,7 @@
 import { unavailable } from '../agent-failure.ts'
 import type { KiloClient } from '../kilo/client.ts'
-import type { KiloProcess } from '../process/kilo-process.ts'
-import { modesOf } from '../room/kilo-config.ts'
+import type { KiloProcess } from './kilo-process.ts'
+import { modesOf } from './kilo-config.ts'
 import type { StartPatience } from './start-patience.ts'
 
 export interface Ready {

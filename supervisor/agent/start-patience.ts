@@ -1,6 +1,6 @@
 import type { Clock } from '#kernel/clock.ts'
 import { within } from '#kernel/waiting.ts'
-import type { KiloProcess } from '../process/kilo-process.ts'
+import type { KiloProcess } from './kilo-process.ts'
 import { decideStart, type StartBounds } from './start-policy.ts'
 
 /** Bounds the steps of one start together, as `start-policy.ts` decides. */

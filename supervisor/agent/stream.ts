@@ -2,16 +2,18 @@ import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
 import { AgentFailure } from '../agent-failure.ts'
 import type { KiloClient } from '../kilo/client.ts'
+import type { KiloHttp } from '../kilo/http.ts'
 import type { AgentTimes, SupervisorMetric } from '../options.ts'
-import type { KiloProcess } from '../process/kilo-process.ts'
 import { followEvents, type EventStream } from '../stream/event-stream.ts'
 import type { SequenceTracker } from '../stream/sequence.ts'
+import type { KiloProcess } from './kilo-process.ts'
 import type { AgentListeners } from './listeners.ts'
 
 export interface AgentStreamOptions {
   readonly clock: Clock
   readonly url: string
   readonly authorization: string
+  readonly http: Pick<KiloHttp, 'dispatcher'>
   readonly sequence: SequenceTracker
   readonly kilo: Pick<KiloProcess, 'state' | 'kill' | 'endedWithin'>
   readonly client: Pick<KiloClient, 'version'>
@@ -30,6 +32,7 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
     clock,
     url,
     authorization,
+    dispatcher: options.http.dispatcher,
     sequence,
     openMs: times.startMaxMs,
     silenceMs: times.streamSilenceMs,

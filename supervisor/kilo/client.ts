@@ -43,12 +43,17 @@ export const statusOf = (error: unknown): number | undefined =>
 
 export const authorizationOf = (password: string) => `Basic ${btoa(`kilo:${password}`)}`
 
-export function createClient(baseUrl: string, password: string, requestMs: number) {
+export function createClient(
+  baseUrl: string,
+  password: string,
+  requestMs: number,
+  fetchKilo: (request: Request) => Promise<Response> = fetch
+) {
   const authorization = authorizationOf(password)
   const kilo = createKiloClient({
     baseUrl,
     headers: { authorization },
-    fetch: (input, init) => fetch(input, init)
+    fetch: (input, init) => fetchKilo(new Request(input, init))
   })
   /** Rejects on a refusal or a timeout; resolves with the body of the response. */
   const requestOptions = () =>
@@ -59,7 +64,7 @@ export function createClient(baseUrl: string, password: string, requestMs: numbe
     async isGuarded(): Promise<boolean> {
       const url = `${baseUrl}/global/health`
       const signal = AbortSignal.timeout(requestMs)
-      const anonymous = await fetch(url, { signal })
+      const anonymous = await fetchKilo(new Request(url, { signal }))
       await anonymous.body?.cancel()
       return anonymous.status === 401
     },

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
@@ -10,6 +11,8 @@ export const OWN_FOLDERS = ['home', 'data', 'config', 'state', 'cache', 'tmp'] a
 export interface AgentFolder {
   /** The agent's own data, which it may write. In a sandbox it sees nothing else of the agents' folder. */
   readonly own: string
+  /** What the server writes for the agent, which sees it read-only. */
+  readonly given: string
   /** The file that names the running process; an agent in a sandbox cannot reach it. */
   readonly note: string
 }
@@ -23,17 +26,40 @@ interface ProcessNote {
 
 export const folderOf = (agentsDir: string, projectId: ProjectId | string): AgentFolder => ({
   own: join(agentsDir, projectId, 'own'),
+  given: join(agentsDir, projectId, 'given'),
   note: join(agentsDir, projectId, 'process.json')
 })
 
-/** An empty list of models, in the agent's own folder. */
+/** An empty list of models, among what the agent is given. */
 export const MODELS_FILE = 'models.json'
 
+/**
+ * Makes the folders of an agent. Nothing is opened below `own`: the agent can replace whatever is there by a link, and the
+ * server would follow it with its own rights.
+ */
 export async function makeFolder(folder: AgentFolder): Promise<void> {
-  for (const name of OWN_FOLDERS) {
-    await mkdir(join(folder.own, name), { recursive: true, mode: 0o700 })
+  await mkdir(folder.own, { recursive: true, mode: 0o700 })
+  await mkdir(folder.given, { recursive: true, mode: 0o755 })
+  await writeFile(join(folder.given, MODELS_FILE), '{}')
+}
+
+/**
+ * Removes all data of an agent. Nothing of it may run any more. The folder leaves its place first, so that a start that
+ * comes meanwhile makes a new one; links are removed and not followed.
+ */
+export async function removeFolder(agentsDir: string, projectId: ProjectId): Promise<void> {
+  const removed = join(agentsDir, `.removed-${randomUUID()}`)
+  await rename(join(agentsDir, projectId), removed).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+  })
+  await rm(removed, { recursive: true, force: true, maxRetries: 3 })
+}
+
+/** Removes what a crash has left in the middle of a removal or of a probe. */
+async function removeRemains(agentsDir: string, names: readonly string[]): Promise<void> {
+  for (const name of names.filter((name) => /^\.(removed|probe)-/.test(name))) {
+    await rm(join(agentsDir, name), { recursive: true, force: true, maxRetries: 3 })
   }
-  await writeFile(join(folder.own, MODELS_FILE), '{}')
 }
 
 /** Written before the process is spawned and again when its pid is known, so that a crash of ours leaves no unknown process. */
@@ -70,6 +96,7 @@ export async function clearFolder(folder: AgentFolder): Promise<'nothing' | 'kil
 /** Kills the agents of servers that have exited; those of another running server are left alone. */
 export async function clearLeftovers(agentsDir: string): Promise<number> {
   const names = await readdir(agentsDir).catch(() => [])
+  await removeRemains(agentsDir, names)
   let cleared = 0
   for (const name of names) {
     const folder = folderOf(agentsDir, name)

@@ -51,28 +51,3 @@ export async function killMarked(markers: ReadonlySet<string>): Promise<boolean>
   }
   return false
 }
-
-/** The clock ticks of /proc: 100 per second on every supported kernel. */
-const TICK_MS = 10
-
-/** The CPU time of all processes that carry this marker, and of the children that they have waited for. */
-export async function cpuMsOf(marker: string): Promise<number> {
-  const pids = await findMarked(new Set([marker]))
-  const ticks = await Promise.all(
-    pids.map(async (pid) => {
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-      // The second field is the program's name in brackets, and may contain spaces.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-      const [user, system, childUser, childSystem] = fields.slice(11, 15).map(Number)
-      return (user ?? 0) + (system ?? 0) + (childUser ?? 0) + (childSystem ?? 0)
-    })
-  )
-  return ticks.reduce((sum, each) => sum + each, 0) * TICK_MS
-}
-
-/** The first child of a process, or undefined. */
-export async function firstChild(pid: number): Promise<number | undefined> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  const first = children.split(' ').find(Boolean)
-  return first === undefined ? undefined : Number(first)
-}

@@ -37,6 +37,8 @@ import { createConnection, type Body, type ConnectionOptions } from './connectio
 export interface EventStreamOptions extends ConnectionOptions {
   readonly url: string
   readonly authorization: string
+  /** Opens the connections to Kilo; the default reaches it by its address. */
+  readonly dispatcher?: (options: { readonly bodyTimeout: number }) => Dispatcher
   /** How long the first connection may take. */
   readonly openMs: number
   /** How long the connection may be silent. */
@@ -62,7 +64,8 @@ export function followEvents(options: EventStreamOptions): EventStream {
   const disposed = new AbortController()
   const { signal } = disposed
   const opened = Promise.withResolvers<void>()
-  const dispatcher = new Agent({ bodyTimeout: options.silenceMs })
+  const makeDispatcher = options.dispatcher ?? ((given) => new Agent(given))
+  const dispatcher = makeDispatcher({ bodyTimeout: options.silenceMs })
   let failedAttempts = 0
   let downSinceMs: number | undefined
 

@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { spawn } from 'node:child_process'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createKiloClient } from '@kilocode/sdk/v2/client'
 import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import { folderOf, makeFolder } from '../../supervisor/process/agent-folder.ts'
-import { findRuntime } from '../../supervisor/room/runtime.ts'
+import { findRuntime } from '../../supervisor/agent/runtime.ts'
 import { launch } from '../../supervisor/agent/launch.ts'
-import { kiloConfig } from '../../supervisor/room/kilo-config.ts'
-import { kiloEnvironment } from '../../supervisor/room/kilo-environment.ts'
+import { kiloConfig } from '../../supervisor/agent/kilo-config.ts'
+import { kiloEnvironment, ownFolders } from '../../supervisor/agent/kilo-environment.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type ProviderAccess } from '../../supervisor/options.ts'
 
 const MODEL = { providerID: 'openai-compatible', modelID: 'scripted' }
@@ -29,7 +30,7 @@ export async function startBareKilo(
   const agentsDir = join(dir, 'bare')
   const runtime = await findRuntime({ kiloBin: undefined, isolation: 'auto', agentsDir }, silentLog)
   const password = randomBytes(32).toString('base64url')
-  const { kilo, url } = await launch(
+  const { kilo, url, http } = await launch(
     {
       ...{ worktree, runtime, agentsDir, providers, password, defaultModel: DEFAULT_MODEL },
       projectId: projectId.create(),
@@ -43,7 +44,11 @@ export async function startBareKilo(
     new AbortController().signal
   )
   const authorization = `Basic ${btoa(`kilo:${password}`)}`
-  const client = createKiloClient({ baseUrl: url, headers: { authorization } })
+  const client = createKiloClient({
+    baseUrl: url,
+    headers: { authorization },
+    fetch: (input, init) => http.fetch(new Request(input, init))
+  })
   const closed = new Map<string, () => void>()
   const leaving = new AbortController()
   const { stream } = await client.global.event({ signal: leaving.signal })
@@ -87,20 +92,19 @@ export async function kiloRun(
   const agentsDir = join(dir, 'run')
   const folder = folderOf(agentsDir, projectId.create())
   await makeFolder(folder)
-  const { kilo, ripgrep } = await findRuntime(
+  const { kilo, rooms } = await findRuntime(
     { kiloBin: undefined, isolation: 'process', agentsDir },
     silentLog
   )
   const config = kiloConfig({
     ...{ providers, worktree, defaultModel: DEFAULT_MODEL },
     timeouts: MODEL_TIMEOUTS,
-    jailed: false
+    isolated: false
   })
+  await using room = await rooms.open({ ...folder, worktree, marker: 'bench', log: silentLog })
+  for (const path of ownFolders(room.paths.own)) await mkdir(path, { recursive: true })
   const env = kiloEnvironment({
-    ...{ config, worktree, ripgrep },
-    jailed: false,
-    own: folder.own,
-    marker: 'bench',
+    ...{ config, room },
     password: '',
     modelRetriesMax: 2
   })

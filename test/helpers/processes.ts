@@ -6,6 +6,8 @@ export interface Process {
   readonly parent: number
   readonly command: string
   readonly environment: string
+  /** What its mount namespace shows: for a process in a room, the project's folders of this machine. */
+  readonly mounts: string
 }
 
 const PATIENCE_MS = 30_000
@@ -20,15 +22,17 @@ export async function allProcesses(): Promise<Process[]> {
       pid,
       parent: Number(/\) \S (\d+)/.exec(await read(pid, 'stat'))?.[1]),
       command: await read(pid, 'cmdline'),
-      environment: await read(pid, 'environ')
+      environment: await read(pid, 'environ'),
+      mounts: await read(pid, 'mountinfo')
     }))
   )
 }
 
-/** Those whose command line or environment has this text. */
+/** Those whose command line, environment or mounts have this text. */
 export const processesOf = async (text: string): Promise<Process[]> =>
   (await allProcesses()).filter(
-    ({ command, environment }) => command.includes(text) || environment.includes(text)
+    ({ command, environment, mounts }) =>
+      command.includes(text) || environment.includes(text) || mounts.includes(text)
   )
 
 export const processesWith = async (text: string): Promise<number[]> =>

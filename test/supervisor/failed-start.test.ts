@@ -10,6 +10,8 @@ import { folderOf } from '../../supervisor/process/agent-folder.ts'
 import { launch } from '../../supervisor/agent/launch.ts'
 import { AGENT_TIMES } from '../../supervisor/options.ts'
 import { createRedact } from '../../supervisor/redact.ts'
+import { createPlainRooms } from '../../supervisor/room/plain-room.ts'
+import type { RoomKind } from '../../supervisor/room/room.ts'
 import { never, openStage, processesWith } from './helpers.ts'
 
 const SILENT_SHELL = '#!/bin/sh\nsleep 600 & sleep 600\n'
@@ -112,16 +114,18 @@ t.test('kills the process when its note cannot be written', async (t) => {
   await chmod(path, 0o755)
   const id = projectId.create()
   const { note } = folderOf(join(folder, 'agents'), id)
-  const runtime = {
-    kilo: { path, packageBin: undefined, version: '7.7.7' },
-    ripgrep: undefined,
-    /** Read between the notes before and after the spawn: simulates a disk that fills up in between. */
-    get jail() {
+  const kilo = { path, packageBin: undefined, version: '7.7.7' }
+  const plain = createPlainRooms({ kilo, ripgrep: undefined })
+  const rooms: RoomKind = {
+    ...plain,
+    /** Called between the notes before and after the spawn: simulates a disk that fills up in between. */
+    open(plan) {
       rmSync(note, { recursive: true })
       mkdirSync(note)
-      return undefined
+      return plain.open(plan)
     }
   }
+  const runtime = { kilo, rooms, bubblewrap: undefined }
   const starting = launch(
     {
       projectId: id,

@@ -5,9 +5,9 @@ import t from 'tap'
 import { cutJson, cutText } from '../../supervisor/kilo/truncate.ts'
 import { chooseToStop, decideIdle } from '../../supervisor/pool/idle-policy.ts'
 import { decideRestart } from '../../supervisor/pool/restart-policy.ts'
-import { editRule, kiloConfig, modesOf } from '../../supervisor/room/kilo-config.ts'
+import { editRule, kiloConfig, modesOf } from '../../supervisor/agent/kilo-config.ts'
 import { decideNetwork } from '../../supervisor/turn/network-wait.ts'
-import { PROCESS_STATES } from '../../supervisor/process/kilo-process.ts'
+import { PROCESS_STATES } from '../../supervisor/agent/kilo-process.ts'
 import { createRedact } from '../../supervisor/redact.ts'
 import { TURN_STATES } from '../../supervisor/turn/ending.ts'
 
@@ -118,7 +118,7 @@ t.test('configures our providers and no others', async (t) => {
     timeouts: { headerMs: 1, chunkMs: 2 },
     worktree: '/work'
   }
-  t.match(kiloConfig({ ...facts, jailed: true }), {
+  t.match(kiloConfig({ ...facts, isolated: true }), {
     snapshot: false,
     enabled_providers: ['anthropic'],
     small_model: 'anthropic/m',
@@ -134,7 +134,7 @@ t.test('configures our providers and no others', async (t) => {
       }
     }
   })
-  t.match(kiloConfig({ ...facts, jailed: false }), {
+  t.match(kiloConfig({ ...facts, isolated: false }), {
     permission: { bash: 'ask', external_directory: 'deny' }
   })
 })

@@ -6,7 +6,7 @@ import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
 import t from 'tap'
-import { findRuntime } from '../../../supervisor/room/runtime.ts'
+import { findRuntime } from '../../../supervisor/agent/runtime.ts'
 import { authorizationOf } from '../../../supervisor/kilo/client.ts'
 import { MODEL_TIMEOUTS } from '../../../supervisor/options.ts'
 import {

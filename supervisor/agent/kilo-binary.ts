@@ -1,6 +1,6 @@
 import { access, constants, readFile, realpath } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { delimiter, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 const require = createRequire(import.meta.url)
 
@@ -33,25 +33,6 @@ export async function findKilo(kiloBin: string | undefined): Promise<KiloBinary>
     version: described?.version ?? 'unknown'
   }
 }
-
-/** The bubblewrap of Kilo's package, or that of the system. */
-export async function findBubblewrap(
-  kilo: KiloBinary,
-  folders: readonly string[] = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/bin']
-): Promise<string | undefined> {
-  for (const folder of [kilo.packageBin, ...folders]) {
-    if (!folder) continue
-    const path = join(folder, 'bwrap')
-    if (await isExecutable(path)) return path
-  }
-  return undefined
-}
-
-const isExecutable = (path: string) =>
-  access(path, constants.X_OK).then(
-    () => true,
-    () => false
-  )
 
 /** Kilo's `glob` and `grep` need ripgrep, and would download it if it is missing. */
 export async function findRipgrep(): Promise<string | undefined> {

@@ -7,7 +7,8 @@ export interface KiloConfigFacts {
   readonly providers: readonly ProviderAccess[]
   readonly defaultModel: string
   readonly timeouts: ModelTimeouts
-  readonly jailed: boolean
+  /** The agent is in a sandbox. */
+  readonly isolated: boolean
   readonly worktree: string
 }
 
@@ -29,7 +30,7 @@ const DENIED = [
 ]
 
 /** In a sandbox /tmp belongs to the agent and is deleted with it; commands need such a folder. */
-const JAILED_ELSEWHERE = { '*': 'deny', '/tmp/*': 'allow' }
+const ISOLATED_ELSEWHERE = { '*': 'deny', '/tmp/*': 'allow' }
 
 /** The value of `KILO_CONFIG_CONTENT`: our providers only, our permissions, no snapshots. */
 export function kiloConfig(facts: KiloConfigFacts): object {
@@ -50,11 +51,11 @@ export function kiloConfig(facts: KiloConfigFacts): object {
   }
 }
 
-const permissionRules = ({ jailed, worktree }: Pick<KiloConfigFacts, 'jailed' | 'worktree'>) => ({
-  edit: jailed ? 'allow' : editRule(worktree),
+const permissionRules = ({ isolated, worktree }: KiloConfigFacts) => ({
+  edit: isolated ? 'allow' : editRule(worktree),
   // Without a sandbox a command has all rights of this server's user, so it needs a permission.
-  bash: jailed ? 'allow' : 'ask',
-  external_directory: jailed ? JAILED_ELSEWHERE : 'deny',
+  bash: isolated ? 'allow' : 'ask',
+  external_directory: isolated ? ISOLATED_ELSEWHERE : 'deny',
   question: 'allow',
   task: 'allow',
   ...Object.fromEntries(DENIED.map((tool) => [tool, 'deny']))

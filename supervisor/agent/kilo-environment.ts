@@ -1,15 +1,9 @@
 import { dirname, join } from 'node:path'
-import { INSIDE } from './bubblewrap.ts'
-import { MODELS_FILE, type OWN_FOLDERS } from '../process/agent-folder.ts'
-import { MARKER } from '../process/tree.ts'
+import { MODELS_FILE, OWN_FOLDERS } from '../process/agent-folder.ts'
+import type { Room } from '../room/room.ts'
 
 export interface EnvironmentFacts {
-  readonly jailed: boolean
-  /** The agent's own folder on this machine. */
-  readonly own: string
-  readonly worktree: string
-  readonly ripgrep: string | undefined
-  readonly marker: string
+  readonly room: Pick<Room, 'kind' | 'paths'>
   readonly password: string
   readonly config: object
   readonly modelRetriesMax: number
@@ -35,15 +29,12 @@ const QUIET = {
 
 /** An agent's environment. It inherits nothing, so the agent's tools can read no secret of this server's. */
 export function kiloEnvironment(facts: EnvironmentFacts): Record<string, string> {
-  const own = facts.jailed ? INSIDE.own : facts.own
-  const folder = (name: (typeof OWN_FOLDERS)[number]) => join(own, name)
-  const ripgrep = facts.jailed ? INSIDE.ripgrep : facts.ripgrep && dirname(facts.ripgrep)
+  const { paths, kind } = facts.room
+  const folder = (name: (typeof OWN_FOLDERS)[number]) => join(paths.own, name)
 
   return {
     ...QUIET,
-    PATH: [ripgrep, SYSTEM_PATH, ...(facts.jailed ? [] : [dirname(process.execPath)])]
-      .filter(Boolean)
-      .join(':'),
+    PATH: [paths.ripgrep, SYSTEM_PATH, paths.node].filter(Boolean).join(':'),
     LANG: 'C.UTF-8',
     HOME: folder('home'),
     TMPDIR: folder('tmp'),
@@ -51,18 +42,20 @@ export function kiloEnvironment(facts: EnvironmentFacts): Record<string, string>
     XDG_CONFIG_HOME: folder('config'),
     XDG_STATE_HOME: folder('state'),
     XDG_CACHE_HOME: folder('cache'),
-    [MARKER]: facts.marker,
     // All our models are in the configuration; reading the catalogue of thousands costs the first turn a second.
-    KILO_MODELS_PATH: join(own, MODELS_FILE),
+    KILO_MODELS_PATH: join(paths.given, MODELS_FILE),
     KILO_CONFIG_CONTENT: JSON.stringify(facts.config),
     KILO_SERVER_PASSWORD: facts.password,
     KILO_SESSION_RETRY_LIMIT: String(Math.max(1, facts.modelRetriesMax)),
-    // In a sandbox this pid does not exist and Kilo would exit immediately; there `--die-with-parent` has its effect.
-    ...(facts.jailed
-      ? {}
-      : {
+    // In a sandbox this pid does not exist and Kilo would exit immediately; there the room ends with this server.
+    ...(kind === 'plain'
+      ? {
           KILO_PARENT_PID: String(process.pid),
-          GIT_CEILING_DIRECTORIES: dirname(facts.worktree)
-        })
+          GIT_CEILING_DIRECTORIES: dirname(paths.work)
+        }
+      : {})
   }
 }
+
+/** The folders that Kilo needs. They are made in the room: the server opens no path below a folder that the agent can write. */
+export const ownFolders = (own: string): string[] => OWN_FOLDERS.map((name) => join(own, name))

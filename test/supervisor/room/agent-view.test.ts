@@ -33,7 +33,7 @@ t.test('shows an agent in a sandbox its worktree, its own data and the system', 
     ['dev', 'etc', 'kilo', 'opt', 'proc', 'tmp', 'usr', 'work']
   )
   t.match(await run(`ls ${folder} 2>&1`), /No such file/)
-  t.match(await run('touch /usr/x /opt/kilo/x 2>&1'), /Read-only file system/)
+  t.match(await run('touch /usr/x /opt/kilo/x /opt/given/x /x 2>&1'), /Read-only file system/)
   t.match(await run('id -u; cat /proc/self/status | grep CapEff'), /1000\nCapEff:\s*0+\n/)
   t.match(await run('git --version; rg --version'), /git version[\s\S]*ripgrep/)
 

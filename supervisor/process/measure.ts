@@ -1,0 +1,48 @@
+import { readFile, readdir, readlink } from 'node:fs/promises'
+
+/** The clock ticks of /proc: 100 per second on every supported kernel. */
+const TICK_MS = 10
+const KIB = 1024
+
+export interface Measured {
+  readonly processes: number
+  /** Proportional set size: shared pages count in parts. */
+  readonly memoryBytes: number
+  readonly cpuMs: number
+}
+
+/** What these processes use together, and the CPU time of the children that they have waited for. */
+export async function measure(pids: readonly number[]): Promise<Measured> {
+  const [memory, cpu] = await Promise.all([
+    Promise.all(pids.map(memoryOf)),
+    Promise.all(pids.map(cpuMsOf))
+  ])
+  return { processes: pids.length, memoryBytes: sum(memory), cpuMs: sum(cpu) }
+}
+
+export async function cpuMsOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  // The second field is the program's name in brackets, and may contain spaces.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return sum(fields.slice(11, 15).map(Number)) * TICK_MS
+}
+
+/** The processes in the PID namespace of this process, which do not need to carry a marker. */
+export async function findInNamespace(pid: number): Promise<number[]> {
+  const namespaceOf = (pid: number | string) =>
+    readlink(`/proc/${pid}/ns/pid`).catch(() => undefined)
+  const namespace = await namespaceOf(pid)
+  if (namespace === undefined) return []
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = await Promise.all(
+    names.map(async (name) => ((await namespaceOf(name)) === namespace ? [Number(name)] : []))
+  )
+  return found.flat()
+}
+
+async function memoryOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '')
+  return Number(/^Pss:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) * KIB
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0)

@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { lstat, mkdir, readFile, readdir, readlink, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { projectId } from '#kernel/ids.ts'
+import t, { type Test } from 'tap'
+import { folderOf, makeFolder, removeFolder } from '../../supervisor/process/agent-folder.ts'
+import { runsOf } from '../helpers/property.ts'
+import { allProcesses, processesWith } from '../helpers/processes.ts'
+import { descriptorsOpen, givenRooms } from '../helpers/rooms.ts'
+
+async function given(t: Test) {
+  const rooms = await givenRooms(t, 'bubblewrap')
+  return rooms.problem === undefined ? rooms : t.plan(0, rooms.problem)
+}
+
+const KILLED_MS = 2000
+
+t.test('kill -9 of the server leaves no process of its rooms', async (t) => {
+  const rooms = await given(t)
+  if (!rooms) return
+  const count = 3
+  const server = spawn(
+    process.execPath,
+    [join(import.meta.dirname, '../helpers/room-server.ts'), rooms.folder, String(count)],
+    { stdio: ['ignore', 'pipe', 'inherit'] }
+  )
+  t.teardown(() => server.kill('SIGKILL'))
+  await once(server.stdout, 'data')
+  const marker = `${rooms.folder}/killed`
+  // Per room: bubblewrap twice, the room's program, a shell, a daemon of its own session, and an orphan.
+  const before = await processesWith(marker)
+  t.ok(before.length >= count * 6, `${before.length} processes`)
+
+  server.kill('SIGKILL')
+  await sleep(KILLED_MS)
+  t.same(await processesWith(marker), [])
+})
+
+t.test('opening and closing rooms leaves nothing behind', async (t) => {
+  const rooms = await given(t)
+  if (!rooms) return
+  const rounds = runsOf({ usual: 4, deep: 20 })
+  const concurrent = 5
+  const round = async (at: number) => {
+    const opened = Array.from({ length: concurrent }, async (_, index) => {
+      const { room, sh } = await rooms.open(`many-${at}-${index}`)
+      await room.expose('egress', await room.freePort(), { accept: (c) => void c.destroy() })
+      t.match(await sh('(setsid sleep 600 &) >/dev/null 2>&1; echo ok'), { stdout: 'ok\n' })
+      await room[Symbol.asyncDispose]()
+    })
+    await Promise.all(opened)
+  }
+  await round(-1)
+  const descriptors = await descriptorsOpen()
+  const mounts = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').length
+  for (let at = 0; at < rounds; at++) await round(at)
+
+  t.same(await processesWith(rooms.folder), [])
+  const mine = (await allProcesses()).filter(({ parent }) => parent === process.pid)
+  t.same(
+    mine.filter(({ command }) => command === '' || command.includes('bwrap')),
+    [],
+    'no zombie and no bubblewrap'
+  )
+  t.ok((await descriptorsOpen()) <= descriptors + 2, 'no descriptor')
+  t.equal((await readFile('/proc/self/mountinfo', 'utf8')).split('\n').length, mounts, 'no mount')
+})
+
+t.test('a failed start leaves nothing behind', async (t) => {
+  const rooms = await given(t)
+  if (!rooms) return
+  const descriptors = await descriptorsOpen()
+  const worktree = join(rooms.folder, 'does-not-exist')
+  const [own, folder] = [join(rooms.folder, 'own'), join(rooms.folder, 'given')]
+  for (const path of [own, folder]) await mkdir(path)
+  const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log }
+  const plan = { worktree, own, given: folder, marker: `${rooms.folder}-failed`, log }
+  await t.rejects(rooms.rooms.open(plan), /bwrap: Can't find source path/)
+  t.same(await processesWith(plan.marker), [])
+  t.same((await readdir(folder)).includes('room.sock'), false)
+  t.ok((await descriptorsOpen()) <= descriptors + 1)
+})
+
+t.test('nothing of the server is opened below a folder that an agent can write', async (t) => {
+  const agents = t.testdir({ outside: { 'admin-key': 'the canary', kept: { file: 'kept' } } })
+  const outside = join(agents, 'outside')
+  const id = projectId.create()
+  const folder = folderOf(agents, id)
+  await makeFolder(folder)
+
+  await t.test('the models file is written elsewhere', async (t) => {
+    for (const name of ['models.json', 'home', 'config', 'tmp']) {
+      await symlink(
+        join(outside, name === 'models.json' ? 'admin-key' : 'new'),
+        join(folder.own, name)
+      )
+    }
+    await makeFolder(folder)
+    t.equal(await readFile(join(outside, 'admin-key'), 'utf8'), 'the canary')
+    t.notOk((await readdir(outside)).includes('new'))
+    t.equal(await readFile(join(folder.given, 'models.json'), 'utf8'), '{}')
+    t.equal(await readlink(join(folder.own, 'models.json')), join(outside, 'admin-key'))
+  })
+
+  await t.test('removing an agent’s folder follows no link', async (t) => {
+    await symlink(outside, join(folder.own, 'everything'))
+    await writeFile(join(folder.own, 'file'), '')
+    await removeFolder(agents, id)
+    await t.rejects(lstat(join(agents, id)), { code: 'ENOENT' })
+    t.equal(await readFile(join(outside, 'kept', 'file'), 'utf8'), 'kept')
+    t.same((await readdir(agents)).toSorted(), ['outside'])
+  })
+
+  await t.test('nor does it where the folder itself was replaced', async (t) => {
+    await symlink(outside, join(agents, id))
+    await removeFolder(agents, id)
+    t.equal(await readFile(join(outside, 'kept', 'file'), 'utf8'), 'kept')
+    await removeFolder(agents, id)
+  })
+})
