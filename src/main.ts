@@ -15,7 +15,8 @@ async function main(): Promise<void> {
 
   const stopping = Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
   await using product = await compose(config, log)
-  log.info({ url: product.url, isolation: product.isolation }, 'kilowatt listening')
+  const { url, isolation, network, uid } = product
+  log.info({ url, isolation, network, uid }, 'kilowatt listening')
   if (product.metricsUrl) log.info({ url: product.metricsUrl }, 'metrics listening')
   if (product.adminKeyPath) log.info({ path: product.adminKeyPath }, 'operator key created')
   const { model, providers } = config

@@ -29,6 +29,10 @@ export interface BorrowedAgent extends Disposable {
 
 export interface Supervisor extends AsyncDisposable {
   readonly isolation: 'bubblewrap' | 'process'
+  /** `closed`: agents have no network but what is lent to them; `shared`: they have that of the machine. */
+  readonly network: 'closed' | 'shared'
+  /** `shared`: agents run as the server's user of the machine. */
+  readonly uid: 'own' | 'shared'
   /** The program `bwrap` that agents are isolated with; undefined without isolation. */
   readonly bubblewrap: string | undefined
   readonly kiloVersion: string
@@ -70,6 +74,8 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
   return {
     isolation: runtime.rooms.kind === 'plain' ? 'process' : 'bubblewrap',
+    network: runtime.rooms.network,
+    uid: runtime.rooms.uid,
     bubblewrap: runtime.bubblewrap,
     get kiloVersion() {
       return latest.version

@@ -41,6 +41,8 @@ export function createApi(options: ApiOptions): Promise<FastifyInstance> {
       version: VERSION,
       kilo: { version: supervisor.kiloVersion },
       isolation: supervisor.isolation,
+      network: supervisor.network,
+      uid: supervisor.uid,
       ...options.health
     }),
     ready: () => sql`SELECT 1`.execute(db).then(Boolean, () => false),

@@ -25,7 +25,10 @@ export interface Product extends AsyncDisposable {
   readonly adminKey: string
   /** The file with the operator's key, at the start that created it. */
   readonly adminKeyPath: string | null
+  /** How agents are kept apart: see docs/isolation.md. */
   readonly isolation: 'bubblewrap' | 'process'
+  readonly network: 'closed' | 'shared'
+  readonly uid: 'own' | 'shared'
 }
 
 /**
@@ -82,6 +85,8 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
     adminKey: admin.key,
     adminKeyPath: admin.isNew ? admin.path : null,
     isolation: worker.supervisor.isolation,
+    network: worker.supervisor.network,
+    uid: worker.supervisor.uid,
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
 }

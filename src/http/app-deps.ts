@@ -73,7 +73,13 @@ export const Health = Type.Object(
     kilo: Type.Object({ version: Type.String() }),
     database: Type.String({ description: '`pglite` or `postgres`' }),
     coordination: Type.String({ description: '`in-process` or `redis`' }),
-    isolation: Type.String({ description: 'sandbox of the agents: `bubblewrap` or `process`' })
+    isolation: Type.String({ description: 'sandbox of the agents: `bubblewrap` or `process`' }),
+    network: Type.String({
+      description: '`closed`: agents have no network; `shared`: they have that of the machine'
+    }),
+    uid: Type.String({
+      description: '`shared`: agents run as one user of the machine; `own`: each as its own'
+    })
   },
   { description: 'Version and state of the server' }
 )

@@ -98,7 +98,20 @@ export const FRAME_DATA = {
   'job:running': Type.Object({
     branch: Type.String(),
     sessionId: Type.String(),
-    model: Type.String()
+    model: Type.String(),
+    isolation: Type.Optional(
+      Type.String({ description: 'sandbox of the agent: `bubblewrap` or `process`' })
+    ),
+    network: Type.Optional(
+      Type.String({
+        description: '`closed`: the agent has no network; `shared`: it has that of the machine'
+      })
+    ),
+    uid: Type.Optional(
+      Type.String({
+        description: '`shared`: agents run as one user of the machine; `own`: each as its own'
+      })
+    )
   }),
   'job:log': Type.Object({
     source: OneOf('assistant', 'reasoning', 'tool', 'system'),

@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { priceOf, readPriceList, type Price } from '#billing'
 import { script, type ServedRequest, type Step } from '#fixtures'
@@ -9,6 +11,8 @@ import { parseCredits, toCredits, type Microcredits } from '#kernel/money.ts'
 import { crash, descendants } from '../helpers/processes.ts'
 import { givenProject, seen, startProduct, type Story } from '../helpers/product.ts'
 import { ask, bodyOf } from '../src/gateway/given-gateway.ts'
+
+const run = promisify(execFile)
 
 const KEY = 'sk-the-real-provider-key-0123456789'
 const OPENAI = 'openai-compatible/scripted'
@@ -185,11 +189,13 @@ t.test('what a job pays', async (t) => {
   await t.test('its token is worth nothing without a running job', async (t) => {
     const [thief] = await tokens()
     if (!thief) return t.fail('no token was found')
-    const { token, address } = thief
+    const { token, address, pid } = thief
     const before = model.requests.length
     const body = bodyOf([{ say: 'free' }])
     const got = await ask(`${address}/chat/completions`, token, body)
-    t.equal(got.status, 403)
+    const isClosed = product.product.network === 'closed'
+    t.equal(got.status, isClosed ? 0 : 403, 'a closed room’s address does not exist outside of it')
+    if (isClosed) t.equal(await askInside(pid, `${address}/chat/completions`, token, body), 403)
     t.equal(model.requests.length, before)
   })
 
@@ -244,11 +250,23 @@ t.test('what a job pays', async (t) => {
 })
 
 /** What a thief would find in an agent's environment. */
-async function tokens(): Promise<{ token: string; address: string }[]> {
-  const found = (await descendants()).flatMap(({ environment }) => {
+/** The status of the same request from the network of this process, which is that of its room. */
+async function askInside(pid: number, url: string, token: string, body: object): Promise<number> {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const init = JSON.stringify({ method: 'POST', headers, body: JSON.stringify(body) })
+  const send = `fetch(${JSON.stringify(url)}, ${init}).then(({ status }) => console.log(status))`
+  // Root enters the network alone; another user has to enter the room's user namespace first.
+  const enter = process.getuid?.() === 0 ? ['-n'] : ['-U', '-n', '--preserve-credentials']
+  const args = ['-t', String(pid), ...enter, process.execPath, '-e', send]
+  const { stdout } = await run('nsenter', args, { env: {} })
+  return Number(stdout)
+}
+
+async function tokens(): Promise<{ token: string; address: string; pid: number }[]> {
+  const found = (await descendants()).flatMap(({ environment, pid }) => {
     const token = /"apiKey":"(gw_[^"]+)"/.exec(environment)?.[1]
     const address = /"baseURL":"([^"]+openai-compatible\/v1)"/.exec(environment)?.[1]
-    return token && address ? [{ token, address }] : []
+    return token && address ? [{ token, address, pid }] : []
   })
   return found
 }

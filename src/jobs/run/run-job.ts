@@ -127,9 +127,10 @@ async function begin(run: JobRun, agentSessionId: string): Promise<void> {
   })
   if (!begun) throw overtaken()
   await updateAgentSession(deps.db, job.session_id, agentSessionId, now)
+  const { isolation, network, uid } = deps.supervisor
   run.writer.write({
     type: 'job:running',
-    data: { branch, sessionId: job.session_id, model: job.model }
+    data: { branch, sessionId: job.session_id, model: job.model, isolation, network, uid }
   })
 }
 

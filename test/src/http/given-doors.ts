@@ -123,7 +123,9 @@ export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<
       kilo: { version: supervisor.kiloVersion },
       database: 'pglite',
       coordination: 'in-process',
-      isolation: supervisor.isolation
+      isolation: supervisor.isolation,
+      network: supervisor.network,
+      uid: supervisor.uid
     }),
     ready: () => true,
     metrics: new Registry(),
