@@ -12,7 +12,7 @@ import {
   writeNote,
   type AgentFolder
 } from '../process/agent-folder.ts'
-import { createKiloHttp, type KiloHttp } from '../kilo/http.ts'
+import { createKiloHttp, type KiloHttp } from '../stream/kilo-http.ts'
 import type { Room, RoomCommand, RoomService } from '../room/room.ts'
 import type { AgentTimes, ModelTimeouts, ProviderAccess } from '../options.ts'
 import type { Redact } from '../redact.ts'

@@ -40,7 +40,7 @@ export const kiloInside = (kilo: RoomPrograms['kilo']) => `${INSIDE.kilo}/${base
  * room's read-only folder.
  */
 export const ETC_FILES: Readonly<Record<'passwd' | 'group' | 'hosts', string>> = {
-  passwd: `agent:x:1000:1000:agent:${INSIDE.own}/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n`,
+  passwd: `agent:x:1000:1000:agent:${INSIDE.own}/home:/bin/sh\n`,
   group: 'agent:x:1000:\nnogroup:x:65534:\n',
   hosts: '127.0.0.1 localhost kilo\n::1 localhost\n'
 }

@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { KILO } from '#workspaces'
-import { usableBubblewrap } from '../helpers/bubblewrap.ts'
+import { usableBubblewrap } from '../helpers/rooms/usable-bubblewrap.ts'
 import { runsOf } from '../helpers/property.ts'
 import { ANN, branch, folder, MERGE, newProject } from '../src/workspaces/kit.ts'
 

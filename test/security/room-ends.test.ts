@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import { folderOf, makeFolder, removeFolder } from '../../supervisor/process/agent-folder.ts'
 import { runsOf } from '../helpers/property.ts'
 import { allProcesses, processesWith } from '../helpers/processes.ts'
-import { descriptorsOpen, givenRooms } from '../helpers/rooms.ts'
+import { descriptorsOpen, givenRooms } from '../helpers/rooms/given-rooms.ts'
 
 async function given(t: Test) {
   const rooms = await givenRooms(t, 'bubblewrap')
@@ -23,7 +23,7 @@ t.test('kill -9 of the server leaves no process of its rooms', async (t) => {
   const count = 3
   const server = spawn(
     process.execPath,
-    [join(import.meta.dirname, '../helpers/room-server.ts'), rooms.folder, String(count)],
+    [join(import.meta.dirname, '../helpers/rooms/server.ts'), rooms.folder, String(count)],
     { stdio: ['ignore', 'pipe', 'inherit'] }
   )
   t.teardown(() => server.kill('SIGKILL'))

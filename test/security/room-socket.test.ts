@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { givenRooms } from '../helpers/rooms.ts'
+import { givenRooms } from '../helpers/rooms/given-rooms.ts'
 import { processesWith } from '../helpers/processes.ts'
 
 async function given(t: Test) {

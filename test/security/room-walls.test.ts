@@ -5,7 +5,7 @@ import { networkInterfaces } from 'node:os'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { givenRooms } from '../helpers/rooms.ts'
+import { givenRooms } from '../helpers/rooms/given-rooms.ts'
 
 /** What an agent's shell tries in its room. Each test does what an attacker did on the running product. */
 async function given(t: Test) {

@@ -7,7 +7,7 @@ import { systemClock } from '#kernel/clock.ts'
 import { AppError } from '#kernel/errors.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
-import { usableBubblewrap } from '../../helpers/bubblewrap.ts'
+import { usableBubblewrap } from '../../helpers/rooms/usable-bubblewrap.ts'
 import { createWorkspaces, KILO, type CloneRules, type WorkspaceSource } from '#workspaces'
 
 export const ANN = { name: 'Ann Ä', email: 'ann@example.com' }

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { ENV, givenRooms } from '../../helpers/rooms.ts'
+import { ENV, givenRooms } from '../../helpers/rooms/given-rooms.ts'
 import { processesWith, untilGone } from '../../helpers/processes.ts'
 
 /** Answers what it is sent, after the other side has ended, and then ends: it needs a half-open connection. */

@@ -2,10 +2,10 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog, type Log } from '#kernel/log.ts'
-import { findKilo, findRipgrep } from '../../supervisor/agent/kilo-binary.ts'
-import { createBubblewrapRooms, findBubblewrap } from '../../supervisor/room/bubblewrap-rooms.ts'
-import { createPlainRooms } from '../../supervisor/room/plain-room.ts'
-import type { Room, RoomKind, RunResult } from '../../supervisor/room/room.ts'
+import { findKilo, findRipgrep } from '../../../supervisor/agent/kilo-binary.ts'
+import { createBubblewrapRooms, findBubblewrap } from '../../../supervisor/room/bubblewrap-rooms.ts'
+import { createPlainRooms } from '../../../supervisor/room/plain-room.ts'
+import type { Room, RoomKind, RunResult } from '../../../supervisor/room/room.ts'
 
 interface Teardown {
   teardown(end: () => PromiseLike<unknown>): void

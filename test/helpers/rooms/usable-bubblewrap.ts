@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os'
-import { findKilo } from '../../supervisor/agent/kilo-binary.ts'
-import { createBubblewrapRooms, findBubblewrap } from '../../supervisor/room/bubblewrap-rooms.ts'
+import { findKilo } from '../../../supervisor/agent/kilo-binary.ts'
+import { createBubblewrapRooms, findBubblewrap } from '../../../supervisor/room/bubblewrap-rooms.ts'
 
 async function findUsable(): Promise<string | undefined> {
   const kilo = await findKilo(undefined).catch(() => undefined)

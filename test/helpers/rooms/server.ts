@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { silentLog } from '#kernel/log.ts'
-import { findKilo } from '../../supervisor/agent/kilo-binary.ts'
-import { createBubblewrapRooms, findBubblewrap } from '../../supervisor/room/bubblewrap-rooms.ts'
+import { findKilo } from '../../../supervisor/agent/kilo-binary.ts'
+import { createBubblewrapRooms, findBubblewrap } from '../../../supervisor/room/bubblewrap-rooms.ts'
 
 /** A server that is going to be killed: opens rooms, each with a daemon and an orphan, says so, and waits. */
 const [folder = '', count = '1'] = process.argv.slice(2)
