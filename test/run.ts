@@ -10,7 +10,7 @@ import { SEED } from './helpers/property.ts'
 const TEMPLATE = 'kilowatt_template'
 
 /**
- * `npm test`: tap, with what all test files share: one seed for every random case, which is printed first. A run of the whole
+ * `npm test`: tap, with what all test files share: one seed for every random case, which is printed first, and a migrated database that they copy. A run of the whole
  * suite has also one PostgreSQL server; a run of single files leaves it to each file to start one, because few need it.
  */
 async function main(args: string[]): Promise<number> {
@@ -22,8 +22,8 @@ async function main(args: string[]): Promise<number> {
   }
 
   await using opened = new AsyncDisposableStack()
+  await loadTemplate()
   if (args.length === 0) {
-    await loadTemplate()
     const bin = env['TEST_DATABASE_URL'] ? undefined : await findPostgres()
     // The server ends with this process, in whatever way that ends: startPostgres has a keeper for that.
     if (bin) Object.assign(env, await shareDatabases(opened.use(await startPostgres(bin))))

@@ -47,11 +47,18 @@ async function makeFolder(path: string): Promise<void> {
   await (await openEmbeddedDatabase(path)).destroy()
 }
 
+/** From a copy: two processes that open one database folder block each other for ever. */
 async function makeDump(path: string): Promise<void> {
-  const pglite = await PGlite.create({ dataDir: await cached('folder', makeFolder) })
-  const dump = await pglite.dumpDataDir('none')
-  await pglite.close()
-  await writeFile(path, Buffer.from(await dump.arrayBuffer()))
+  const copy = `${path}.folder`
+  try {
+    await cp(await cached('folder', makeFolder), copy, { recursive: true })
+    const pglite = await PGlite.create({ dataDir: copy })
+    const dump = await pglite.dumpDataDir('none')
+    await pglite.close()
+    await writeFile(path, Buffer.from(await dump.arrayBuffer()))
+  } finally {
+    await rm(copy, { recursive: true, force: true })
+  }
 }
 
 async function hashOfSources(): Promise<string> {
