@@ -10,8 +10,9 @@ import { SEED } from './helpers/property.ts'
 const TEMPLATE = 'kilowatt_template'
 
 /**
- * `npm test`: tap, with what all test files share: one seed for every random case, which is printed first, and a migrated database that they copy. A run of the whole
- * suite has also one PostgreSQL server; a run of single files leaves it to each file to start one, because few need it.
+ * `npm test`: tap, with what all test files share: one seed for every random case, which is printed first, and a
+ * migrated database that they copy. A run of the whole suite has also one PostgreSQL server; a run of single files
+ * leaves it to each file to start one, because few need it.
  */
 async function main(args: string[]): Promise<number> {
   const env: NodeJS.ProcessEnv = {
