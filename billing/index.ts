@@ -1,6 +1,7 @@
 export { createLedger, type Ledger } from './ledger.ts'
 export type {
   ExtendResult,
+  GoodwillBudget,
   GrantResult,
   HoldResult,
   Memo,

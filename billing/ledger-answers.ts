@@ -1,3 +1,4 @@
+import type { Goodwill } from '#kernel/frames.ts'
 import type { Microcredits } from '#kernel/money.ts'
 
 /** Facts about a transfer, for the statement. */
@@ -30,8 +31,22 @@ export interface Resolution {
   readonly reason: string
 }
 
-/** `already`: the hold was resolved before, with the returned resolution. */
-export type ResolveResult = { readonly kind: 'resolved' | 'already' } & Resolution
+/** The budget of a wallet for refunds of failures that an agent can cause: over 24 hours, and over one hour. */
+export interface GoodwillBudget {
+  readonly creditsPerDay: Microcredits
+  readonly jobsPerHour: number
+}
+
+/** Who pays: the user for the usage, the platform, or the platform as long as the budget lasts. */
+export type Payer = 'used' | 'nothing' | { readonly goodwill: GoodwillBudget }
+
+/**
+ * `already`: the hold was resolved before, with the returned resolution. `goodwill` is null without a budget, and when
+ * nothing was used.
+ */
+export type ResolveResult = { readonly kind: 'resolved' | 'already' } & Resolution & {
+    readonly goodwill: Goodwill | null
+  }
 
 export interface Wallet {
   /** Credits that can be spent or held. */

@@ -1,8 +1,16 @@
 import { sql } from 'kysely'
 import type { Db } from '#db'
+import type { Goodwill } from '#kernel/frames.ts'
 import type { UserId } from '#kernel/ids.ts'
 import { microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
-import type { GrantResult, Memo, Resolution, ResolveResult, Wallet } from './ledger-answers.ts'
+import type {
+  GrantResult,
+  Memo,
+  Payer,
+  Resolution,
+  ResolveResult,
+  Wallet
+} from './ledger-answers.ts'
 
 /** One union member per kind, so that callers can narrow it. */
 type Answer<Kind extends string> =
@@ -57,14 +65,21 @@ export async function insertExtension(
 
 export async function insertResolution(
   db: Db,
-  of: { holdId: string; cost: Microcredits; userPays: boolean; reason: string; memo: Memo }
+  of: { holdId: string; cost: Microcredits; userPays: Payer; reason: string; memo: Memo }
 ): Promise<ResolveResult> {
-  const { rows } = await sql<ResolutionRow & { answer: 'resolved' | 'already' }>`
-    SELECT answer, (resolution).* FROM ledger_resolve(
-      ${of.holdId}, ${String(of.cost)}, ${of.userPays}, ${of.reason}, ${JSON.stringify(of.memo)})
-  `.execute(db)
-  const row = only(rows)
-  return { kind: row.answer, ...toResolution(row) }
+  const { holdId, userPays, reason } = of
+  const [cost, memo] = [String(of.cost), JSON.stringify(of.memo)]
+  const resolve =
+    typeof userPays === 'string'
+      ? sql<ResolvedRow>`
+          SELECT answer, (resolution).*, NULL AS goodwill
+            FROM ledger_resolve(${holdId}, ${cost}, ${userPays === 'used'}, ${reason}, ${memo})`
+      : sql<ResolvedRow>`
+          SELECT answer, (resolution).*, goodwill FROM ledger_resolve_goodwill(
+            ${holdId}, ${cost}, ${reason}, ${memo},
+            ${String(userPays.goodwill.creditsPerDay)}, ${userPays.goodwill.jobsPerHour})`
+  const row = only((await resolve.execute(db)).rows)
+  return { kind: row.answer, ...toResolution(row), goodwill: row.goodwill }
 }
 
 export async function readHold(
@@ -110,7 +125,9 @@ export async function readPlatformLoss(db: Db): Promise<Microcredits> {
 }
 
 export async function readAudit(db: Db): Promise<Record<string, string>> {
-  const books = db.selectFrom(['ledger_audit', 'model_request_audit']).selectAll()
+  const books = db
+    .selectFrom(['ledger_audit', 'ledger_goodwill_audit', 'model_request_audit'])
+    .selectAll()
   return { ...(await books.executeTakeFirstOrThrow()) }
 }
 
@@ -132,6 +149,11 @@ interface ResolutionRow {
   readonly overrun: string
   readonly lost: string
   readonly reason: string
+}
+
+interface ResolvedRow extends ResolutionRow {
+  readonly answer: 'resolved' | 'already'
+  readonly goodwill: Goodwill | null
 }
 
 const toResolution = (row: ResolutionRow): Resolution => ({

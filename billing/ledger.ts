@@ -18,6 +18,7 @@ import type {
   GrantResult,
   HoldResult,
   Memo,
+  Payer,
   Resolution,
   ResolveResult,
   Wallet
@@ -50,13 +51,16 @@ export interface Ledger {
     db: Db,
     extension: { holdId: string; step: string; amount: Microcredits }
   ): Promise<ExtendResult>
-  /** Ends a hold: charges the cost up to the held amount, or nothing, and releases the rest. Happens at most once. */
+  /**
+   * Ends a hold: charges the cost up to the held amount, or nothing, and releases the rest. Happens at most once. With a
+   * goodwill budget it charges nothing if that covers the whole charge; the wallet's lock orders concurrent decisions.
+   */
   resolve(
     db: Db,
     resolution: {
       holdId: string
       cost: Microcredits
-      userPays: 'used' | 'nothing'
+      userPays: Payer
       reason: string
       memo: Memo
     }
@@ -95,8 +99,7 @@ export function createLedger(): Ledger {
       return answer.kind === 'reused' ? refuseReuse(`${holdId}, step ${step}`) : answer
     },
 
-    resolve: (db, { holdId, cost, userPays, reason, memo }) =>
-      insertResolution(db, { holdId, cost, userPays: userPays === 'used', reason, memo }),
+    resolve: insertResolution,
 
     findHold: readHold,
     wallet: readWallet,

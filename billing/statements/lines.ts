@@ -1,3 +1,4 @@
+import type { Goodwill } from '#kernel/frames.ts'
 import { JOB_FAILURES, type JobFailureCode } from '#kernel/job-failures.ts'
 import type { Memo } from '../ledger-answers.ts'
 
@@ -28,10 +29,13 @@ export interface LineFacts {
   readonly memo: Memo
   /** `succeeded`, or the error code of the job; null while it runs. */
   readonly outcome: string | null
+  /** Of a failure whose refunds have a budget: the decision; null for others, and when nothing was used. */
+  readonly goodwill: Goodwill | null
 }
 
 /** The title of a line. */
-export function titleOf({ kind, memo, outcome }: LineFacts): string {
+export function titleOf(facts: LineFacts): string {
+  const { kind, memo, outcome } = facts
   const job = typeof memo['prompt'] === 'string' ? `“${memo['prompt']}”` : 'a job'
   switch (kind) {
     case 'grant':
@@ -41,16 +45,17 @@ export function titleOf({ kind, memo, outcome }: LineFacts): string {
     case 'extend':
       return `Additional credits reserved for ${job}`
     case 'charge':
-      return `Charged for ${job}${ending(outcome)}`
+      return `Charged for ${job}${ending(facts)}`
     case 'release':
-      if (isRefund(outcome)) return `Refunded: ${job} failed (${outcome})`
+      if (isRefund(facts)) return `Refunded: ${job} failed (${outcome})`
       return `Released: reserved for ${job} and not used`
   }
 }
 
 /** The explanation of a charge: tokens and prices per million. Null for other lines. */
-export function detailOf({ kind, memo, outcome }: LineFacts): string | null {
-  if (kind === 'release') return isRefund(outcome) ? 'No charge' : null
+export function detailOf(facts: LineFacts): string | null {
+  const { kind, memo } = facts
+  if (kind === 'release') return isRefund(facts) ? 'No charge' : null
   const usage = kind === 'charge' ? usageOf(memo) : null
   if (!usage) return null
 
@@ -88,13 +93,28 @@ export function priceOf(memo: Memo): LinePrice | null {
 }
 
 /** Whether the job failed for a reason that the user does not pay for. */
-function isRefund(outcome: string | null): boolean {
+function isRefund({ outcome, goodwill }: LineFacts): boolean {
   if (outcome === null || !Object.hasOwn(JOB_FAILURES, outcome)) return false
-  return JOB_FAILURES[outcome as JobFailureCode].userPays === 'nothing'
+  switch (JOB_FAILURES[outcome as JobFailureCode].userPays) {
+    case 'nothing':
+      return true
+    case 'goodwill':
+      return goodwill === null || goodwill === 'refunded'
+    case 'used':
+      return false
+  }
 }
 
-function ending(outcome: string | null): string {
+const USED_UP = {
+  day_limit: 'goodwill refunds of 24 hours used up',
+  hour_limit: 'goodwill refunds of this hour used up'
+} as const
+
+function ending({ outcome, goodwill }: LineFacts): string {
   if (outcome === null || outcome === 'succeeded') return ''
+  if (goodwill !== null && goodwill !== 'refunded') {
+    return ` (failed: ${outcome}; ${USED_UP[goodwill]})`
+  }
   if (outcome === 'cancelled') return ' (cancelled; usage until then)'
   if (outcome === 'credits_exhausted') return ' (stopped at its credit limit)'
   return ` (failed: ${outcome}; usage until then)`

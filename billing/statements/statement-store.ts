@@ -1,5 +1,6 @@
 import type { Db } from '#db'
 import { AppError } from '#kernel/errors.ts'
+import type { Goodwill } from '#kernel/frames.ts'
 import type { UserId } from '#kernel/ids.ts'
 import { microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import type { Memo } from '../ledger-answers.ts'
@@ -31,6 +32,8 @@ export interface StatementLine {
   readonly jobId: string | null
   /** Of charges and releases: `succeeded`, or the error code of the job. */
   readonly outcome: string | null
+  /** Of a failure whose refunds have a budget: the decision. */
+  readonly goodwill: Goodwill | null
   /** Of a charge: the tokens. */
   readonly usage: LineUsage | null
   /** The price at the time of the hold. */
@@ -77,8 +80,10 @@ const selectLines = (db: Db, userId: UserId) =>
       join.onRef('hold.hold_id', '=', 'line.hold_id').on('hold.kind', '=', 'hold')
     )
     .leftJoin('ledger_hold_resolutions as end', 'end.hold_id', 'line.hold_id')
+    .leftJoin('ledger_goodwill as goodwill', 'goodwill.hold_id', 'line.hold_id')
     .select(['line.id', 'line.seq', 'line.kind', 'line.amount', 'line.balance_after'])
     .select(['line.memo', 'line.hold_id', 'line.created_at', 'end.reason'])
+    .select('goodwill.decision')
     .select('hold.memo as hold_memo')
     .where('line.wallet', '=', userId)
     .orderBy('line.seq', 'desc')
@@ -89,7 +94,7 @@ function toLine(row: Row): StatementLine {
   const kind = row.kind as LineKind
   const memo = { ...row.hold_memo, ...row.memo } as Memo
   const isEnd = kind === 'charge' || kind === 'release'
-  const facts = { kind, memo, outcome: isEnd ? row.reason : null }
+  const facts = { kind, memo, outcome: isEnd ? row.reason : null, goodwill: row.decision }
   const amount = BigInt(row.amount)
   return {
     ...facts,

@@ -49,6 +49,7 @@ export async function createServices(
     settings: {
       defaultModel: config.model,
       reserveCredits: config.reserveCredits,
+      goodwillPerDay: config.goodwillPerDay,
       jobTimeoutMs: config.jobTimeoutSeconds * 1000,
       promptAnswerMs: LIMITS.promptAnswerMs,
       providers: config.providers.map(({ id }) => id),

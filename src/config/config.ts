@@ -1,8 +1,7 @@
 import { join, resolve } from 'node:path'
 import { isIP } from 'node:net'
 import { LIMITS } from '#kernel/limits.ts'
-import type { Microcredits } from '#kernel/money.ts'
-import { parseCredits } from '#kernel/money.ts'
+import { parseCredits, toCredits, WALLET_MAX, type Microcredits } from '#kernel/money.ts'
 import { agentsThatFit, type Machine, thisMachine } from './agents-max.ts'
 import { ConfigError, refuse, refuseSecret } from './config-error.ts'
 import { type ProviderSettings, readProviders } from './providers.ts'
@@ -50,6 +49,8 @@ export interface Config {
   /** Undefined: the price list shipped with the product. */
   readonly priceList: string | undefined
   readonly reserveCredits: Microcredits
+  /** 0: failures that an agent can cause are never refunded. */
+  readonly goodwillPerDay: Microcredits
   readonly idleStopSeconds: number
   readonly jobTimeoutSeconds: number
   /** Undefined: history is never removed. */
@@ -96,6 +97,7 @@ export function readConfig(
     providers: Object.freeze(readProviders(env)),
     priceList: priceList && path(priceList),
     reserveCredits: readReserve(env),
+    goodwillPerDay: readGoodwill(env),
     idleStopSeconds: seconds('IDLE_STOP_SECONDS', 600),
     jobTimeoutSeconds: seconds('JOB_TIMEOUT_SECONDS', 3600),
     // 0 is invalid: it could mean "keep nothing" as well as "remove nothing".
@@ -163,6 +165,16 @@ function readReserve(env: Environment): Microcredits {
   const amount = /^[\d.]+$/.test(given) ? parseCredits(Number(given)) : undefined
   if (!amount) {
     throw refuse('RESERVE_CREDITS', given, 'a number of credits above 0, with at most six decimals')
+  }
+  return amount
+}
+
+function readGoodwill(env: Environment): Microcredits {
+  const given = text(env, 'GOODWILL_CREDITS_PER_DAY') ?? '50'
+  const amount = /^[\d.]+$/.test(given) ? parseCredits(Number(given)) : undefined
+  if (amount === undefined || amount > WALLET_MAX) {
+    const allowed = `a number of credits from 0 to ${toCredits(WALLET_MAX)}, with at most six decimals`
+    throw refuse('GOODWILL_CREDITS_PER_DAY', given, allowed)
   }
   return amount
 }

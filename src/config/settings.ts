@@ -78,6 +78,11 @@ export const SETTINGS = [
     meaning: 'credits that a job reserves when its project has no earlier jobs'
   },
   {
+    name: 'GOODWILL_CREDITS_PER_DAY',
+    standard: '50',
+    meaning: 'credits that a user gets back in 24 hours for jobs whose agent crashed'
+  },
+  {
     name: 'IDLE_STOP_SECONDS',
     standard: '600',
     meaning: 'an idle agent is stopped after this time'

@@ -90,6 +90,7 @@ CREATE TABLE jobs (
   review_by text,
   review_of text,
   review_claimed_at timestamp with time zone,
+  goodwill text,
   CONSTRAINT jobs_position_key UNIQUE ("position"),
   CONSTRAINT jobs_pkey PRIMARY KEY (id),
   CONSTRAINT jobs_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id),
@@ -99,6 +100,7 @@ CREATE TABLE jobs (
   CONSTRAINT jobs_check CHECK (status <> 'failed'::text OR error_code IS NOT NULL),
   CONSTRAINT jobs_check1 CHECK ((charged IS NULL) = (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text, 'settling'::text]))),
   CONSTRAINT jobs_check2 CHECK (charged IS NULL OR (charged + refunded) = reserved),
+  CONSTRAINT jobs_goodwill_check CHECK (goodwill = ANY (ARRAY['refunded'::text, 'day_limit'::text, 'hour_limit'::text])),
   CONSTRAINT jobs_max_credits_check CHECK (max_credits > 0),
   CONSTRAINT jobs_merge_check CHECK (merge = ANY (ARRAY['none'::text, 'merging'::text, 'merged'::text, 'held'::text, 'conflict'::text, 'discarded'::text, 'reverted'::text])),
   CONSTRAINT jobs_refunded_check CHECK (refunded >= 0),
@@ -131,6 +133,21 @@ CREATE INDEX ledger_accounts_of_wallet ON public.ledger_accounts USING btree (wa
 CREATE TRIGGER never_deleted BEFORE DELETE ON ledger_accounts FOR EACH ROW EXECUTE FUNCTION ledger_refuse();
 CREATE TRIGGER never_emptied BEFORE TRUNCATE ON ledger_accounts FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
 CREATE TRIGGER only_by_transfer BEFORE INSERT OR UPDATE ON ledger_accounts FOR EACH ROW EXECUTE FUNCTION ledger_account_guard();
+
+CREATE TABLE ledger_goodwill (
+  hold_id text NOT NULL,
+  wallet text NOT NULL,
+  amount bigint NOT NULL,
+  decision text NOT NULL,
+  created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+  CONSTRAINT ledger_goodwill_pkey PRIMARY KEY (hold_id),
+  CONSTRAINT ledger_goodwill_hold_id_fkey FOREIGN KEY (hold_id) REFERENCES ledger_hold_resolutions(hold_id),
+  CONSTRAINT ledger_goodwill_amount_check CHECK (amount > 0),
+  CONSTRAINT ledger_goodwill_decision_check CHECK (decision = ANY (ARRAY['refunded'::text, 'day_limit'::text, 'hour_limit'::text]))
+);
+CREATE INDEX ledger_goodwill_of_wallet ON public.ledger_goodwill USING btree (wallet, created_at) WHERE (decision = 'refunded'::text);
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE ON ledger_goodwill FOR EACH ROW EXECUTE FUNCTION ledger_refuse();
+CREATE TRIGGER never_emptied BEFORE TRUNCATE ON ledger_goodwill FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse();
 
 CREATE TABLE ledger_hold_resolutions (
   hold_id text NOT NULL,
@@ -392,6 +409,17 @@ CREATE VIEW ledger_audit AS
              JOIN last_line l ON l.wallet = a.wallet
           WHERE a.code = (a.wallet || ':available'::text) AND a.balance <> l.balance_after) AS statement_mismatch;
 
+CREATE VIEW ledger_goodwill_audit AS
+ SELECT count(*) AS goodwill_mismatch
+   FROM ledger_goodwill g
+     JOIN ledger_hold_resolutions r ON r.hold_id = g.hold_id
+     JOIN ledger_holds h ON h.id = g.hold_id
+  WHERE g.wallet <> h.wallet OR g.amount <> LEAST(r.cost, r.amount) OR r.charged <>
+        CASE g.decision
+            WHEN 'refunded'::text THEN 0::bigint
+            ELSE g.amount
+        END;
+
 CREATE VIEW model_request_audit AS
  WITH of_hold AS (
          SELECT model_requests.hold_id,
@@ -606,6 +634,42 @@ AS $function$
       END IF;
 
       SELECT * INTO resolution FROM ledger_hold_resolutions WHERE hold_id = h;
+      RETURN NEXT;
+    END $function$;
+
+CREATE OR REPLACE FUNCTION public.ledger_resolve_goodwill(h text, price bigint, why text, m jsonb, per_day bigint, per_hour bigint)
+ RETURNS TABLE(answer text, resolution ledger_hold_resolutions, goodwill text)
+ LANGUAGE plpgsql
+AS $function$
+    DECLARE
+      w text := (SELECT wallet FROM ledger_holds WHERE id = h);
+      due bigint;
+      ruling text;
+    BEGIN
+      IF w IS NULL THEN RAISE EXCEPTION 'no hold %', h USING ERRCODE = 'KW003'; END IF;
+      PERFORM ledger_lock(w);
+      IF NOT EXISTS (SELECT FROM ledger_hold_resolutions WHERE hold_id = h) THEN
+        due := least(price, (SELECT sum(amount) FROM ledger_transfers
+          WHERE hold_id = h AND kind IN ('hold', 'extend')));
+      END IF;
+      IF due > 0 THEN
+        SELECT CASE
+            WHEN due + coalesce(sum(g.amount), 0) > per_day THEN 'day_limit'
+            WHEN count(*) FILTER (WHERE g.created_at > clock_timestamp() - interval '1 hour')
+              >= per_hour THEN 'hour_limit'
+            ELSE 'refunded' END
+          INTO ruling FROM ledger_goodwill g
+          WHERE g.wallet = w AND g.decision = 'refunded'
+            AND g.created_at > clock_timestamp() - interval '24 hours';
+      END IF;
+
+      answer := (SELECT r.answer FROM ledger_resolve(
+        h, price, coalesce(ruling <> 'refunded', false), why, m) r);
+      INSERT INTO ledger_goodwill (hold_id, wallet, amount, decision)
+        SELECT h, w, due, ruling WHERE ruling IS NOT NULL;
+
+      SELECT * INTO resolution FROM ledger_hold_resolutions WHERE hold_id = h;
+      goodwill := (SELECT g.decision FROM ledger_goodwill g WHERE g.hold_id = h);
       RETURN NEXT;
     END $function$;
 

@@ -6,4 +6,5 @@ export {
   type StoredAnswer
 } from './idempotency-store.ts'
 export { migrate } from './migrate.ts'
-export type { Schema, TransferKind } from './schema.ts'
+export type { Schema } from './schema.ts'
+export type { TransferKind } from './schema-ledger.ts'

@@ -7,6 +7,7 @@ import * as walletLimit from './migrations/0005-wallet-limit.ts'
 import * as reviewClaims from './migrations/0006-review-claims.ts'
 import * as pendingEdits from './migrations/0007-pending-edits.ts'
 import * as apiKeyLives from './migrations/0008-api-key-lives.ts'
+import * as goodwill from './migrations/0009-goodwill.ts'
 import type { Db } from './db.ts'
 
 const MIGRATIONS = {
@@ -17,7 +18,8 @@ const MIGRATIONS = {
   '0005-wallet-limit': walletLimit,
   '0006-review-claims': reviewClaims,
   '0007-pending-edits': pendingEdits,
-  '0008-api-key-lives': apiKeyLives
+  '0008-api-key-lives': apiKeyLives,
+  '0009-goodwill': goodwill
 }
 
 /** Runs the pending migrations, in order. Throws the error of the migration that failed. */

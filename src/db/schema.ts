@@ -1,8 +1,17 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely'
 import type { EventId, JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
-import type { JobStatus, MergeState, Review } from '#kernel/frames.ts'
+import type { Goodwill, JobStatus, MergeState, Review } from '#kernel/frames.ts'
 import type { Big, Time } from './columns.ts'
 import type { ApiKeysTable, WsTicketsTable } from './schema-keys.ts'
+import type {
+  LedgerAccountsTable,
+  LedgerAuditView,
+  LedgerGoodwillAuditView,
+  LedgerGoodwillTable,
+  LedgerHoldResolutionsTable,
+  LedgerHoldsTable,
+  LedgerTransfersTable
+} from './schema-ledger.ts'
 import type {
   HoldMetersTable,
   ModelRequestAuditView,
@@ -73,6 +82,8 @@ export interface JobsTable {
   reserved: Big
   charged: Big | null
   refunded: Big | null
+  /** Of a failure that an agent can cause: whether its usage was refunded, or the limit that prevented it. */
+  goodwill: Goodwill | null
   usage: Json<object> | null
   /** Finished steps whose usage differs between session metadata and the gateway. */
   usage_mismatch: ColumnType<object | null, object | string | null, string | null>
@@ -140,73 +151,6 @@ export interface IdempotencyKeysTable {
   created_at: Generated<Date>
 }
 
-export interface LedgerAccountsTable {
-  id: Generated<string>
-  /** `usr_…:available`, `usr_…:held`, `usr_…:spent`, `world:funding`, `world:platform_loss`, `world:providers`. */
-  code: string
-  wallet: UserId | null
-  /** Changed only by inserting a transfer. */
-  balance: Generated<string>
-  /** Null for the `world:` accounts, which may be negative. */
-  floor: Big | null
-}
-
-/** `loss`: provider costs that no user was charged for. */
-export type TransferKind = 'grant' | 'hold' | 'extend' | 'charge' | 'release' | 'loss'
-
-export interface LedgerTransfersTable {
-  /** The idempotency key of the transfer. */
-  id: string
-  seq: Generated<string>
-  from_id: string
-  to_id: string
-  amount: Big
-  kind: TransferKind
-  hold_id: string | null
-  /** The wallet whose statement contains it, and the balance after it; set by a trigger. */
-  wallet: Generated<UserId | null>
-  balance_after: Generated<string | null>
-  /** Facts for the statement. */
-  memo: Json<object>
-  created_at: Generated<Date>
-}
-
-/** Reserves the sum of its `hold` and `extend` transfers until it is resolved. */
-export interface LedgerHoldsTable {
-  /** The id of its job. */
-  id: string
-  wallet: UserId
-  created_at: Generated<Date>
-}
-
-/** `charged + released = amount` and `charged + lost = cost`, by constraint. */
-export interface LedgerHoldResolutionsTable {
-  hold_id: string
-  amount: Big
-  cost: Big
-  charged: Big
-  released: Big
-  /** The part of the cost that the platform bears. */
-  lost: Big
-  /** The amount by which the cost exceeded the hold. */
-  overrun: Generated<string>
-  reason: string
-  created_at: Generated<Date>
-}
-
-/** Every column must be zero. */
-export interface LedgerAuditView {
-  total: string
-  drifted_accounts: string
-  overspent: string
-  empty_holds: string
-  bad_resolutions: string
-  held_mismatch: string
-  spent_mismatch: string
-  loss_mismatch: string
-  statement_mismatch: string
-}
-
 /** All tables and views. */
 export interface Schema {
   users: UsersTable
@@ -225,6 +169,8 @@ export interface Schema {
   ledger_holds: LedgerHoldsTable
   ledger_hold_resolutions: LedgerHoldResolutionsTable
   ledger_audit: LedgerAuditView
+  ledger_goodwill: LedgerGoodwillTable
+  ledger_goodwill_audit: LedgerGoodwillAuditView
   hold_meters: HoldMetersTable
   model_requests: ModelRequestsTable
   model_request_audit: ModelRequestAuditView

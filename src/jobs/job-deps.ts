@@ -2,6 +2,7 @@ import type { Ledger, PriceList, Purse, RequestMeter } from '#billing'
 import type { Db } from '#db'
 import type { EventLog, Feed } from '#events'
 import type { Clock } from '#kernel/clock.ts'
+import type { Goodwill } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
 import type { Microcredits } from '#kernel/money.ts'
@@ -69,6 +70,8 @@ export interface ModelGate {
 export interface JobSettings {
   readonly defaultModel: string
   readonly reserveCredits: Microcredits
+  /** The most credits that a user gets back in 24 hours for failures that an agent can cause itself. */
+  readonly goodwillPerDay: Microcredits
   readonly jobTimeoutMs: number
   /** How long a permission or a question waits for a person's answer before the policy answers. */
   readonly promptAnswerMs: number
@@ -80,11 +83,13 @@ export interface JobSettings {
 export interface JobMetrics {
   jobEnded(facts: { status: string; code: string; seconds: number }): void
   usageMismatch(): void
+  goodwill(decision: Goodwill): void
   unrecognisedEvent(name: string): void
 }
 
 export const noMetrics: JobMetrics = {
   jobEnded: () => {},
   usageMismatch: () => {},
+  goodwill: () => {},
   unrecognisedEvent: () => {}
 }

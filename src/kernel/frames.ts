@@ -31,7 +31,16 @@ export const NO_USAGE_TOTALS: UsageTotals = {
   costUsd: 0
 }
 
-export const JobCredits = Type.Object({ reserved: Credits, charged: Credits, refunded: Credits })
+/** Whether a failure that an agent can cause itself was refunded, or the limit that prevented it. */
+export const Goodwill = OneOf('refunded', 'day_limit', 'hour_limit')
+export type Goodwill = Static<typeof Goodwill>
+
+export const JobCredits = Type.Object({
+  reserved: Credits,
+  charged: Credits,
+  refunded: Credits,
+  goodwill: Type.Optional(Goodwill)
+})
 export type JobCredits = Static<typeof JobCredits>
 
 export const JobStatus = OneOf(

@@ -1,7 +1,10 @@
 interface Meaning {
   readonly retryable: boolean
-  /** `used`: the user pays for the usage. `nothing`: the job is fully refunded and the platform bears the cost. */
-  readonly userPays: 'used' | 'nothing'
+  /**
+   * `used`: the user pays for the usage. `nothing`: the job is fully refunded and the platform bears the cost. `goodwill`:
+   * fully refunded up to a budget per user, since a command of the agent can cause it; beyond the budget as `used`.
+   */
+  readonly userPays: 'used' | 'nothing' | 'goodwill'
 }
 
 /** Every reason for which a job fails, whether a retry may succeed, and who bears the cost. */
@@ -11,8 +14,9 @@ export const JOB_FAILURES = {
   model_error: { retryable: false, userPays: 'nothing' },
   model_unreachable: { retryable: true, userPays: 'nothing' },
   model_rate_limited: { retryable: true, userPays: 'nothing' },
-  agent_crashed: { retryable: true, userPays: 'nothing' },
-  agent_stalled: { retryable: true, userPays: 'nothing' },
+  agent_crashed: { retryable: true, userPays: 'goodwill' },
+  agent_stalled: { retryable: true, userPays: 'goodwill' },
+  agent_out_of_memory: { retryable: true, userPays: 'goodwill' },
   agent_unavailable: { retryable: true, userPays: 'nothing' },
   permission_timeout: { retryable: true, userPays: 'used' },
   job_timeout: { retryable: true, userPays: 'used' },

@@ -52,6 +52,7 @@ export const LIMITS = {
   promptAnswerMs: 2 * MINUTE_MS,
   networkRetriesPerTurnMax: 3,
   stepsPerJobMax: 200,
+  goodwillJobsPerHour: 3,
 
   modelRequestBytesMax: 32 * MIB,
   modelRequestDepthMax: 128,

@@ -200,10 +200,11 @@ export function ledgerContract(name: string, open: OpenDatabase): void {
       const lossBefore = await it.ledger.platformLoss(it.db)
       const id = jobId.create()
       await holdOf(it, id, 100)
-      const { kind, reason, ...shares } = await resolve(it, id, cost, userPays)
+      const { kind, reason, goodwill, ...shares } = await resolve(it, id, cost, userPays)
 
       t.equal(kind, 'resolved', says)
       t.equal(reason, 'tested')
+      t.equal(goodwill, null)
       t.same(mapShares(shares), { held: 100, ...expected }, says)
       const after = await it.ledger.wallet(it.db, it.user)
       t.equal(after.balance, before.balance - BigInt(expected.charged), says)

@@ -5,6 +5,7 @@ import { createLedger } from '#billing'
 import type { Db } from '#db'
 import { jobId, transactionId, userId } from '#kernel/ids.ts'
 import { microcredits } from '#kernel/money.ts'
+import { letPass } from './goodwill-contract.ts'
 import { check, runsOf, type Runs } from '../helpers/property.ts'
 
 const amount = fc.bigInt({ min: 1n, max: 120n })
@@ -17,16 +18,34 @@ const Command = fc.oneof(
     do: fc.constant('resolve' as const),
     slot,
     amount,
-    userPays: fc.constantFrom('used' as const, 'nothing' as const)
-  })
+    userPays: fc.constantFrom('used' as const, 'nothing' as const, 'goodwill' as const)
+  }),
+  // No sum of these is an hour or a day: the time that a test takes decides nothing.
+  fc.record({ do: fc.constant('wait' as const), steps: fc.integer({ min: 1, max: 60 }) })
 )
 type Command = typeof Command extends fc.Arbitrary<infer C> ? C : never
+
+const BUDGET = { creditsPerDay: microcredits(150n), jobsPerHour: 2 }
+const WAIT_MINUTES = 25
+const HOUR_MINUTES = 60
 
 /** A ledger of one wallet in memory, written to be obviously right. */
 function createModel() {
   const grants = new Map<number, bigint>()
   const holds = new Map<number, { first: bigint; steps: Map<number, bigint>; done: boolean }>()
   let [balance, reserved, spent, lost] = [0n, 0n, 0n, 0n]
+
+  let minutes = 0
+  const refunds: { at: number; amount: bigint }[] = []
+
+  const decideGoodwill = (due: bigint): boolean => {
+    const day = refunds.filter(({ at }) => minutes - at < 24 * HOUR_MINUTES)
+    const hour = refunds.filter(({ at }) => minutes - at < HOUR_MINUTES)
+    const total = day.reduce((sum, { amount }) => sum + amount, due)
+    if (total > BUDGET.creditsPerDay || hour.length >= BUDGET.jobsPerHour) return false
+    refunds.push({ at: minutes, amount: due })
+    return true
+  }
 
   const take = (n: bigint) => {
     if (n > balance) return false
@@ -36,6 +55,10 @@ function createModel() {
   }
 
   const run = (command: Command): string => {
+    if (command.do === 'wait') {
+      minutes += command.steps * WAIT_MINUTES
+      return 'waited'
+    }
     const { slot, amount } = command
     const hold = holds.get(slot)
     switch (command.do) {
@@ -64,7 +87,10 @@ function createModel() {
         if (!hold) return 'refused'
         if (hold.done) return 'already'
         const whole = [...hold.steps.values()].reduce((a, b) => a + b, hold.first)
-        const charged = command.userPays === 'nothing' ? 0n : amount < whole ? amount : whole
+        const due = amount < whole ? amount : whole
+        const free =
+          command.userPays === 'nothing' || (command.userPays === 'goodwill' && decideGoodwill(due))
+        const charged = free ? 0n : due
         hold.done = true
         reserved -= whole
         spent += charged
@@ -135,6 +161,10 @@ async function compare(db: Db, sequences: number, lane: number): Promise<number>
       await ledger.openWallet(db, user)
 
       const run = async (command: Command): Promise<Result> => {
+        if (command.do === 'wait') {
+          await letPass(db, user, `${command.steps * WAIT_MINUTES} minutes`)
+          return { kind: 'waited' }
+        }
         const holdId = jobs[command.slot] ?? ''
         const amount = microcredits(command.amount)
         switch (command.do) {
@@ -147,7 +177,8 @@ async function compare(db: Db, sequences: number, lane: number): Promise<number>
           case 'extend':
             return ledger.extend(db, { holdId, step: String(command.step), amount })
           case 'resolve': {
-            const { userPays } = command
+            const userPays =
+              command.userPays === 'goodwill' ? { goodwill: BUDGET } : command.userPays
             return ledger.resolve(db, { holdId, cost: amount, userPays, reason: 'm', memo: {} })
           }
         }

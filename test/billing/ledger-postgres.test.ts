@@ -3,10 +3,12 @@ import t from 'tap'
 import { createLedger } from '#billing'
 import { userId } from '#kernel/ids.ts'
 import { onPostgres } from '../helpers/database.ts'
+import { goodwillContract } from './goodwill-contract.ts'
 import { ledgerContract } from './ledger-contract.ts'
 
 await onPostgres('the ledger on PostgreSQL', (open) => {
   ledgerContract('PostgreSQL', (t) => open(t, 64))
+  goodwillContract('PostgreSQL', (t) => open(t, 64))
 
   t.test('PostgreSQL: nothing of that was a deadlock', async (t) => {
     t.equal(open.deadlocks(), 0)

@@ -10,7 +10,7 @@ interface Wallet {
 }
 const walletOf = async (client: Client) => (await client.call<Wallet>('GET', '/wallet')).body
 
-// The two products below have nothing in common.
+// The products below have nothing in common.
 t.jobs = 2
 
 /** How a provider, a person or an empty wallet ends a job, and who pays for it. */
@@ -177,6 +177,52 @@ t.test('jobs that do not end well', async (t) => {
     t.ok(sums.length >= 5)
     for (const sum of sums) t.match(sum, / 0$/)
   })
+})
+
+t.test('an agent that crashes is refunded as long as the goodwill budget lasts', async (t) => {
+  const { user, url } = await startProduct(t, { env: { GOODWILL_CREDITS_PER_DAY: '20' } })
+  const client = await user(100)
+  const project = await givenProject(client)
+  const input = { filePath: '{{worktree}}/a.txt', content: 'a' }
+  const dear = { tool: 'write', input, usage: { input: 20_000, output: 10 } }
+  const crashed = async () => {
+    const jobId = await project.submit(
+      script(dear, { say: 'word '.repeat(200), chunks: 200, chunkMs: 100 })
+    )
+    await seen(client, jobId, 'job:log')
+    for (const { pid, command } of await processesOf(project.id)) {
+      if (command.includes('serve')) crash(pid)
+    }
+    const { body } = await client.call<{ credits: object }>('GET', `/jobs/${jobId}`)
+    t.notOk('goodwill' in body.credits, 'no decision while it runs')
+    return { jobId, error: (await project.story(jobId)).only('job:error') }
+  }
+  const first = await crashed()
+  t.match(first.error, { code: 'agent_crashed', credits: { charged: 0, goodwill: 'refunded' } })
+  t.match(await walletOf(client), { balance: 100, reserved: 0, spent: 0 })
+
+  const second = await crashed()
+  const { charged } = second.error.credits
+  t.match(second.error, { code: 'agent_crashed', credits: { goodwill: 'day_limit' } })
+  t.match(second.error.message, /the usage is charged, because the goodwill refunds of 24 hours/)
+  t.ok(charged > 10 && charged <= second.error.credits.reserved)
+  t.match(await walletOf(client), { balance: 100 - charged, reserved: 0, spent: charged })
+  const { body } = await client.call('GET', `/jobs/${second.jobId}`)
+  t.match(body, { credits: second.error.credits, error: { message: second.error.message } })
+  const { body: statement } = await client.call<{ items: { title: string; jobId: string }[] }>(
+    'GET',
+    '/wallet/transactions'
+  )
+  const titles = new Set(statement.items.map(({ title }) => title.replaceAll(/“.*”/gs, 'a job')))
+  t.ok(
+    titles.has('Charged for a job (failed: agent_crashed; goodwill refunds of 24 hours used up)')
+  )
+  t.ok(titles.has('Refunded: a job failed (agent_crashed)'))
+
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  t.match(metrics, 'kilowatt_goodwill_total{decision="refunded"} 1')
+  t.match(metrics, 'kilowatt_goodwill_total{decision="day_limit"} 1')
+  t.match(metrics, 'kilowatt_ledger_audit{sum="goodwill_mismatch"} 0')
 })
 
 t.test('a provider that falls silent', async (t) => {

@@ -17,6 +17,12 @@ export function createJobMetrics(registry: Registry): JobMetrics {
     help: 'Jobs with a finished step whose usage differs between the agent and the gateway',
     registers
   })
+  const goodwill = new Counter({
+    name: 'kilowatt_goodwill_total',
+    help: 'Failed jobs whose refund has a budget, by decision: refunded, or the limit that prevented it',
+    labelNames: ['decision'],
+    registers
+  })
   const unrecognised = new Counter({
     name: 'kilowatt_unrecognised_agent_events_total',
     help: 'Agent events of a type that this version does not know',
@@ -27,6 +33,7 @@ export function createJobMetrics(registry: Registry): JobMetrics {
   return {
     jobEnded: ({ status, code, seconds: taken }) => seconds.observe({ status, code }, taken),
     usageMismatch: () => mismatches.inc(),
+    goodwill: (decision) => goodwill.inc({ decision }),
     unrecognisedEvent: (event) => unrecognised.inc({ event })
   }
 }

@@ -1,17 +1,18 @@
 import { priceMemo } from '#billing'
 import { inTransaction } from '#db'
-import type { Draft, JobCredits, MergeState } from '#kernel/frames.ts'
+import type { Draft, Goodwill, JobCredits, MergeState } from '#kernel/frames.ts'
 import { JOB_FAILURES, JobFailure, type JobFailureCode } from '#kernel/job-failures.ts'
 import { toCredits } from '#kernel/money.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import { storable } from '#kernel/text.ts'
-import type { ApiDeps } from '../job-deps.ts'
+import type { ApiDeps, JobSettings } from '../job-deps.ts'
 import { settleBill, type ReportedUsage } from './settle-bill.ts'
 import { updateJobEnd, type JobRow } from '../stores/job-store.ts'
 import { closePrompts } from '../stores/prompt-store.ts'
 
 export type FinishDeps = Pick<
   ApiDeps,
-  'db' | 'events' | 'ledger' | 'prices' | 'requests' | 'log' | 'metrics' | 'clock'
+  'db' | 'events' | 'ledger' | 'prices' | 'requests' | 'log' | 'metrics' | 'clock' | 'settings'
 >
 
 /** The result of a job before it is settled. */
@@ -29,8 +30,32 @@ export interface JobResult {
 const statusOf = (failure: JobResult['failure']) =>
   failure === null ? 'succeeded' : failure.code === 'cancelled' ? 'cancelled' : 'failed'
 
-function lastFrame(result: JobResult, credits: JobCredits): Draft {
-  const { branch, commit, merge, failure } = result
+function payerOf(failure: JobResult['failure'], { goodwillPerDay }: JobSettings) {
+  if (failure === null) return 'used'
+  const { userPays } = JOB_FAILURES[failure.code]
+  if (userPays !== 'goodwill') return userPays
+  const jobsPerHour = LIMITS.goodwillJobsPerHour
+  return { goodwill: { creditsPerDay: goodwillPerDay, jobsPerHour } }
+}
+
+const NOT_REFUNDED = {
+  day_limit: 'the usage is charged, because the goodwill refunds of 24 hours are used up',
+  hour_limit: `the usage is charged, because ${LIMITS.goodwillJobsPerHour} jobs of the last hour were refunded as goodwill`
+} as const
+
+/** What the user reads: the message of the failure, and why it was not refunded although such failures are. */
+function explain(failure: NonNullable<JobResult['failure']>, goodwill: Goodwill | null) {
+  // The message of a provider or an agent may hold characters that the database cannot store.
+  const message = storable(failure.message)
+  if (goodwill === null || goodwill === 'refunded') return { ...failure, message }
+  return { ...failure, message: `${message} (${NOT_REFUNDED[goodwill]})` }
+}
+
+function lastFrame(
+  { branch, commit, merge }: JobResult,
+  failure: JobResult['failure'],
+  credits: JobCredits
+): Draft {
   if (failure === null) {
     return { type: 'job:success', data: { commit, branch: branch ?? '', merge, credits } }
   }
@@ -50,24 +75,23 @@ export async function finishJob(
   result: JobResult
 ): Promise<void> {
   const status = statusOf(result.failure)
-  // The message of a provider or an agent may hold characters that the database cannot store.
-  const failure = result.failure && { ...result.failure, message: storable(result.failure.message) }
-
-  const { mismatch } = await inTransaction(deps.db, async (tx) => {
+  const { mismatch, goodwill } = await inTransaction(deps.db, async (tx) => {
     const bill = await settleBill(deps.requests, tx, job.id, result.reported)
     const paid = await deps.ledger.resolve(tx, {
       holdId: job.id,
       cost: bill.cost,
-      userPays: result.failure === null ? 'used' : JOB_FAILURES[result.failure.code].userPays,
+      userPays: payerOf(result.failure, deps.settings),
       reason: result.failure?.code ?? 'succeeded',
       memo: { jobId: job.id, model: job.model, ...bill.usage, ...priceMemo(deps.prices, job.model) }
     })
-    const { charged, released: refunded } = paid
+    const { charged, released: refunded, goodwill } = paid
+    const failure = result.failure && explain(result.failure, goodwill)
     const ended = await updateJobEnd(tx, job.id, token, {
       ...result,
       status,
       charged,
       refunded,
+      goodwill,
       usage: bill.usage,
       mismatch: bill.mismatch,
       error: failure,
@@ -79,7 +103,8 @@ export async function finishJob(
     const credits = {
       reserved: toCredits(paid.held),
       charged: toCredits(charged),
-      refunded: toCredits(refunded)
+      refunded: toCredits(refunded),
+      ...(goodwill === null ? {} : { goodwill })
     }
     const scope = { projectId: job.project_id, jobId: job.id, ...(token === null ? {} : { token }) }
     await deps.events.append(tx, scope, [
@@ -87,9 +112,9 @@ export async function finishJob(
         type: 'job:credits-used',
         data: { credits: credits.charged, usage: bill.usage, final: true }
       },
-      lastFrame(result, credits)
+      lastFrame(result, failure, credits)
     ])
-    return bill
+    return { ...bill, goodwill }
   })
 
   deps.events.announce(job.project_id)
@@ -97,6 +122,7 @@ export async function finishJob(
     deps.metrics.usageMismatch()
     deps.log.warn({ jobId: job.id, mismatch }, 'agent and gateway disagree on a step')
   }
+  if (goodwill !== null) deps.metrics.goodwill(goodwill)
   const seconds = (deps.clock.now().getTime() - job.created_at.getTime()) / 1000
   deps.metrics.jobEnded({ status, code: result.failure?.code ?? 'none', seconds })
   deps.log.info({ jobId: job.id, status, code: result.failure?.code, seconds }, 'job ended')

@@ -66,7 +66,8 @@ export function viewOf(
     credits: {
       reserved: amount(job.reserved),
       charged: amount(job.charged),
-      refunded: amount(job.refunded)
+      refunded: amount(job.refunded),
+      ...(job.goodwill === null ? {} : { goodwill: job.goodwill })
     },
     usage: (job.usage as UsageTotals | null) ?? NO_USAGE_TOTALS,
     error: errorOf(job),

@@ -1,6 +1,6 @@
 import type { Selectable } from 'kysely'
 import type { Db, Schema } from '#db'
-import type { JobStatus, MergeState, UsageTotals } from '#kernel/frames.ts'
+import type { Goodwill, JobStatus, MergeState, UsageTotals } from '#kernel/frames.ts'
 import type { JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
 import type { JobFailureCode } from '#kernel/job-failures.ts'
 import type { Microcredits } from '#kernel/money.ts'
@@ -115,6 +115,7 @@ export interface JobEnd {
   readonly status: 'succeeded' | 'failed' | 'cancelled'
   readonly charged: Microcredits
   readonly refunded: Microcredits
+  readonly goodwill: Goodwill | null
   readonly usage: UsageTotals
   /** Steps on which agent and gateway disagree. */
   readonly mismatch: readonly object[]
@@ -139,6 +140,7 @@ export async function updateJobEnd(
       status: end.status,
       charged: end.charged,
       refunded: end.refunded,
+      goodwill: end.goodwill,
       reserved: end.charged + end.refunded,
       usage: JSON.stringify(end.usage),
       usage_mismatch: end.mismatch.length > 0 ? JSON.stringify(end.mismatch) : null,

@@ -32,7 +32,8 @@ t.test('a statement tells what was paid for, by which price', async (t) => {
       amount: credits(10),
       memo: { ...memo, ...priceMemo(prices, MODEL) }
     })
-    const userPays = reason === 'agent_crashed' ? 'nothing' : 'used'
+    const goodwill = { creditsPerDay: credits(1), jobsPerHour: 3 }
+    const userPays = reason === 'agent_crashed' ? { goodwill } : 'used'
     const end = { holdId, cost: microcredits(BigInt(cost)), userPays, reason } as const
     await ledger.resolve(db, { ...end, memo: { model: MODEL, ...more } })
     const { items } = await ledger.statement(db, user, { limit: 3 })
@@ -62,6 +63,15 @@ t.test('a statement tells what was paid for, by which price', async (t) => {
       title: 'Refunded: “Add a login form” failed (agent_crashed)',
       detail: 'No charge',
       change: credits(10)
+    }
+  ])
+  t.match(await pay('agent_crashed', 720_000), [
+    { kind: 'release', title: 'Released: reserved for “Add a login form” and not used' },
+    {
+      kind: 'charge',
+      title:
+        'Charged for “Add a login form” (failed: agent_crashed; goodwill refunds of 24 hours used up)',
+      detail: `${MODEL}: 2,100 tokens in at $3, 60 out at $15 a million`
     }
   ])
   const cached = { ...usage, reasoning: 40, cacheRead: 1000, cacheWrite: 7 }

@@ -27,6 +27,7 @@ t.test('with nothing given, everything has a value', async (t) => {
     providers: [],
     priceList: undefined,
     reserveCredits: credits(10),
+    goodwillPerDay: credits(50),
     idleStopSeconds: 600,
     jobTimeoutSeconds: 3600,
     eventRetentionDays: undefined,
@@ -119,6 +120,8 @@ t.test('good values are read', async (t) => {
       }
     ],
     [{ RESERVE_CREDITS: '0.25' }, { reserveCredits: microcredits(250_000n) }],
+    [{ GOODWILL_CREDITS_PER_DAY: '0' }, { goodwillPerDay: microcredits(0n) }],
+    [{ GOODWILL_CREDITS_PER_DAY: '7.5' }, { goodwillPerDay: microcredits(7_500_000n) }],
     [
       { IDLE_STOP_SECONDS: '5', JOB_TIMEOUT_SECONDS: '60' },
       { idleStopSeconds: 5, jobTimeoutSeconds: 60 }
@@ -201,6 +204,10 @@ t.test('a bad value is refused in one line that names it', async (t) => {
       { RESERVE_CREDITS: '1.2345678' },
       'RESERVE_CREDITS is "1.2345678": expected a number of credits above 0, with at most six decimals.'
     ],
+    ...['-1', 'lots', '1.2345678', '8000000001'].map((value): [Record<string, string>, string] => [
+      { GOODWILL_CREDITS_PER_DAY: value },
+      `GOODWILL_CREDITS_PER_DAY is "${value}": expected a number of credits from 0 to 8000000000, with at most six decimals.`
+    ]),
     [
       { IDLE_STOP_SECONDS: '0' },
       'IDLE_STOP_SECONDS is "0": expected a whole number from 1 to 604800.'

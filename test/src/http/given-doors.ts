@@ -97,6 +97,7 @@ export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<
   const settings = {
     defaultModel: MODEL,
     reserveCredits: credits(10),
+    goodwillPerDay: credits(50),
     jobTimeoutMs: 60_000,
     promptAnswerMs: LIMITS.promptAnswerMs,
     providers: ['anthropic']

@@ -60,6 +60,13 @@ export function moneyTogetherContract(name: string, open: (t: Test) => Promise<D
       const wallet = await createLedger().wallet(db, user)
       t.equal(wallet.spent, charged)
       t.equal(wallet.reserved, 0n)
+      const decisions = jobs.filter(({ user_id, goodwill }) => user_id === user && goodwill)
+      const refunds = decisions.filter(({ goodwill }) => goodwill === 'refunded')
+      t.ok(decisions.length > refunds.length && refunds.length === 3, 'three refunds an hour')
+      t.ok(refunds.every(({ charged }) => charged === '0'))
+      t.ok(
+        decisions.every(({ goodwill, charged }) => (goodwill === 'refunded') === (charged === '0'))
+      )
     }
     const ends = await db
       .selectFrom('project_events')
@@ -78,6 +85,7 @@ async function givenPlace(t: Test, db: Db) {
   const settings = {
     defaultModel: 'anthropic/claude-sonnet-5-5',
     reserveCredits: credits(10),
+    goodwillPerDay: credits(50),
     jobTimeoutMs: 60_000,
     promptAnswerMs: 60_000,
     providers: ['anthropic']
