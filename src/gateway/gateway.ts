@@ -9,7 +9,7 @@ import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import { createBodyBudget, createJsonParser, discardUnreadBody } from '#net'
-import { createAccounts, type Account } from './paying-jobs.ts'
+import { createAccounts, type Account, type BoundAccount } from './paying-jobs.ts'
 import { createInputCount } from './input-count.ts'
 import type { GatewayMetric } from './metrics.ts'
 import { GatewayRefusal, meaningOf } from './refusal.ts'
@@ -47,8 +47,8 @@ export interface Gateway extends AsyncDisposable {
   /** Issues the capability token of a project's agent, and revokes the previous one. */
   tokenFor(projectId: ProjectId): string
   revoke(token: string): void
-  /** The account pays for the model requests of the project's agent until it is disposed. */
-  bind(projectId: ProjectId, account: Account): AsyncDisposable
+  /** The account pays for the model requests that carry its token, until it is disposed. */
+  bind(projectId: ProjectId, account: Account): BoundAccount
 }
 
 /**

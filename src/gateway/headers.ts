@@ -17,6 +17,7 @@ const NOT_PASSED_ON: ReadonlySet<string> = new Set([
   'accept-encoding',
   'authorization',
   'x-api-key',
+  'x-kilowatt-turn',
   'cookie'
 ])
 
@@ -53,6 +54,12 @@ export function tokenOf(headers: IncomingHttpHeaders): string | undefined {
   const key = headers['x-api-key']
   if (typeof key === 'string') return key
   return /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1]
+}
+
+/** The token of the job, in the header that `supervisor/room/inside/turn-token.mjs` sets. */
+export function turnTokenOf(headers: IncomingHttpHeaders): string | undefined {
+  const token = headers['x-kilowatt-turn']
+  return typeof token === 'string' ? token : undefined
 }
 
 export interface Attribution {

@@ -1,12 +1,17 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Purse } from '#billing'
 import type { ProjectId } from '#kernel/ids.ts'
+import { digestOf } from './tokens.ts'
+import type { Attribution } from './headers.ts'
 import { GatewayRefusal } from './refusal.ts'
 
 /** The job that pays for the model requests of a project's agent. */
 export interface Account {
   readonly purse: Purse
-  /** The allowed models, as `provider/model`. */
-  readonly models: readonly string[]
+  /** The only allowed model, as `provider/model`. */
+  readonly model: string
+  /** The root of the conversations that may spend: its sub-agents follow. */
+  readonly agentSessionId: string
   /** Called when the credits do not cover a request. */
   readonly onExhausted: () => void
 }
@@ -20,17 +25,42 @@ export interface OpenAccount extends Account {
   during<T>(work: Promise<T>): Promise<T>
 }
 
-export interface Accounts {
-  bind(projectId: ProjectId, account: Account): AsyncDisposable
-  find(projectId: ProjectId): OpenAccount
+/** Disposing it ends the account and its token. */
+export interface BoundAccount extends AsyncDisposable {
+  /** The capability token of this job, which its requests carry besides the agent's. */
+  readonly turnToken: string
 }
 
+/** The proof that a request belongs to the running job. */
+export interface Claim extends Attribution {
+  readonly turnToken: string | undefined
+}
+
+export interface Accounts {
+  bind(projectId: ProjectId, account: Account): BoundAccount
+  /** Refuses a request without a running job, without that job's token, or of another conversation. */
+  find(projectId: ProjectId, claim: Claim): OpenAccount
+}
+
+interface Bound {
+  readonly account: OpenAccount
+  readonly tokenDigest: Buffer
+  /** The conversations that may spend. */
+  readonly sessions: Set<string>
+}
+
+const TOKEN_BYTES = 32
+/** More sub-agents than a job's steps allow. */
+const SESSIONS_MAX = 1000
+
 /**
- * One account per project while its job runs. Closing it rejects new requests, waits up to `usageWaitMs` for requests in
+ * One account per project while its job runs, with a token of its own. The token is what separates two jobs of one
+ * agent; the session headers only keep Kilo's own leftovers of another conversation out, since any process of the room can
+ * write them. Closing it rejects new requests, waits up to `usageWaitMs` for requests in
  * progress to report their usage, and then aborts them: they are charged by what is known then.
  */
 export function createAccounts(usageWaitMs: number): Accounts {
-  const open = new Map<ProjectId, OpenAccount>()
+  const open = new Map<ProjectId, Bound>()
 
   return {
     bind(projectId, account) {
@@ -45,23 +75,45 @@ export function createAccounts(usageWaitMs: number): Accounts {
           return work.finally(() => inProgress.delete(work))
         }
       }
-      open.set(projectId, it)
+      const turnToken = `gt_${randomBytes(TOKEN_BYTES).toString('base64url')}`
+      open.set(projectId, {
+        account: it,
+        tokenDigest: digestOf(turnToken),
+        sessions: new Set([account.agentSessionId])
+      })
       let closing: Promise<void> | undefined
 
       const close = async () => {
-        if (open.get(projectId) === it) open.delete(projectId)
+        if (open.get(projectId)?.account === it) open.delete(projectId)
         if (inProgress.size === 0) return
         const timer = setTimeout(() => stopper.abort(), usageWaitMs)
         while (inProgress.size > 0) await Promise.allSettled(inProgress)
         clearTimeout(timer)
       }
-      return { [Symbol.asyncDispose]: () => (closing ??= close()) }
+      return { turnToken, [Symbol.asyncDispose]: () => (closing ??= close()) }
     },
 
-    find(projectId) {
-      const account = open.get(projectId)
-      if (account) return account
-      throw new GatewayRefusal('no_job', 'No job of this project is running.')
+    find(projectId, claim) {
+      const bound = open.get(projectId)
+      if (!bound) throw new GatewayRefusal('no_job', 'No job of this project is running.')
+      const digest = digestOf(claim.turnToken ?? '')
+      if (!timingSafeEqual(digest, bound.tokenDigest)) {
+        throw new GatewayRefusal('wrong_turn', 'The request has no token of the running job.')
+      }
+      if (!belongs(bound.sessions, claim)) {
+        throw new GatewayRefusal('wrong_session', 'The request is not of the running conversation.')
+      }
+      return bound.account
     }
   }
+}
+
+/** Whether the conversation is the job's, or of a sub-agent below it; a new sub-agent joins them. */
+function belongs(sessions: Set<string>, { agentSessionId, parentSessionId }: Attribution): boolean {
+  if (agentSessionId === null) return false
+  if (sessions.has(agentSessionId)) return true
+  if (parentSessionId === null || !sessions.has(parentSessionId)) return false
+  if (sessions.size >= SESSIONS_MAX) return false
+  sessions.add(agentSessionId)
+  return true
 }

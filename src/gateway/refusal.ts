@@ -1,6 +1,8 @@
 const MEANINGS = {
   no_token: { status: 401, type: 'authentication_error' },
   no_job: { status: 403, type: 'permission_error' },
+  wrong_turn: { status: 403, type: 'permission_error' },
+  wrong_session: { status: 403, type: 'permission_error' },
   model_not_allowed: { status: 403, type: 'permission_error' },
   not_allowed: { status: 400, type: 'invalid_request_error' },
   invalid: { status: 400, type: 'invalid_request_error' },

@@ -11,7 +11,7 @@ import type { BodyBudget } from '#net'
 import type { Accounts, OpenAccount } from './paying-jobs.ts'
 import { afford, type RequestEstimate } from './afford.ts'
 import { forward, type Forwarded } from './forward.ts'
-import { attributionOf, headersForProvider, tokenOf } from './headers.ts'
+import { attributionOf, headersForProvider, tokenOf, turnTokenOf } from './headers.ts'
 import { sizeOf, type InputCount, type RequestSize } from './input-count.ts'
 import type { GatewayMetric } from './metrics.ts'
 import { tokensOfChars } from './protocols/protocol.ts'
@@ -58,17 +58,18 @@ export async function serveRequest(
   { request, response, query }: Exchange
 ): Promise<void> {
   const projectId = projectOf(deps, request)
-  // Refuses a request without a running job before its body is read.
-  deps.accounts.find(projectId)
+  const attribution = attributionOf(request.headers)
+  const claim = { ...attribution, turnToken: turnTokenOf(request.headers) }
+  // Refuses a request that is not of the running job before its body is read.
+  deps.accounts.find(projectId, claim)
   using share = deps.bodies.open(projectId)
   const { protocol } = upstream
   const { body, bytes, changed, model: name } = await readRequest(deps, request, share)
   // Looked up after the whole body was read: no await lies between this line and `account.during`, so the account
   // cannot close in between.
-  const account = deps.accounts.find(projectId)
+  const account = deps.accounts.find(projectId, claim)
   const model = `${upstream.id}/${name}`
   const price = priceFor(deps, account, model)
-  const attribution = attributionOf(request.headers)
   const facts: RequestFacts = {
     id: requestId.create(),
     key: `${account.projectId} ${attribution.agentSessionId} ${attribution.kind} ${model}`,
@@ -114,10 +115,10 @@ function projectOf({ tokens }: ServeDeps, request: IncomingMessage): ProjectId {
   throw new GatewayRefusal('no_token', 'Unknown or revoked agent token.')
 }
 
-function priceFor({ prices }: ServeDeps, { models }: OpenAccount, model: string): Price {
+function priceFor({ prices }: ServeDeps, { model: allowed }: OpenAccount, model: string): Price {
   const price = prices.find(model)
-  if (price && models.includes(model)) return price
-  throw new GatewayRefusal('model_not_allowed', `This job may not use the model ${model}.`)
+  if (price && model === allowed) return price
+  throw new GatewayRefusal('model_not_allowed', `This job may use only the model ${allowed}.`)
 }
 
 async function payFor(

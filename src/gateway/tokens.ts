@@ -10,12 +10,14 @@ export interface Tokens {
   projectOf(token: string): ProjectId | undefined
 }
 
+/** Tokens are compared by digest, so that the time does not depend on how much of a guess is right. */
+export const digestOf = (token: string): Buffer => createHash('sha256').update(token).digest()
+
 /** Capability tokens that agents use instead of a provider's key: 256 random bits per process. */
 export function createTokens(): Tokens {
-  // Looked up by digest, so that the time does not depend on how much of a guess is right.
   const projects = new Map<string, ProjectId>()
   const current = new Map<ProjectId, string>()
-  const digest = (token: string) => createHash('sha256').update(token).digest('base64')
+  const digest = (token: string) => digestOf(token).toString('base64')
 
   return {
     issue(projectId) {

@@ -56,15 +56,16 @@ export interface ProjectCommands {
 
 /** What jobs need of the model gateway. */
 export interface ModelGate {
-  /** Until it is disposed, this purse pays for the model requests of the project's agent; without one they are refused. */
+  /** Until it is disposed, this purse pays for the model requests that carry its token; without one they are refused. */
   bind(
     projectId: ProjectId,
     account: {
       readonly purse: Purse
-      readonly models: readonly string[]
+      readonly model: string
+      readonly agentSessionId: string
       readonly onExhausted: () => void
     }
-  ): AsyncDisposable
+  ): AsyncDisposable & { readonly turnToken: string }
 }
 
 export interface JobSettings {

@@ -10,6 +10,7 @@ import { createRedact } from '../redact.ts'
 import { createSequenceTracker } from '../stream/sequence.ts'
 import type { AgentTurn, TurnHost } from '../turn/host.ts'
 import { runTurn } from '../turn/turn.ts'
+import type { GiveTurnToken } from '../turn/turn-token.ts'
 import type { KiloProcess, ProcessState } from './kilo-process.ts'
 import { watchExit, type AgentExit } from './exit.ts'
 import { launch, type LaunchPlan } from './launch.ts'
@@ -49,7 +50,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   const password = randomBytes(32).toString('base64url')
   const redact = createRedact([password, ...providers.map(({ apiKey }) => apiKey)])
   const launched = await launch({ ...plan, password, redact }, signal)
-  const { kilo, url, http, roots, patience, releaseFolder } = launched
+  const { kilo, url, http, roots, giveTurnToken, patience, releaseFolder } = launched
 
   const log = plan.log.child({ pid: kilo.pid })
   const authorization = authorizationOf(password)
@@ -85,7 +86,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     endedWithin: kilo.endedWithin,
     kill: () => killStalled(kilo, listeners)
   }
-  const turns = countTurns(host, ready.modes)
+  const turns = countTurns(host, ready.modes, giveTurnToken)
   return {
     ...createAgentRequests({ ...host, failure: listeners.failure }),
     ...exit,
@@ -107,7 +108,7 @@ function killStalled(kilo: Pick<KiloProcess, 'kill'>, listeners: AgentListeners)
   return kilo.kill()
 }
 
-function countTurns(host: TurnHost, modes: readonly string[]) {
+function countTurns(host: TurnHost, modes: readonly string[], giveTurnToken: GiveTurnToken) {
   let running = 0
   return {
     running: () => running,
@@ -117,8 +118,10 @@ function countTurns(host: TurnHost, modes: readonly string[]) {
       }
       running += 1
       try {
+        await giveTurnToken(turn.token)
         yield* runTurn(host, turn, signal)
       } finally {
+        await giveTurnToken(undefined)
         running -= 1
       }
     }

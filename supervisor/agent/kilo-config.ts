@@ -10,6 +10,8 @@ export interface KiloConfigFacts {
   /** The agent is in a sandbox. */
   readonly isolated: boolean
   readonly worktree: string
+  /** The addresses of plugins; Kilo loads no others. */
+  readonly plugins?: readonly string[]
 }
 
 /** Tools that would act after the turn, outside the project, or for a user interface that is not attached. */
@@ -46,6 +48,7 @@ export function kiloConfig(facts: KiloConfigFacts): object {
     provider: Object.fromEntries(
       facts.providers.map((provider) => [provider.id, kiloProvider(provider, facts.timeouts)])
     ),
+    ...(facts.plugins ? { plugin: facts.plugins } : {}),
     permission: permissionRules(facts),
     experimental: { openTelemetry: false }
   }

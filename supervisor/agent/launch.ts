@@ -17,6 +17,7 @@ import type { Room, RoomCommand, RoomService } from '../room/room.ts'
 import type { AgentTimes, ModelTimeouts, ProviderAccess } from '../options.ts'
 import type { Redact } from '../redact.ts'
 import { unavailable } from '../agent-failure.ts'
+import { turnPlugin, writeTurnPlugin, type GiveTurnToken } from '../turn/turn-token.ts'
 import { kiloConfig } from './kilo-config.ts'
 import { kiloEnvironment, ownFolders } from './kilo-environment.ts'
 import { spawnKilo, type KiloProcess } from './kilo-process.ts'
@@ -48,6 +49,7 @@ export interface Launched {
   readonly http: KiloHttp
   /** The worktree's path in the room, and on this machine. */
   readonly roots: readonly string[]
+  readonly giveTurnToken: GiveTurnToken
   /** Has counted since the process was spawned. */
   readonly patience: StartPatience
   /** Removes the process note, so that the folder may be used again after the process has exited. */
@@ -65,6 +67,7 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
   const earlier = await clearFolder(folder)
   if (earlier === 'alive') throw unavailable('An earlier agent of this project cannot be killed.')
   if (earlier === 'killed') plan.log.warn({}, 'an earlier agent of this project was killed')
+  const giveTurnToken = await writeTurnPlugin(folder.given)
   const worktree = await realpath(plan.worktree).catch(() => {
     throw unavailable('The project has no worktree.')
   })
@@ -89,7 +92,8 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
       const http = createKiloHttp(() => room.connect(port))
       void kilo.exited.then(() => http[Symbol.asyncDispose]())
       const roots = [...new Set([room.paths.work, worktree])]
-      return { kilo, http, roots, url: `http://127.0.0.1:${port}`, patience, releaseFolder }
+      const url = `http://127.0.0.1:${port}`
+      return { kilo, http, roots, url, giveTurnToken, patience, releaseFolder }
     }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }
@@ -116,7 +120,8 @@ async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<K
       defaultModel: plan.defaultModel,
       timeouts: plan.modelTimeouts,
       isolated: room.kind !== 'plain',
-      worktree: plan.worktree
+      worktree: plan.worktree,
+      plugins: [turnPlugin(paths.given)]
     }),
     modelRetriesMax: plan.modelRetriesMax
   })

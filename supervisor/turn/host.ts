@@ -15,6 +15,8 @@ export interface AgentTurn {
   /** `provider/model`. */
   readonly model: string
   readonly text: string
+  /** Sent with each model request of this turn, in the header `x-kilowatt-turn`. */
+  readonly token?: string | undefined
   /** The file that the user has open: Kilo names it to the model. */
   readonly currentFilePath?: string | undefined
 }

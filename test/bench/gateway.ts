@@ -24,7 +24,7 @@ const MODEL = 'openai-compatible/scripted'
 export async function benchGateway(print: (line: string) => void): Promise<void> {
   await using closing = new AsyncDisposableStack()
   const model = closing.use(await startScriptedModel())
-  const { url, token } = await givenGateway(closing, model.url)
+  const { url, token, turnToken } = await givenGateway(closing, model.url)
   const dispatcher = new Agent()
   closing.defer(() => dispatcher.close())
 
@@ -39,7 +39,12 @@ export async function benchGateway(print: (line: string) => void): Promise<void>
         { role: 'user', content }
       ]
     })
-    const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
+    const headers = {
+      'content-type': 'application/json',
+      authorization: `Bearer ${token}`,
+      'x-session-id': 'ses_bench',
+      'x-kilowatt-turn': turnToken
+    }
     const startedAt = performance.now()
     const answer = await request(address, { method: 'POST', headers, body, dispatcher })
     let firstMs = 0
@@ -99,7 +104,8 @@ async function givenGateway(closing: AsyncDisposableStack, baseUrl: string) {
     onSpent: () => {},
     onHeld: async () => {}
   })
-  closing.use(gateway.bind(project, { purse, models: [MODEL], onExhausted: () => {} }))
+  const account = { purse, model: MODEL, agentSessionId: 'ses_bench', onExhausted: () => {} }
+  const { turnToken } = closing.use(gateway.bind(project, account))
   const url = `${gateway.addressOf('openai-compatible')}/chat/completions`
-  return { url, token: gateway.tokenFor(project) }
+  return { url, turnToken, token: gateway.tokenFor(project) }
 }

@@ -8,7 +8,7 @@ import t from 'tap'
 import { priceOf, readPriceList, type Price } from '#billing'
 import { script, type ServedRequest, type Step } from '#fixtures'
 import { parseCredits, toCredits, type Microcredits } from '#kernel/money.ts'
-import { crash, descendants } from '../helpers/processes.ts'
+import { crash, descendants, processesOf } from '../helpers/processes.ts'
 import { givenProject, seen, startProduct, type Story } from '../helpers/product.ts'
 import { ask, bodyOf } from '../src/gateway/given-gateway.ts'
 
@@ -199,6 +199,56 @@ t.test('what a job pays', async (t) => {
     t.equal(model.requests.length, before)
   })
 
+  await t.test('a process of one job does not spend in the next', async (t) => {
+    const own = await givenProject(client)
+    const given = join(dataDir, 'agents', own.id, 'given', 'turn-token')
+    const turnToken = () => readFile(given, 'utf8').catch(() => undefined)
+    const slow = script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 100 })
+    const start = async (more: object = {}) => {
+      const jobId = await own.submit(slow, more)
+      await seen(client, jobId, 'job:log')
+      const { body } = await client.call<{ sessionId: string }>('GET', `/jobs/${jobId}`)
+      return { jobId, sessionId: body.sessionId, turn: await turnToken() }
+    }
+    const end = async (jobId: string) => {
+      await client.call('POST', `/jobs/${jobId}/cancel`)
+      return own.story(jobId)
+    }
+    const first = await start()
+    const ownPids = new Set((await processesOf(own.id)).map(({ pid }) => pid))
+    const thief = (await tokens()).find(({ pid }) => ownPids.has(pid))
+    if (!thief || !first.turn) return t.fail('no token was found')
+    // The header that Kilo sends, which any process of the room can write as well.
+    const agentSession = model.requests.at(-1)!.sessionId!
+    const spend = async (turn: string | undefined, name = 'scripted') => {
+      const headers = { 'x-session-id': agentSession, ...(turn ? { 'x-kilowatt-turn': turn } : {}) }
+      const [url, body] = [
+        `${thief.address}/chat/completions`,
+        bodyOf([{ say: 'free' }], { model: name })
+      ]
+      if (product.product.network === 'closed') {
+        return askInside(thief.pid, url, thief.token, body, headers)
+      }
+      return (await ask(url, thief.token, body, { headers })).status
+    }
+    t.equal(await spend(first.turn), 200, 'during its job a process of the room can spend')
+    t.equal(await spend(first.turn, 'gpt-5.4'), 403, 'on no other model')
+    await end(first.jobId)
+    t.equal(await turnToken(), undefined)
+    t.equal(await spend(first.turn), 403, 'no job')
+
+    const second = await start({ sessionId: first.sessionId })
+    t.not(second.turn, first.turn)
+    const before = model.requests.length
+    t.equal(await spend(first.turn), 403, 'the token of the job before, the same conversation')
+    t.equal(await spend(undefined), 403)
+    t.equal(model.requests.length, before)
+    await end(second.jobId)
+    const { body: text } = await product.admin.call<string>('GET', '/metrics')
+    t.match(text, /kilowatt_model_refusals_total\{[^}]*"wrong_turn"\} 2/)
+    t.match(text, /kilowatt_model_refusals_total\{[^}]*"model_not_allowed"\} 1/)
+  })
+
   await t.test('a project cannot point its agent at another provider', async (t) => {
     const trapped: string[] = []
     const trap = createServer((request, response) => {
@@ -249,10 +299,19 @@ t.test('what a job pays', async (t) => {
   )
 })
 
-/** What a thief would find in an agent's environment. */
 /** The status of the same request from the network of this process, which is that of its room. */
-async function askInside(pid: number, url: string, token: string, body: object): Promise<number> {
-  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+async function askInside(
+  pid: number,
+  url: string,
+  token: string,
+  body: object,
+  more: Record<string, string> = {}
+): Promise<number> {
+  const headers = {
+    authorization: `Bearer ${token}`,
+    'content-type': 'application/json',
+    ...more
+  }
   const init = JSON.stringify({ method: 'POST', headers, body: JSON.stringify(body) })
   const send = `fetch(${JSON.stringify(url)}, ${init}).then(({ status }) => console.log(status))`
   // Root enters the network alone; another user has to enter the room's user namespace first.
@@ -262,6 +321,7 @@ async function askInside(pid: number, url: string, token: string, body: object):
   return Number(stdout)
 }
 
+/** What a thief would find in an agent's environment. */
 async function tokens(): Promise<{ token: string; address: string; pid: number }[]> {
   const found = (await descendants()).flatMap(({ environment, pid }) => {
     const token = /"apiKey":"(gw_[^"]+)"/.exec(environment)?.[1]

@@ -72,13 +72,15 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome | un
   await begin(run, agentSessionId)
 
   // Released before the work is kept: by then the cost of the last requests is known.
-  await using _account = deps.gateway.bind(job.project_id, {
+  await using account = deps.gateway.bind(job.project_id, {
     purse: run.purse,
-    models: [job.model, deps.settings.defaultModel],
+    model: job.model,
+    agentSessionId,
     onExhausted: () => run.stop(exhausted())
   })
+  const turn = { ...turnOf(job, agentSessionId), token: account.turnToken }
   let outcome: TurnOutcome | undefined
-  for await (const event of agent.runTurn(turnOf(job, agentSessionId), signal)) {
+  for await (const event of agent.runTurn(turn, signal)) {
     outcome ??= await handleEvent(run, agent, files, event)
   }
   return outcome

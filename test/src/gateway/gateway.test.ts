@@ -38,7 +38,7 @@ t.test('records the usage that the model counted, in both protocols', async (t) 
     const price = it.prices.find(model) as Price
     for (const [says, step, more, outcome] of cases) {
       await t.test(`${model}, ${says}`, async (t) => {
-        const job = await it.job()
+        const job = await it.job({ model })
         const { broken } = await ask(url, job.token, bodyOf([step], more))
         t.equal(broken, 'reset' in step, 'a connection breaks on both sides')
         const [row] = await job.closed()
@@ -50,7 +50,7 @@ t.test('records the usage that the model counted, in both protocols', async (t) 
   }
   const anthropicCache = { input: 1000, output: 50, cacheRead: 3000, cacheWrite: 700 }
   await t.test('records cache reads and writes in the protocol that reports both', async (t) => {
-    const job = await it.job()
+    const job = await it.job({ model: ANTHROPIC })
     await ask(addresses(it)[ANTHROPIC]!, undefined, bodyOf([{ say, usage: anthropicCache }]), {
       headers: { 'x-api-key': job.token }
     })
@@ -81,41 +81,40 @@ t.test('passes bytes on unchanged and without delay', async (t) => {
 
 t.test('breaks the answer of a provider that is silent for too long', async (t) => {
   const it = await givenGateway(t, { times: { silenceMs: 1500 } })
-  const job = await it.job()
   for (const model of [OPENAI, ANTHROPIC]) {
+    const job = await it.job({ model })
     const silent = bodyOf([{ say: 'only half of this is ever sent', hang: 'mid' }])
     const { broken } = await ask(addresses(it)[model]!, job.token, silent)
     t.ok(broken, `${model}: the agent's connection breaks where the provider's did`)
     const pauses = bodyOf([{ say: 'word '.repeat(12), chunks: 12, chunkMs: 200 }])
     const slow = await ask(addresses(it)[model]!, job.token, pauses)
     t.notOk(slow.broken, `${model}: slow is not silent`)
+    const rows = await job.closed()
+    t.same(
+      rows.map(({ outcome }) => outcome),
+      ['estimated', 'served']
+    )
   }
-  const rows = await job.closed()
-  t.same(
-    rows.map(({ outcome }) => outcome),
-    ['estimated', 'served', 'estimated', 'served']
-  )
 })
 
 t.test('after the agent disconnects, reads the answer to its end or until drainMs', async (t) => {
   const long: Step = { say: 'word '.repeat(40), chunks: 40, chunkMs: 10 }
-  const leave = async (t: Test, drainMs: number, url: (it: Given) => string) => {
+  const leave = async (t: Test, drainMs: number, model: string) => {
     const it = await givenGateway(t, { times: { drainMs } })
-    const job = await it.job()
-    await ask(url(it), job.token, bodyOf([long]), { leaveAfter: 700 })
+    const job = await it.job({ model })
+    await ask(addresses(it)[model]!, job.token, bodyOf([long]), { leaveAfter: 700 })
     const [row] = await job.closed()
     const served = it.model.requests[0]!
     return { row: row!, served }
   }
   for (const model of [OPENAI, ANTHROPIC]) {
-    const url = (it: Given) => addresses(it)[model]!
     await t.test(`${model}: to its end`, async (t) => {
-      const { row, served } = await leave(t, 30_000, url)
+      const { row, served } = await leave(t, 30_000, model)
       t.match([row.outcome, served.outcome], ['served', 'served'])
       t.match(row.usage, served.usage)
     })
     await t.test(`${model}: until drainMs, and charges the known usage`, async (t) => {
-      const { row, served } = await leave(t, 60, url)
+      const { row, served } = await leave(t, 60, model)
       t.equal(row.outcome, 'estimated')
       await until('the model to notice', () => served.outcome !== 'open')
       t.equal(served.outcome, 'aborted')
@@ -154,16 +153,62 @@ t.test('refuses a wrong token, model or request before it reaches the model', as
 
   const renewed = it.gateway.tokenFor(job.project)
   t.equal((await ask(url, job.token, body)).status, 401, 'another process, another token')
-  t.equal((await ask(url, renewed, body)).status, 200)
+  const headers = { 'x-kilowatt-turn': job.turnToken }
+  const askRenewed = () => ask(url, renewed, body, { headers })
+  t.equal((await askRenewed()).status, 200)
   it.gateway.revoke(job.token)
-  t.equal((await ask(url, renewed, body)).status, 200, 'the end of the one before is not its end')
+  t.equal((await askRenewed()).status, 200, 'the end of the one before is not its end')
   await job.end()
-  const late = await ask(url, renewed, body)
+  const late = await askRenewed()
   t.equal(late.status, 403, 'no job, no model')
   t.match(JSON.parse(late.text), { error: { type: 'permission_error' } })
   it.gateway.revoke(renewed)
-  t.equal((await ask(url, renewed, body)).status, 401)
+  t.equal((await askRenewed()).status, 401)
   t.equal(it.model.requests.length, 2, 'nothing else ever reached the model')
+})
+
+t.test('lets only requests of the running job spend', async (t) => {
+  const it = await givenGateway(t)
+  const url = addresses(it)[OPENAI]!
+  const first = await it.job({ agentSessionId: 'ses_1' })
+  const { token, project } = first
+  const body = bodyOf([{ say }])
+  const askWith = async (turnToken: string, session: Record<string, string>) => {
+    const headers = { 'x-kilowatt-turn': turnToken, ...session }
+    const { status, text } = await ask(url, token, body, { headers })
+    return status === 200 ? status : `${status} ${JSON.parse(text).error.message}`
+  }
+  const root = { 'x-session-id': 'ses_1' }
+  t.equal(await askWith(first.turnToken, root), 200)
+  t.equal(await askWith(first.turnToken, { 'x-session-id': 'title-ses_1' }), 200)
+  await first.end()
+  t.equal(await askWith(first.turnToken, root), '403 No job of this project is running.')
+
+  const second = await it.job({ agentSessionId: 'ses_1', token, project })
+  const noToken = '403 The request has no token of the running job.'
+  t.equal(await askWith(first.turnToken, root), noToken, 'the token of the job before')
+  t.equal(await askWith('', root), noToken)
+  t.equal(await askWith('gt_unknown', root), noToken)
+  t.equal(await askWith(second.turnToken, root), 200, 'the same conversation, another job')
+
+  const other = '403 The request is not of the running conversation.'
+  t.equal(await askWith(second.turnToken, { 'x-session-id': 'ses_old' }), other)
+  t.equal(await askWith(second.turnToken, { 'x-session-id': '' }), other)
+  const child = { 'x-session-id': 'ses_2', 'x-parent-session-id': 'ses_1' }
+  t.equal(await askWith(second.turnToken, { 'x-session-id': 'ses_2' }), other, 'not known yet')
+  t.equal(await askWith(second.turnToken, child), 200, 'a sub-agent of the conversation')
+  const grandchild = { 'x-session-id': 'ses_3', 'x-parent-session-id': 'ses_2' }
+  t.equal(await askWith(second.turnToken, grandchild), 200)
+  const stray = { 'x-session-id': 'ses_4', 'x-parent-session-id': 'ses_old' }
+  t.equal(await askWith(second.turnToken, stray), other)
+  await second.end()
+
+  const third = await it.job({ agentSessionId: 'ses_1', token, project })
+  t.equal(await askWith(third.turnToken, { 'x-session-id': 'ses_2' }), other, 'a job starts anew')
+  t.equal((await third.rows()).length, 0)
+  t.equal(it.model.requests.length, 5, 'nothing else ever reached the model')
+  const refused = it.metrics.flatMap((metric) => (metric.kind === 'refused' ? [metric.why] : []))
+  t.match(new Set(refused), new Set(['no_job', 'wrong_turn', 'wrong_session']))
 })
 
 t.test('passes on a refusal of the provider with the key redacted', async (t) => {
@@ -191,7 +236,7 @@ t.test('sends the session headers to the provider, and not the job token', async
   await new Promise((resolve) => provider.once('listening', resolve))
   const baseUrl = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
   const it = await givenGateway(t, { providers: [{ id: 'anthropic', baseUrl, apiKey: KEY }] })
-  const job = await it.job()
+  const job = await it.job({ model: ANTHROPIC, agentSessionId: 'ses_1' })
   const headers = {
     'x-api-key': job.token,
     'x-session-id': 'title-ses_9',
@@ -202,6 +247,7 @@ t.test('sends the session headers to the provider, and not the job token', async
   await ask(`${it.gateway.addressOf('anthropic')}/messages`, undefined, body, { headers })
   t.match(received, { 'x-api-key': KEY, 'x-parent-session-id': 'ses_1', 'anthropic-version': /./ })
   t.notMatch(JSON.stringify(received), job.token)
+  t.notMatch(JSON.stringify(received), job.turnToken)
   t.same(
     sentBody,
     { model: 'scripted', max_tokens: 10, messages: [] },
@@ -284,7 +330,12 @@ t.test('charges nothing for a request that arrives while its job ends', async (t
   const job = await it.job()
   const asking = httpRequest(addresses(it)[OPENAI]!, {
     method: 'POST',
-    headers: { authorization: `Bearer ${job.token}`, expect: '100-continue' }
+    headers: {
+      authorization: `Bearer ${job.token}`,
+      'x-kilowatt-turn': job.turnToken,
+      'x-session-id': 'ses_root',
+      expect: '100-continue'
+    }
   })
   asking.flushHeaders()
   const answered = once(asking, 'response')

@@ -20,6 +20,9 @@ export const KEY = 'sk-the-real-provider-key-0123456789'
 export const OPENAI = 'openai-compatible/scripted'
 export const ANTHROPIC = 'anthropic/scripted'
 
+/** The job's token of each agent: an agent sends it by itself, so a test does too, unless it gives another. */
+const turnTokens = new Map<string, string>()
+
 const credits = (amount: number) => parseCredits(amount) as Microcredits
 
 /** A gateway between a test and a scripted model, with books behind it. */
@@ -43,9 +46,16 @@ export async function givenGateway(t: Test, options: Partial<GatewayOptions> = {
   t.teardown(() => gateway[Symbol.asyncDispose]())
 
   /** A job with this hold, at work. */
-  const job = async ({ held = 10, funds = 100, maxCredits = null as number | null } = {}) => {
+  const job = async ({
+    held = 10,
+    funds = 100,
+    maxCredits = null as number | null,
+    model = OPENAI,
+    agentSessionId = 'ses_root',
+    project = projectId.create(),
+    token = gateway.tokenFor(project)
+  } = {}) => {
     const user = userId.create()
-    const project = projectId.create()
     const holdId = jobId.create()
     await ledger.openWallet(db, user)
     await ledger.grant(db, {
@@ -60,10 +70,11 @@ export async function givenGateway(t: Test, options: Partial<GatewayOptions> = {
       onHeld: async () => {}
     })
     const binding = gateway.bind(project, {
-      ...{ purse, models: [OPENAI, ANTHROPIC], onExhausted: () => (exhausted += 1) }
+      ...{ purse, model, agentSessionId, onExhausted: () => (exhausted += 1) }
     })
+    turnTokens.set(token, binding.turnToken)
     return {
-      ...{ project, holdId, user, purse, token: gateway.tokenFor(project) },
+      ...{ project, holdId, user, purse, token, turnToken: binding.turnToken },
       exhausted: () => exhausted,
       end: () => binding[Symbol.asyncDispose](),
       held: async () => (await ledger.findHold(db, holdId))?.held,
@@ -93,6 +104,11 @@ export function bodyOf(steps: readonly Step[], more: object = {}, words = '') {
   }
 }
 
+function turnHeader(token: string | undefined): Record<string, string> {
+  const turnToken = token === undefined ? undefined : turnTokens.get(token)
+  return turnToken === undefined ? {} : { 'x-kilowatt-turn': turnToken }
+}
+
 export interface Got {
   readonly status: number
   readonly headers: IncomingMessage['headers']
@@ -115,6 +131,7 @@ export function ask(
         'content-type': 'application/json',
         'x-session-id': 'ses_root',
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...turnHeader(token ?? headers['x-api-key']),
         ...headers
       }
     })
