@@ -10,7 +10,6 @@ import { createRedact } from '../redact.ts'
 import { createSequenceTracker } from '../stream/sequence.ts'
 import type { AgentTurn, TurnHost } from '../turn/host.ts'
 import { runTurn } from '../turn/turn.ts'
-import type { GiveTurnToken } from '../turn/turn-token.ts'
 import type { KiloProcess, ProcessState } from './kilo-process.ts'
 import { watchExit, type AgentExit } from './exit.ts'
 import { launch, type LaunchPlan } from './launch.ts'
@@ -18,6 +17,7 @@ import { createAgentListeners, type AgentListeners } from './listeners.ts'
 import { awaitReady } from './readiness.ts'
 import { createAgentRequests, type AgentRequests } from './requests.ts'
 import { listenToKilo } from './stream.ts'
+import { watchStrays } from './strays.ts'
 
 export type { AgentTurn } from '../turn/host.ts'
 export type { SessionUsage } from '../kilo/client.ts'
@@ -50,7 +50,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   const password = randomBytes(32).toString('base64url')
   const redact = createRedact([password, ...providers.map(({ apiKey }) => apiKey)])
   const launched = await launch({ ...plan, password, redact }, signal)
-  const { kilo, url, http, roots, giveTurnToken, patience, releaseFolder } = launched
+  const { room, kilo, url, http, roots, giveTurnToken, patience, releaseFolder } = launched
 
   const log = plan.log.child({ pid: kilo.pid })
   const authorization = authorizationOf(password)
@@ -86,7 +86,17 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     endedWithin: kilo.endedWithin,
     kill: () => killStalled(kilo, listeners)
   }
-  const turns = countTurns(host, ready.modes, giveTurnToken)
+  const strays = await watchStrays(room, log)
+  const turns = countTurns(ready.modes, async function* (turn, signal) {
+    try {
+      await giveTurnToken(turn.token)
+      yield* runTurn(host, turn, signal)
+    } finally {
+      await giveTurnToken(undefined)
+      // A room whose processes cannot be ended is ended itself, before the work of the turn is kept.
+      if (!(await strays.end())) await kilo.kill()
+    }
+  })
   return {
     ...createAgentRequests({ ...host, failure: listeners.failure }),
     ...exit,
@@ -108,7 +118,7 @@ function killStalled(kilo: Pick<KiloProcess, 'kill'>, listeners: AgentListeners)
   return kilo.kill()
 }
 
-function countTurns(host: TurnHost, modes: readonly string[], giveTurnToken: GiveTurnToken) {
+function countTurns(modes: readonly string[], run: Agent['runTurn']) {
   let running = 0
   return {
     running: () => running,
@@ -118,10 +128,8 @@ function countTurns(host: TurnHost, modes: readonly string[], giveTurnToken: Giv
       }
       running += 1
       try {
-        await giveTurnToken(turn.token)
-        yield* runTurn(host, turn, signal)
+        yield* run(turn, signal)
       } finally {
-        await giveTurnToken(undefined)
         running -= 1
       }
     }

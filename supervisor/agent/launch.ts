@@ -43,6 +43,7 @@ export interface LaunchPlan {
 }
 
 export interface Launched {
+  readonly room: Room
   readonly kilo: KiloProcess
   /** Kilo's address in its room; `http` reaches it. */
   readonly url: string
@@ -93,7 +94,7 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
       void kilo.exited.then(() => http[Symbol.asyncDispose]())
       const roots = [...new Set([room.paths.work, worktree])]
       const url = `http://127.0.0.1:${port}`
-      return { kilo, http, roots, url, giveTurnToken, patience, releaseFolder }
+      return { room, kilo, http, roots, url, giveTurnToken, patience, releaseFolder }
     }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }

@@ -56,6 +56,10 @@ export async function openBubblewrapRoom(
       plan.log.error({ pid: child.pid, marker: plan.marker }, 'room was killed and still runs')
     }
   }
+  const processes = async () => {
+    const first = await within(sandbox.firstInside, 0)
+    return first && birthOf(first.pid) === first.born ? findInNamespace(first.pid) : []
+  }
   const close = async () => {
     asked = true
     await kill()
@@ -86,10 +90,8 @@ export async function openBubblewrapRoom(
       ripgrep: options.ripgrep && INSIDE.ripgrep,
       node: undefined
     },
-    async stats() {
-      const first = await within(sandbox.firstInside, 0)
-      return measure(first ? await findInNamespace(first.pid) : [])
-    },
+    processes,
+    stats: async () => measure(await processes()),
     kill,
     [Symbol.asyncDispose]: close
   }

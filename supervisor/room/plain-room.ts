@@ -58,6 +58,8 @@ function openPlainRoom(plan: RoomPlan, { kilo, ripgrep }: RoomPrograms): Room {
     exited.resolve({ why: 'asked', how: 'was closed' })
   }
 
+  const processes = () => findMarked(new Set([marker]))
+
   return {
     kind: 'plain',
     network: 'shared',
@@ -87,8 +89,9 @@ function openPlainRoom(plan: RoomPlan, { kilo, ripgrep }: RoomPrograms): Room {
       server.listen(port, '127.0.0.1')
       await once(server, 'listening')
     },
-    ports: async () => listeningPorts(await findMarked(new Set([marker]))),
-    stats: async () => measure(await findMarked(new Set([marker]))),
+    ports: async () => listeningPorts(await processes()),
+    processes,
+    stats: async () => measure(await processes()),
     kill,
     [Symbol.asyncDispose]: kill
   }

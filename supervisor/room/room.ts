@@ -131,6 +131,8 @@ export interface Room extends AsyncDisposable {
   expose(service: ServiceName, port: number, lent: RoomService): Promise<void>
   /** The TCP ports at which a process of the room listens. */
   ports(): Promise<readonly number[]>
+  /** The pids of its processes on this machine, as the server finds them without asking the room. */
+  processes(): Promise<readonly number[]>
   stats(): Promise<RoomStats>
   /** Kills everything in the room immediately. Resolves when no process is left, or logs that one is. */
   kill(): Promise<void>
