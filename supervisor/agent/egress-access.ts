@@ -28,6 +28,8 @@ export async function reachNetwork(
     no_proxy: INSIDE,
     NO_PROXY: INSIDE,
     NODE_USE_ENV_PROXY: '1',
+    // npm would look for a newer npm, and a refusal of that would be reported as the agent's.
+    npm_config_update_notifier: 'false',
     ...(egress.registry === undefined ? {} : { npm_config_registry: egress.registry }),
     ...egress.certificates.environment(room.paths.given)
   }
