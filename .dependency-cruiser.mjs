@@ -57,7 +57,7 @@ export const SUPERVISOR_LAYERS = {
   stream: ['kilo'],
   turn: ['stream', 'kilo'],
   room: ['process'],
-  egress: ['process'],
+  egress: ['room', 'process'],
   agent: ['turn', 'stream', 'kilo', 'room', 'egress', 'process'],
   pool: ['agent']
 }

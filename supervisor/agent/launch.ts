@@ -12,6 +12,7 @@ import {
   writeNote,
   type AgentFolder
 } from '../process/agent-folder.ts'
+import { reachNetwork } from '../egress/access.ts'
 import type { Egress } from '../egress/egress.ts'
 import { createKiloHttp, type KiloHttp } from '../stream/kilo-http.ts'
 import type { Room, RoomCommand, RoomService } from '../room/room.ts'
@@ -22,7 +23,6 @@ import { turnPlugin, writeTurnPlugin, type GiveTurnToken } from '../turn/turn-to
 import { kiloConfig } from './kilo-config.ts'
 import { kiloEnvironment, ownFolders } from './kilo-environment.ts'
 import { spawnKilo, type KiloProcess } from './kilo-process.ts'
-import { reachNetwork } from './egress-access.ts'
 import { reachModels } from './model-access.ts'
 import type { Runtime } from './runtime.ts'
 import { createStartPatience, type StartPatience } from './start-patience.ts'

@@ -1,6 +1,6 @@
 import type { ProjectId } from '#kernel/ids.ts'
-import type { Egress } from '../egress/egress.ts'
 import type { Room } from '../room/room.ts'
+import type { Egress } from './egress.ts'
 
 /** Hosts that tools in a room reach without the proxy: servers of the room itself. */
 const INSIDE = 'localhost,127.0.0.1,::1'
