@@ -3,7 +3,7 @@ export const LAYERS = {
   'src/kernel': [],
   'src/net': ['src/kernel'],
   'src/db': ['src/kernel'],
-  'src/config': ['src/kernel'],
+  'src/config': ['src/net', 'src/kernel'],
   'src/ports': ['src/db', 'src/kernel'],
   'src/adapters': ['src/ports', 'src/db', 'src/kernel'],
   supervisor: ['src/net', 'src/kernel'],
@@ -57,7 +57,8 @@ export const SUPERVISOR_LAYERS = {
   stream: ['kilo'],
   turn: ['stream', 'kilo'],
   room: ['process'],
-  agent: ['turn', 'stream', 'kilo', 'room', 'process'],
+  egress: ['room', 'process'],
+  agent: ['turn', 'stream', 'kilo', 'room', 'egress', 'process'],
   pool: ['agent']
 }
 

@@ -2,6 +2,8 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
+import type { EgressSettings } from './egress/egress.ts'
+import type { RefusalReason } from './egress/refusals.ts'
 import type { RoomService } from './room/room.ts'
 
 /** A model provider that an agent may use: normally our gateway, with a token instead of the real key. */
@@ -74,6 +76,7 @@ export type SupervisorMetric =
   | { readonly kind: 'event-gap' }
   | { readonly kind: 'text-not-exact' }
   | { readonly kind: 'unrecognised'; readonly name: string }
+  | { readonly kind: 'egress-refused'; readonly reason: RefusalReason }
 
 export interface SupervisorOptions {
   /** The path of the native `kilo`; undefined selects that of the installed platform package. */
@@ -89,6 +92,8 @@ export interface SupervisorOptions {
   readonly providersFor: (projectId: ProjectId) => readonly ProviderAccess[]
   /** Takes the connections of agents that have no network to the address of their providers. Undefined: that address itself. */
   readonly modelService?: RoomService
+  /** The way out of rooms without a network. Undefined: there is none. */
+  readonly egress?: EgressSettings
   /** The agent with these providers has exited: its tokens may be revoked. */
   readonly onAgentExited?: (providers: readonly ProviderAccess[]) => void
   /** `provider/model`: for Kilo's own requests, such as titles. */

@@ -7,6 +7,8 @@ import { startAgent, type Agent, type AgentPlan, type RunningKilo } from './agen
 import { KNOWN_MODES } from './agent/kilo-config.ts'
 import type { ProcessState } from './agent/kilo-process.ts'
 import { findRuntime, type Runtime } from './agent/runtime.ts'
+import type { RefusalReason } from './egress/refusals.ts'
+import { openEgress, type Egress } from './egress/egress.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type SupervisorOptions } from './options.ts'
 import { decideIdle } from './pool/idle-policy.ts'
 import { createAgentSlots, idleFactsOf, type AgentSlots, type Slot } from './pool/slots.ts'
@@ -67,7 +69,8 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
     log,
     onStartFailed: () => options.onMetric?.({ kind: 'start-failed' })
   })
-  const start = createStarter(options, runtime, agentsDir)
+  const egress = await openWayOut(options, runtime)
+  const start = createStarter(options, { runtime, agentsDir, egress })
   const idleTimer = stopIdleAgents(slots, options)
   let latest = { modes: KNOWN_MODES, version: runtime.kilo.version }
   let closing = false
@@ -110,12 +113,26 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
       closing = true
       idleTimer[Symbol.dispose]()
       await slots.leaveAll()
+      egress?.[Symbol.dispose]()
     }
   }
 }
 
+/** Only rooms without a network need it. */
+async function openWayOut(
+  { egress, log, clock, onMetric = () => {} }: SupervisorOptions,
+  { rooms }: Runtime
+): Promise<Egress | undefined> {
+  if (!egress || rooms.network === 'shared') return undefined
+  const onRefused = (reason: RefusalReason) => onMetric({ kind: 'egress-refused', reason })
+  return openEgress(egress, { log, clock, onRefused })
+}
+
 /** Starts agents with the options of this supervisor, and reports how long that took. */
-function createStarter(options: SupervisorOptions, runtime: Runtime, agentsDir: string) {
+function createStarter(
+  options: SupervisorOptions,
+  given: Pick<AgentPlan, 'runtime' | 'agentsDir' | 'egress'>
+) {
   const { clock, log } = options
   const onMetric = options.onMetric ?? (() => {})
 
@@ -130,8 +147,7 @@ function createStarter(options: SupervisorOptions, runtime: Runtime, agentsDir: 
     const plan: AgentPlan = {
       projectId,
       worktree,
-      runtime,
-      agentsDir,
+      ...given,
       providers,
       modelService: options.modelService,
       defaultModel: options.defaultModel,

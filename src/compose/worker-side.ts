@@ -58,6 +58,7 @@ export async function openWorkerSide(
       idleStopMs: config.idleStopSeconds * 1000,
       providersFor: (projectId) => providersOf(config, prices, gateway, projectId),
       modelService: { accept: gateway.accept },
+      egress: { allow: config.egressAllow, bytesPerDay: config.egressBytesPerDay },
       onAgentExited: (access) => access.forEach(({ apiKey }) => gateway.revoke(apiKey ?? '')),
       defaultModel: config.model,
       onMetric: metrics.supervisor,

@@ -2,8 +2,10 @@ import { join, resolve } from 'node:path'
 import { isIP } from 'node:net'
 import { LIMITS } from '#kernel/limits.ts'
 import { parseCredits, toCredits, WALLET_MAX, type Microcredits } from '#kernel/money.ts'
+import type { AllowEntry } from '#net'
 import { agentsThatFit, type Machine, thisMachine } from './agents-max.ts'
 import { ConfigError, refuse, refuseSecret } from './config-error.ts'
+import { readEgressAllow } from './egress-allow.ts'
 import { type ProviderSettings, readProviders } from './providers.ts'
 import {
   type Environment,
@@ -63,6 +65,9 @@ export interface Config {
   readonly socketsPerAddressMax: number
   /** Addresses and networks of reverse proxies whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[]
+  /** Where rooms may connect to; undefined: the registry that npm is configured with on this machine. */
+  readonly egressAllow: readonly AllowEntry[] | undefined
+  readonly egressBytesPerDay: number
   readonly logLevel: (typeof LOG_LEVELS)[number]
 }
 
@@ -116,6 +121,12 @@ export function readConfig(
     socketsPerUserMax: sockets('SOCKETS_PER_USER_MAX', LIMITS.socketsPerUserMax),
     socketsPerAddressMax: sockets('SOCKETS_PER_ADDRESS_MAX', LIMITS.socketsPerAddressMax),
     trustedProxies: Object.freeze(list(env, 'TRUSTED_PROXIES').map(checkNetwork)),
+    egressAllow: readEgressAllow(env),
+    egressBytesPerDay: wholeNumber(env, 'EGRESS_BYTES_PER_DAY', {
+      from: 1,
+      to: 1e15,
+      standard: LIMITS.egressBytesPerDay
+    }),
     logLevel: oneOf(env, 'LOG_LEVEL', LOG_LEVELS, 'info')
   }
   checkRole(config)

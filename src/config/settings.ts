@@ -104,6 +104,17 @@ export const SETTINGS = [
     meaning: 'sandbox of agents: bubblewrap, process or auto'
   },
   {
+    name: 'EGRESS_ALLOW',
+    standard: "the registry in npm's configuration",
+    meaning:
+      'hosts that agents reach, separated by commas: name:port, *.name:port, * or host:port!private; empty: none'
+  },
+  {
+    name: 'EGRESS_BYTES_PER_DAY',
+    standard: '10485760000',
+    meaning: 'bytes that a project may transfer to and from these hosts in a day (UTC)'
+  },
+  {
     name: 'ALLOWED_ORIGINS',
     standard: 'none',
     meaning: 'allowed browser origins (CORS), separated by commas'

@@ -23,6 +23,8 @@ export const LIMITS = {
   unreadBodyMs: 5 * SECOND_MS,
   headersMs: 30 * SECOND_MS,
 
+  egressBytesPerDay: 10_000 * MIB,
+
   fileBytesMax: 10 * MIB,
   pathBytesMax: 4096,
   pathSegmentsMax: 64,

@@ -83,6 +83,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     redact,
     nameUnrecognised: createUnrecognisedNames(log),
     listen: listeners.add,
+    onEgressRefused: (listener) => plan.egress?.listen(plan.projectId, listener) ?? (() => {}),
     endedWithin: kilo.endedWithin,
     kill: () => killStalled(kilo, listeners)
   }

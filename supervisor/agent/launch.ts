@@ -12,6 +12,8 @@ import {
   writeNote,
   type AgentFolder
 } from '../process/agent-folder.ts'
+import { reachNetwork } from '../egress/access.ts'
+import type { Egress } from '../egress/egress.ts'
 import { createKiloHttp, type KiloHttp } from '../stream/kilo-http.ts'
 import type { Room, RoomCommand, RoomService } from '../room/room.ts'
 import type { AgentTimes, ModelTimeouts, ProviderAccess } from '../options.ts'
@@ -32,6 +34,8 @@ export interface LaunchPlan {
   readonly agentsDir: string
   readonly providers: readonly ProviderAccess[]
   readonly modelService?: RoomService | undefined
+  /** Undefined: rooms without a network have no way out. */
+  readonly egress?: Egress | undefined
   readonly defaultModel: string
   readonly modelTimeouts: ModelTimeouts
   readonly modelRetriesMax: number
@@ -65,6 +69,7 @@ const TRIES = 2
 export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Launched> {
   const folder = folderOf(plan.agentsDir, plan.projectId)
   await makeFolder(folder)
+  await plan.egress?.certificates.writeTo(folder.given)
   const earlier = await clearFolder(folder)
   if (earlier === 'alive') throw unavailable('An earlier agent of this project cannot be killed.')
   if (earlier === 'killed') plan.log.warn({}, 'an earlier agent of this project was killed')
@@ -113,7 +118,8 @@ async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<K
   const { paths } = room
   await makeOwnFolders(room)
   const providers = await reachModels(room, plan.providers, plan.modelService)
-  const env = kiloEnvironment({
+  const proxy = await reachNetwork(room, plan.egress, plan.projectId)
+  const kiloEnv = kiloEnvironment({
     room,
     password: plan.password,
     config: kiloConfig({
@@ -126,6 +132,7 @@ async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<K
     }),
     modelRetriesMax: plan.modelRetriesMax
   })
+  const env = { ...kiloEnv, ...proxy }
   const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
   const command: RoomCommand = { argv: [paths.kilo, ...serve], env, cwd: paths.work }
   return spawnKilo(room, command, plan.log, plan.redact).catch((error: Error) => {

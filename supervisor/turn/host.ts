@@ -32,6 +32,12 @@ export interface Listener {
   exited(failure: AgentFailure): void
 }
 
+export interface RefusedConnection {
+  readonly host: string
+  /** One sentence for the user. */
+  readonly text: string
+}
+
 /** What a turn needs of the agent that carries it out. */
 export interface TurnHost {
   readonly client: KiloClient
@@ -46,6 +52,8 @@ export interface TurnHost {
   /** The name under which an unrecognised event is counted. */
   readonly nameUnrecognised: (name: string) => string
   listen(listener: Listener): () => void
+  /** Calls the listener for each connection out of the room that the egress proxy refuses. */
+  onEgressRefused(listener: (refused: RefusedConnection) => void): () => void
   /** How the process exited, if it exits within a moment: a better explanation than a request that failed. */
   endedWithin(): Promise<string | undefined>
   /** Kills the whole process tree. */

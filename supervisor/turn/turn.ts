@@ -4,6 +4,7 @@ import type { KiloClient } from '../kilo/client.ts'
 import { createTurnTranslator, type TurnTranslator } from '../kilo/translator.ts'
 import { catchUp } from './catch-up.ts'
 import { createTurnEnding, INTERRUPTED, type TurnEnding } from './ending.ts'
+import { reportRefusedHosts } from './egress-notices.ts'
 import type { AgentTurn, Listener, TurnHost } from './host.ts'
 import { createNetworkAnswers } from './network-wait.ts'
 import { createTurnOpening, modelOf, type TurnOpening } from './opening.ts'
@@ -99,6 +100,8 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
     listenerOf({ translator, silence, emit, exited: ending.agentExited })
   )
 
+  const unlistenEgress = reportRefusedHosts(host, emit)
+
   return {
     events: ending.events,
     cancel: ending.cancel,
@@ -109,6 +112,7 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
       } finally {
         opening[Symbol.dispose]()
         unlisten()
+        unlistenEgress()
         silence[Symbol.dispose]()
         rejectOpen(client, translator.asks)
       }

@@ -91,6 +91,8 @@ export async function startProduct(
     {
       DATA_DIR: dataDir,
       PORT: '0',
+      // Without a list the server asks npm for its registry at each start.
+      EGRESS_ALLOW: '',
       MODEL: 'openai-compatible/scripted',
       OPENAI_COMPATIBLE_BASE_URL: model.url,
       OPENAI_COMPATIBLE_API_KEY: 'test-key',

@@ -16,7 +16,15 @@ export function createSupervisorMetrics(registry: Registry): (metric: Supervisor
     registers
   })
 
+  const refusals = new Counter({
+    name: 'kilowatt_egress_refusals_total',
+    help: 'Connections out of rooms that were refused: not_allowed, private_address, bytes_used_up, …',
+    labelNames: ['reason'],
+    registers
+  })
+
   return (metric) => {
+    if (metric.kind === 'egress-refused') return refusals.inc({ reason: metric.reason })
     events.inc({ kind: metric.kind })
     if (metric.kind === 'started') starts.observe(metric.durationMs / 1000)
   }

@@ -37,12 +37,14 @@ t.test('with nothing given, everything has a value', async (t) => {
     socketsPerUserMax: 50,
     socketsPerAddressMax: 500,
     trustedProxies: [],
+    egressAllow: undefined,
+    egressBytesPerDay: 10_485_760_000,
     logLevel: 'info'
   } satisfies Config)
   t.same(
     read(Object.fromEntries(SETTINGS.map(({ name }) => [name, '']))),
-    read({}),
-    'empty is not given'
+    { ...read({}), egressAllow: [] },
+    'empty is not given, except for the list of allowed hosts'
   )
 })
 
@@ -50,6 +52,7 @@ t.test('a config cannot be changed, nor what is in it', async (t) => {
   const config = read({
     ANTHROPIC_API_KEY: 'key',
     ALLOWED_ORIGINS: 'http://a',
+    EGRESS_ALLOW: 'a:443',
     REDIS_URL: 'redis://a'
   })
   for (const part of [
@@ -57,7 +60,9 @@ t.test('a config cannot be changed, nor what is in it', async (t) => {
     config.providers,
     config.providers[0],
     config.allowedOrigins,
-    config.redisUrls
+    config.redisUrls,
+    config.egressAllow,
+    config.egressAllow?.[0]
   ]) {
     t.ok(Object.isFrozen(part))
   }
@@ -128,6 +133,16 @@ t.test('good values are read', async (t) => {
     ],
     [{ AGENTS_MAX: '3' }, { agentsMax: 3 }],
     [{ ISOLATION: 'process' }, { isolation: 'process' }],
+    [
+      { EGRESS_ALLOW: ' Registry.Example.com , *.example.org:8443' },
+      {
+        egressAllow: [
+          { host: { kind: 'name', name: 'registry.example.com' }, port: 443, allowsPrivate: false },
+          { host: { kind: 'below', name: 'example.org' }, port: 8443, allowsPrivate: false }
+        ]
+      }
+    ],
+    [{ EGRESS_BYTES_PER_DAY: '5' }, { egressBytesPerDay: 5 }],
     [
       { ALLOWED_ORIGINS: 'https://app.example.com,http://localhost:3000' },
       { allowedOrigins: ['https://app.example.com', 'http://localhost:3000'] }
@@ -221,6 +236,10 @@ t.test('a bad value is refused in one line that names it', async (t) => {
       'EVENT_RETENTION_DAYS is "0": expected a whole number from 1 to 36500.'
     ],
     [{ AGENTS_MAX: '0' }, 'AGENTS_MAX is "0": expected a whole number from 1 to 1000.'],
+    [
+      { EGRESS_ALLOW: 'a.example:443, b.example:99999' },
+      'EGRESS_ALLOW is "b.example:99999": expected a port from 1 to 65535, or * for every port.'
+    ],
     [{ ISOLATION: 'docker' }, 'ISOLATION is "docker": expected one of auto, bubblewrap, process.'],
     ...[
       '*',
