@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { birthOf } from '#kernel/machine/process-birth.ts'
 import type { Log } from '#kernel/log.ts'
-import { signal } from '../process/tree.ts'
-import type { Room } from '../room/room.ts'
+import { signal } from './tree.ts'
 
 export interface Strays {
   /** Kills what turns have left running. Resolves with false when processes are still left after 2 s. */
@@ -22,7 +21,10 @@ const EMPTY_SEARCHES = 3
  * when the turn has ended. The server lists the processes itself, because an agent can impersonate the room's program.
  * A process is identified by its pid and its start time, since pids are reused.
  */
-export async function watchStrays(room: Pick<Room, 'processes'>, log: Log): Promise<Strays> {
+export async function watchStrays(
+  room: { processes(): Promise<readonly number[]> },
+  log: Log
+): Promise<Strays> {
   const list = async () => (await room.processes()).map((pid) => ({ pid, born: birthOf(pid) }))
   const nameOf = ({ pid, born }: { pid: number; born: string | undefined }) => `${pid} ${born}`
   const own = new Set((await list()).map(nameOf))
