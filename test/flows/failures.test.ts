@@ -180,7 +180,7 @@ t.test('jobs that do not end well', async (t) => {
 })
 
 t.test('an agent that crashes is refunded as long as the goodwill budget lasts', async (t) => {
-  const { user, url } = await startProduct(t, { env: { GOODWILL_CREDITS_PER_DAY: '20' } })
+  const { admin, user } = await startProduct(t, { env: { GOODWILL_CREDITS_PER_DAY: '20' } })
   const client = await user(100)
   const project = await givenProject(client)
   const input = { filePath: '{{worktree}}/a.txt', content: 'a' }
@@ -219,7 +219,7 @@ t.test('an agent that crashes is refunded as long as the goodwill budget lasts',
   )
   t.ok(titles.has('Refunded: a job failed (agent_crashed)'))
 
-  const metrics = await (await fetch(`${url}/metrics`)).text()
+  const { body: metrics } = await admin.call<string>('GET', '/metrics')
   t.match(metrics, 'kilowatt_goodwill_total{decision="refunded"} 1')
   t.match(metrics, 'kilowatt_goodwill_total{decision="day_limit"} 1')
   t.match(metrics, 'kilowatt_ledger_audit{sum="goodwill_mismatch"} 0')

@@ -63,5 +63,5 @@ t.test('a job leaves no process behind in its room', { skip }, (t) =>
 )
 
 t.test('nor does it without isolation', (t) =>
-  playLeftovers(t, LEFTOVERS, { ISOLATION: 'process' })
+  playLeftovers(t, LEFTOVERS.slice(0, 2), { ISOLATION: 'process' })
 )
