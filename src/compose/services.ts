@@ -50,6 +50,7 @@ export async function createServices(
       defaultModel: config.model,
       reserveCredits: config.reserveCredits,
       goodwillPerDay: config.goodwillPerDay,
+      goodwillJobsPerHour: LIMITS.goodwillJobsPerHour,
       jobTimeoutMs: config.jobTimeoutSeconds * 1000,
       promptAnswerMs: LIMITS.promptAnswerMs,
       providers: config.providers.map(({ id }) => id),

@@ -73,6 +73,8 @@ export interface JobSettings {
   readonly reserveCredits: Microcredits
   /** The most credits that a user gets back in 24 hours for failures that an agent can cause itself. */
   readonly goodwillPerDay: Microcredits
+  /** The number of a user's jobs in an hour whose refund is goodwill. */
+  readonly goodwillJobsPerHour: number
   readonly jobTimeoutMs: number
   /** How long a permission or a question waits for a person's answer before the policy answers. */
   readonly promptAnswerMs: number

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto'
 import * as fc from 'fast-check'
+import { createRandom } from './random.ts'
 
 /**
  * The seed of everything random in this run. `npm test` picks a fresh one and prints it first; TEST_SEED repeats it.
@@ -17,6 +18,14 @@ export interface Runs {
 }
 
 export const runsOf = ({ usual, deep }: Runs): number => (isDeep ? deep : usual)
+
+/** A fresh sample of the cases in `npm test`, in their order; all of them in `npm run test:deep`. */
+export function sampleOf<T>(cases: readonly T[], usual: number): T[] {
+  const random = createRandom(SEED)
+  const ranks = cases.map(() => random())
+  const last = ranks.toSorted((a, b) => a - b)[runsOf({ usual, deep: cases.length }) - 1] ?? 1
+  return cases.filter((_, at) => ranks[at]! <= last)
+}
 
 const RUNS_DEFAULT: Runs = { usual: 100, deep: 1000 }
 

@@ -30,17 +30,19 @@ export interface JobResult {
 const statusOf = (failure: JobResult['failure']) =>
   failure === null ? 'succeeded' : failure.code === 'cancelled' ? 'cancelled' : 'failed'
 
-function payerOf(failure: JobResult['failure'], { goodwillPerDay }: JobSettings) {
+function payerOf(
+  failure: JobResult['failure'],
+  { goodwillPerDay: creditsPerDay, goodwillJobsPerHour: jobsPerHour }: JobSettings
+) {
   if (failure === null) return 'used'
   const { userPays } = JOB_FAILURES[failure.code]
   if (userPays !== 'goodwill') return userPays
-  const jobsPerHour = LIMITS.goodwillJobsPerHour
-  return { goodwill: { creditsPerDay: goodwillPerDay, jobsPerHour } }
+  return { goodwill: { creditsPerDay, jobsPerHour } }
 }
 
 const NOT_REFUNDED = {
   day_limit: 'the usage is charged, because the goodwill refunds of 24 hours are used up',
-  hour_limit: `the usage is charged, because ${LIMITS.goodwillJobsPerHour} jobs of the last hour were refunded as goodwill`
+  hour_limit: 'the usage is charged, because the goodwill refunds of an hour are used up'
 } as const
 
 /** What the user reads: the message of the failure, and why it was not refunded although such failures are. */

@@ -98,6 +98,7 @@ export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<
     defaultModel: MODEL,
     reserveCredits: credits(10),
     goodwillPerDay: credits(50),
+    goodwillJobsPerHour: LIMITS.goodwillJobsPerHour,
     jobTimeoutMs: 60_000,
     promptAnswerMs: LIMITS.promptAnswerMs,
     providers: ['anthropic']

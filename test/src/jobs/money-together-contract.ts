@@ -86,6 +86,7 @@ async function givenPlace(t: Test, db: Db) {
     defaultModel: 'anthropic/claude-sonnet-5-5',
     reserveCredits: credits(10),
     goodwillPerDay: credits(50),
+    goodwillJobsPerHour: 3,
     jobTimeoutMs: 60_000,
     promptAnswerMs: 60_000,
     providers: ['anthropic']
