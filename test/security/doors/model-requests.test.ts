@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ask, bodyOf, givenGateway } from '../../src/gateway/given-gateway.ts'
+import { ask, bodyOf, givenGateway, turnHeader } from '../../src/gateway/given-gateway.ts'
 import { drip, flood, longestBlockMs, openRaw } from './wire.ts'
 
 const MIB = 1024 * 1024
@@ -8,11 +8,20 @@ const PATIENCE_MS = 8000
 /** Eight deep bodies of 30 MB blocked the process for 81 s. */
 const BLOCK_MS_MAX = 500
 
+/** What Kilo sends with each request of the running turn. */
+const agentHeaders = (token: string) => ({
+  authorization: `Bearer ${token}`,
+  'x-session-id': 'ses_root',
+  ...turnHeader(token)
+})
+const linesOf = (headers: Record<string, string>) =>
+  Object.entries(headers).map(([name, value]) => `${name}: ${value}`)
+
 t.test('refuses requests that are slow to parse, and is not blocked by them', async (t) => {
   const { gateway, job } = await givenGateway(t)
   const { token } = await job()
   const url = `${gateway.addressOf('openai-compatible')}/chat/completions`
-  const headers = { authorization: `Bearer ${token}` }
+  const headers = agentHeaders(token)
   for (const [name, parts, refused] of [
     [
       'deep',
@@ -66,7 +75,7 @@ t.test('limits the bytes of the concurrent requests of one agent', async (t) => 
     const lines = [
       'POST /openai-compatible/v1/chat/completions HTTP/1.1',
       'Host: x',
-      `Authorization: Bearer ${token}`,
+      ...linesOf(agentHeaders(token)),
       `Content-Length: ${30 * MIB}`
     ]
     connection.write(`${lines.join('\r\n')}\r\n\r\n`)
@@ -98,7 +107,7 @@ t.test('ends requests that drip', async (t) => {
     [
       'POST /openai-compatible/v1/chat/completions HTTP/1.1',
       'Host: x',
-      ...(token ? [`Authorization: Bearer ${token}`] : []),
+      ...(token ? linesOf(agentHeaders(token)) : []),
       'Content-Length: 100000'
     ].join('\r\n')
   for (const [name, text, status] of [

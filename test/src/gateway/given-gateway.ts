@@ -104,7 +104,7 @@ export function bodyOf(steps: readonly Step[], more: object = {}, words = '') {
   }
 }
 
-function turnHeader(token: string | undefined): Record<string, string> {
+export function turnHeader(token: string | undefined): Record<string, string> {
   const turnToken = token === undefined ? undefined : turnTokens.get(token)
   return turnToken === undefined ? {} : { 'x-kilowatt-turn': turnToken }
 }
