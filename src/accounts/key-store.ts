@@ -1,4 +1,5 @@
-import type { Db } from '#db'
+import type { ExpressionBuilder } from 'kysely'
+import type { Db, Schema } from '#db'
 import type { KeyId, UserId } from '#kernel/ids.ts'
 
 /** An API key without its secret. */
@@ -44,12 +45,13 @@ export function insertApiKey(db: Db, key: NewKey): Promise<ApiKey> {
     .executeTakeFirstOrThrow()
 }
 
-/** Neither revoked nor expired. */
-const active = (db: Db, now: Date) =>
-  db
-    .selectFrom('api_keys')
-    .where('revoked_at', 'is', null)
-    .where((of) => of.or([of('expires_at', 'is', null), of('expires_at', '>', now)]))
+/** A condition: neither revoked nor expired. */
+const isActive = (now: Date) => (of: ExpressionBuilder<Schema, 'api_keys'>) =>
+  of('revoked_at', 'is', null).and(
+    of.or([of('expires_at', 'is', null), of('expires_at', '>', now)])
+  )
+
+const active = (db: Db, now: Date) => db.selectFrom('api_keys').where(isActive(now))
 
 export function findKeyOfHash(db: Db, hash: string, now: Date) {
   return active(db, now)
@@ -100,8 +102,7 @@ export async function revokeKey(db: Db, userId: UserId, id: KeyId, now: Date): P
     .set({ revoked_at: now })
     .where('id', '=', id)
     .where('user_id', '=', userId)
-    .where('revoked_at', 'is', null)
-    .where((of) => of.or([of('expires_at', 'is', null), of('expires_at', '>', now)]))
+    .where(isActive(now))
     .returning('id')
     .executeTakeFirst()
   if (row) await db.deleteFrom('ws_tickets').where('key_id', '=', id).execute()
@@ -121,8 +122,7 @@ export async function expireKey(
     .set((of) => ({ expires_at: of.fn<Date>('least', ['expires_at', of.val(at)]) }))
     .where('id', '=', id)
     .where('user_id', '=', userId)
-    .where('revoked_at', 'is', null)
-    .where((of) => of.or([of('expires_at', 'is', null), of('expires_at', '>', now)]))
+    .where(isActive(now))
     .returning('id')
     .executeTakeFirst()
   return row !== undefined
