@@ -1,8 +1,8 @@
 import type { Db } from '#db'
-import { AppError } from '#kernel/errors.ts'
 import type { Goodwill } from '#kernel/frames.ts'
 import type { UserId } from '#kernel/ids.ts'
 import { microcredits, ZERO, type Microcredits } from '#kernel/money.ts'
+import { checkPosition, pageOf, type PageOf } from '#kernel/pages.ts'
 import type { Memo } from '../ledger-answers.ts'
 import {
   detailOf,
@@ -41,10 +41,7 @@ export interface StatementLine {
   readonly createdAt: Date
 }
 
-export interface StatementPage {
-  readonly items: readonly StatementLine[]
-  readonly nextCursor: string | null
-}
+export type StatementPage = PageOf<StatementLine>
 
 const SIGNS: Record<LineKind, -1n | 0n | 1n> = {
   grant: 1n,
@@ -61,16 +58,14 @@ export async function readStatement(
   cursor: string | undefined,
   limit: number
 ): Promise<StatementPage> {
+  const before = checkPosition(cursor)
   const rows = await selectLines(db, userId)
-    .$if(cursor !== undefined, (query) => query.where('line.seq', '<', parseCursor(cursor ?? '')))
+    .$if(before !== undefined, (query) => query.where('line.seq', '<', before ?? ''))
     .limit(limit + 1)
     .execute()
 
-  const page = rows.slice(0, limit)
-  return {
-    items: page.map(toLine),
-    nextCursor: rows.length > limit ? (page.at(-1)?.seq ?? null) : null
-  }
+  const page = pageOf(rows, limit, (row) => row.seq)
+  return { ...page, items: page.items.map(toLine) }
 }
 
 const selectLines = (db: Db, userId: UserId) =>
@@ -109,9 +104,4 @@ function toLine(row: Row): StatementLine {
     price: priceOf(memo),
     createdAt: row.created_at
   }
-}
-
-function parseCursor(cursor: string): string {
-  if (/^\d{1,18}$/.test(cursor)) return cursor
-  throw new AppError('invalid_request', 'Invalid cursor: use the nextCursor of a previous page')
 }

@@ -52,7 +52,7 @@ export const PageQuery = Type.Object({
 })
 
 /** The page that a query asks for. */
-export const pageOf = (query: { cursor?: string; limit?: number }) => ({
+export const readPage = (query: { cursor?: string; limit?: number }) => ({
   cursor: query.cursor,
   limit: query.limit ?? LIMITS.pageItemsDefault
 })

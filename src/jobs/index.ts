@@ -18,8 +18,6 @@ export {
   QuestionAnswer,
   ReviewResult,
   SessionView,
-  Submitted,
-  type Page,
-  type PageOf
+  Submitted
 } from './job-schemas.ts'
 export { createWorker, type Worker } from './worker.ts'

@@ -164,12 +164,3 @@ export const MessageView = Type.Object({
   createdAt: Time
 })
 export type MessageView = Static<typeof MessageView>
-
-export interface Page {
-  readonly cursor?: string | undefined
-  readonly limit: number
-}
-export interface PageOf<T> {
-  readonly items: T[]
-  readonly nextCursor: string | null
-}

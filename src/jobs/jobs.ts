@@ -1,12 +1,11 @@
 import type { ReservedUlid, ProjectId, UserId } from '#kernel/ids.ts'
+import { checkPosition, pageOf, type Page, type PageOf } from '#kernel/pages.ts'
 import type {
   AiCommand,
   Estimate,
   JobDiff,
   JobView,
   MessageView,
-  Page,
-  PageOf,
   PermissionAnswer,
   QuestionAnswer,
   ReviewResult,
@@ -28,7 +27,6 @@ import {
 } from './stores/job-read-store.ts'
 import type { JobRow } from './stores/job-store.ts'
 import { viewOf } from './read/job-view.ts'
-import { pageOf, readPosition } from './read/pages.ts'
 import { readOpenPrompts } from './stores/prompt-store.ts'
 import { removeProject } from './manage/remove-project.ts'
 import { retryJob } from './submit/retry-job.ts'
@@ -103,14 +101,9 @@ export function createJobs(deps: ApiDeps): Jobs {
 
     async list(user, projectId, { cursor, limit }) {
       const project = await ownProject(db, user, projectId)
-      const before = readPosition(cursor)
+      const before = checkPosition(cursor)
       const rows = await readJobsOfProject(db, project.id, { before, limit: limit + 1 })
-      const page = pageOf(
-        rows,
-        limit,
-        (job) => job.position,
-        (job) => job
-      )
+      const page = pageOf(rows, limit, (job) => job.position)
       return { items: await views(page.items), nextCursor: page.nextCursor }
     },
 
@@ -127,7 +120,7 @@ export function createJobs(deps: ApiDeps): Jobs {
 
     sessions: (user, projectId, page) => listSessions(db, user, projectId, page),
     messages: (user, id, page) =>
-      listMessages(deps, user, id, { ...page, cursor: readPosition(page.cursor) }),
+      listMessages(deps, user, id, { ...page, cursor: checkPosition(page.cursor) }),
     unfinished: async (projectId) => views(await readUnfinishedJobs(db, projectId)),
     removeProject: (user, id) => removeProject(deps, user, id)
   }

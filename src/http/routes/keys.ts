@@ -4,10 +4,11 @@ import type { ApiKey } from '#accounts'
 import { AppError } from '#kernel/errors.ts'
 import { keyId, userId, type UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { checkCursor, pageOf } from '#kernel/pages.ts'
 import { Nullable, OnlyThese, Time } from '#kernel/schema-kit.ts'
 import type { App } from '../app-deps.ts'
 import type { RouteDeps } from '../route-deps.ts'
-import { empty, Idempotent, IdParams, Listed, PageQuery, pageOf, refusals } from '../schemas.ts'
+import { empty, Idempotent, IdParams, Listed, PageQuery, readPage, refusals } from '../schemas.ts'
 
 const NewKey = Type.Object(
   {
@@ -61,17 +62,11 @@ export function keyRoutes(app: App, deps: RouteDeps): void {
     },
     async (request) => {
       const user = await accountOf(deps, request, request.params.id)
-      const { cursor, limit } = pageOf(request.query)
-      if (cursor !== undefined && !keyId.is(cursor)) {
-        throw new AppError(
-          'invalid_request',
-          'Invalid cursor: use the nextCursor of a previous page'
-        )
-      }
-      const found = await accounts.keys(db, user, { before: cursor, limit: limit + 1 })
-      const items = found.slice(0, limit)
-      const nextCursor = found.length > limit ? (items.at(-1)?.id ?? null) : null
-      return { items: items.map(toView), nextCursor }
+      const { cursor, limit } = readPage(request.query)
+      const before = checkCursor(cursor, keyId.is)
+      const found = await accounts.keys(db, user, { before, limit: limit + 1 })
+      const page = pageOf(found, limit, ({ id }) => id)
+      return { ...page, items: page.items.map(toView) }
     }
   )
 

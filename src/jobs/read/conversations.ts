@@ -2,11 +2,11 @@ import type { Db } from '#db'
 import type { Feed } from '#events'
 import { AppError } from '#kernel/errors.ts'
 import { sessionId, type UserId } from '#kernel/ids.ts'
+import { pageOf, type Page, type PageOf } from '#kernel/pages.ts'
 import { ownProject, readProject } from '#projects'
-import type { MessageView, Page, PageOf, SessionView } from '../job-schemas.ts'
+import type { MessageView, SessionView } from '../job-schemas.ts'
 import { readJobsOfSession } from '../stores/job-read-store.ts'
 import type { JobRow } from '../stores/job-store.ts'
-import { pageOf } from './pages.ts'
 import { readSession, readSessions, type SessionRow } from '../stores/session-store.ts'
 
 const viewOf = (row: SessionRow): SessionView => ({
@@ -26,7 +26,8 @@ export async function listSessions(
 ): Promise<PageOf<SessionView>> {
   const project = await ownProject(db, userId, projectId)
   const rows = await readSessions(db, project.id, { before: cursor, limit: limit + 1 })
-  return pageOf(rows, limit, (row) => row.id, viewOf)
+  const page = pageOf(rows, limit, (row) => row.id)
+  return { ...page, items: page.items.map(viewOf) }
 }
 
 /** The messages of a conversation, oldest first: of each job the prompt and the agent's answer. */
@@ -38,12 +39,7 @@ export async function listMessages(
 ): Promise<PageOf<MessageView>> {
   const session = await ownSession(deps.db, userId, id)
   const jobs = await readJobsOfSession(deps.db, session.id, { after: cursor, limit: limit + 1 })
-  const page = pageOf(
-    jobs,
-    limit,
-    (job) => job.position,
-    (job) => job
-  )
+  const page = pageOf(jobs, limit, (job) => job.position)
   const messages = await Promise.all(page.items.map((job) => messagesOf(deps.feed, job)))
   return { items: messages.flat(), nextCursor: page.nextCursor }
 }

@@ -2,7 +2,7 @@ import { JobDiff, JobView, type Jobs } from '#jobs'
 import type { App } from '../../app-deps.ts'
 import { accepts, varyByAccept } from '../../accept.ts'
 import { userOf } from '../../plugins/auth.ts'
-import { IdParams, Listed, NoBody, PageQuery, pageOf, refusals } from '../../schemas.ts'
+import { IdParams, Listed, NoBody, PageQuery, readPage, refusals } from '../../schemas.ts'
 
 /** Jobs: list, read, cancel, diff. */
 export function jobRoutes(app: App, jobs: Jobs): void {
@@ -17,7 +17,7 @@ export function jobRoutes(app: App, jobs: Jobs): void {
         response: { 200: Listed(JobView, 'A page of jobs'), ...refusals }
       }
     },
-    async (request) => jobs.list(userOf(request), request.params.id, pageOf(request.query))
+    async (request) => jobs.list(userOf(request), request.params.id, readPage(request.query))
   )
 
   app.get(

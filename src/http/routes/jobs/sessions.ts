@@ -1,7 +1,7 @@
 import { MessageView, SessionView, type Jobs } from '#jobs'
 import type { App } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
-import { IdParams, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
+import { IdParams, Listed, PageQuery, readPage, refusals } from '../../schemas.ts'
 
 /** Conversations with the agent; a job starts or continues one. */
 export function sessionRoutes(app: App, jobs: Jobs): void {
@@ -16,7 +16,7 @@ export function sessionRoutes(app: App, jobs: Jobs): void {
         response: { 200: Listed(SessionView, 'A page of conversations'), ...refusals }
       }
     },
-    async (request) => jobs.sessions(userOf(request), request.params.id, pageOf(request.query))
+    async (request) => jobs.sessions(userOf(request), request.params.id, readPage(request.query))
   )
 
   app.get(
@@ -30,6 +30,6 @@ export function sessionRoutes(app: App, jobs: Jobs): void {
         response: { 200: Listed(MessageView, 'A page of messages'), ...refusals }
       }
     },
-    async (request) => jobs.messages(userOf(request), request.params.id, pageOf(request.query))
+    async (request) => jobs.messages(userOf(request), request.params.id, readPage(request.query))
   )
 }

@@ -1,11 +1,19 @@
-import { AppError } from '#kernel/errors.ts'
 import { projectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { checkCursor, pageOf } from '#kernel/pages.ts'
 import { ownProject, readProjects, updateProject, type Project } from '#projects'
 import type { App, AppDeps } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { reservedUlidOf } from '../../plugins/idempotency/idempotency.ts'
-import { empty, Idempotent, IdParams, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
+import {
+  empty,
+  Idempotent,
+  IdParams,
+  Listed,
+  PageQuery,
+  readPage,
+  refusals
+} from '../../schemas.ts'
 import { NewProject, ProjectChanges, ProjectView } from './schemas.ts'
 
 /** A user's projects. A project of another user is answered with 404. */
@@ -52,18 +60,12 @@ function collectionRoutes(app: App, { db, editing }: AppDeps): void {
       }
     },
     async (request) => {
-      const { cursor, limit } = pageOf(request.query)
-      if (cursor !== undefined && !projectId.is(cursor)) {
-        throw new AppError(
-          'invalid_request',
-          'Invalid cursor: use the nextCursor of a previous page'
-        )
-      }
-      const found = await readProjects(db, userOf(request), { before: cursor, limit: limit + 1 })
-      const items = await Promise.all(
-        found.slice(0, limit).map((project) => viewOf(editing, project))
-      )
-      return { items, nextCursor: found.length > limit ? items.at(-1)!.id : null }
+      const { cursor, limit } = readPage(request.query)
+      const before = checkCursor(cursor, projectId.is)
+      const found = await readProjects(db, userOf(request), { before, limit: limit + 1 })
+      const page = pageOf(found, limit, ({ id }) => id)
+      const items = await Promise.all(page.items.map((project) => viewOf(editing, project)))
+      return { ...page, items }
     }
   )
 }

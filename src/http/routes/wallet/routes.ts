@@ -5,7 +5,7 @@ import { parseCredits, toCredits, WALLET_MAX, ZERO } from '#kernel/money.ts'
 import type { App, AppDeps } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { purchaseId } from './purchase-id.ts'
-import { IdempotentAlways, Listed, PageQuery, pageOf, refusals } from '../../schemas.ts'
+import { IdempotentAlways, Listed, PageQuery, readPage, refusals } from '../../schemas.ts'
 import { Line, Purchase, Purchased, Wallet } from './schemas.ts'
 
 /** A user's credits: balance, purchases, statement. */
@@ -64,7 +64,7 @@ export function walletRoutes(app: App, deps: AppDeps): void {
       }
     },
     async (request) => {
-      const page = await ledger.statement(db, userOf(request), pageOf(request.query))
+      const page = await ledger.statement(db, userOf(request), readPage(request.query))
       return { items: page.items.map(toLine), nextCursor: page.nextCursor }
     }
   )
