@@ -1,3 +1,4 @@
+export { createCounts } from './counts.ts'
 export { networkOf } from './network-of.ts'
 export { isPublicAddress } from './public-address.ts'
 export {

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { AppError } from '#kernel/errors.ts'
 import type { KeyId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import { networkOf } from '#net'
+import { createCounts, networkOf } from '#net'
 import type { App, AppDeps, Timings } from '../app-deps.ts'
 import { userOf } from '../plugins/auth.ts'
 
@@ -95,18 +95,6 @@ export function endWithExpiredKeys(
       .catch((err: unknown) => app.log.warn({ err }, 'failed to check the keys of connections'))
   }, heartbeatMs).unref()
   app.addHook('onClose', async () => clearInterval(checking))
-}
-
-function createCounts() {
-  const counts = new Map<string, number>()
-  return {
-    of: (name: string) => counts.get(name) ?? 0,
-    add(name: string, more: number) {
-      const count = (counts.get(name) ?? 0) + more
-      if (count > 0) counts.set(name, count)
-      else counts.delete(name)
-    }
-  }
 }
 
 const tooMany = (owner: string, max: number) =>

@@ -1,3 +1,5 @@
+import { createCounts } from '../counts.ts'
+
 export interface BodyBudgetLimits {
   /** Bytes of all bodies that one owner may have in memory. */
   readonly ownerBytesMax: number
@@ -21,14 +23,12 @@ export interface BodyBudget {
 
 /** Limits the bytes of request bodies in memory, per owner (a user or an agent's token) and in all. */
 export function createBodyBudget({ ownerBytesMax, bytesMax }: BodyBudgetLimits): BodyBudget {
-  const owners = new Map<string, number>()
+  const owners = createCounts()
   let all = 0
 
   const add = (owner: string, bytes: number) => {
-    const sum = (owners.get(owner) ?? 0) + bytes
     all += bytes
-    if (sum > 0) owners.set(owner, sum)
-    else owners.delete(owner)
+    owners.add(owner, bytes)
   }
 
   return {
@@ -41,7 +41,7 @@ export function createBodyBudget({ ownerBytesMax, bytesMax }: BodyBudgetLimits):
         raise(bytes) {
           const more = bytes - mine
           if (more <= 0) return 'taken'
-          if ((owners.get(owner) ?? 0) + more > ownerBytesMax) return 'owner-full'
+          if (owners.of(owner) + more > ownerBytesMax) return 'owner-full'
           if (all + more > bytesMax) return 'all-full'
           add(owner, more)
           mine = bytes
