@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { birthOf } from '#kernel/machine/process-birth.ts'
+import { SEALED } from '#kernel/machine/sandbox-arguments.ts'
 import { within } from '#kernel/waiting.ts'
 import { findInNamespace, measure } from '../process/measure.ts'
 import { killMarked, MARKER, signal } from '../process/tree.ts'
@@ -112,7 +113,8 @@ interface Sandbox {
 async function startSandbox(plan: RoomPlan, options: BubblewrapOptions): Promise<Sandbox> {
   const filter = seccompFilter()
   const args = [
-    ...NAMESPACES,
+    ...SEALED,
+    ...['--hostname', 'kilo', '--info-fd', String(FD.info)],
     // A variable such as NODE_OPTIONS that reaches bubblewrap must not reach the room's program.
     ...['--clearenv', '--setenv', MARKER, plan.marker],
     ...(await mountArguments({ ...plan, ...options }))
@@ -144,16 +146,6 @@ async function startSandbox(plan: RoomPlan, options: BubblewrapOptions): Promise
   const firstInside = readFirstInside(pipes[FD.info] as Readable)
   return { child, exited, lastLine: keepLastLine(child.stderr as Readable), firstInside }
 }
-
-const NAMESPACES = [
-  '--die-with-parent',
-  '--new-session',
-  ...['--unshare-user', '--uid', '1000', '--gid', '1000', '--disable-userns'],
-  ...['--cap-drop', 'ALL'],
-  ...['--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try', '--unshare-net'],
-  ...['--hostname', 'kilo'],
-  ...['--info-fd', String(FD.info)]
-]
 
 /** Written anew at each start: the folder is ours, and the room sees it read-only. */
 async function writeEtc(given: string): Promise<void> {

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { access, constants, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { silentLog } from '#kernel/log.ts'
+import { isExecutable } from '#kernel/machine/programs.ts'
 import { openBubblewrapRoom } from './bubblewrap-room.ts'
 import type { RoomKind, RoomPrograms } from './room.ts'
 
@@ -46,12 +47,6 @@ export async function findBubblewrap(
   }
   return undefined
 }
-
-const isExecutable = (path: string) =>
-  access(path, constants.X_OK).then(
-    () => true,
-    () => false
-  )
 
 async function findProblem(options: BubblewrapRoomsOptions): Promise<string | undefined> {
   if (process.platform !== 'linux') return 'it needs Linux'

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { systemMounts } from '#kernel/machine/system-mounts.ts'
+import { systemMounts } from '#kernel/machine/sandbox-arguments.ts'
 import { ROOM_LIMITS } from './room-limits.ts'
 import type { RoomPrograms } from './room.ts'
 

@@ -1,5 +1,27 @@
 import { lstat, readlink } from 'node:fs/promises'
 
+/**
+ * Bubblewrap's arguments for a sandbox that shares nothing with the machine: namespaces of its own, a network with
+ * only `lo`, no capabilities, and no way to make further namespaces.
+ */
+export const SEALED: readonly string[] = [
+  '--die-with-parent',
+  '--new-session',
+  '--unshare-user',
+  '--uid',
+  '1000',
+  '--gid',
+  '1000',
+  '--disable-userns',
+  '--cap-drop',
+  'ALL',
+  '--unshare-pid',
+  '--unshare-ipc',
+  '--unshare-uts',
+  '--unshare-cgroup-try',
+  '--unshare-net'
+]
+
 const TOP = ['/bin', '/sbin', '/lib', '/lib32', '/lib64']
 
 /**

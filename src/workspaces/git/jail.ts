@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { access, constants, realpath } from 'node:fs/promises'
+import { realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { systemMounts } from '#kernel/machine/system-mounts.ts'
+import { isExecutable } from '#kernel/machine/programs.ts'
+import { SEALED, systemMounts } from '#kernel/machine/sandbox-arguments.ts'
 import type { GitCommand, GitFolders } from './run-git.ts'
 
 /**
@@ -47,30 +48,12 @@ export interface JailLayout {
   toHost(message: string): string
 }
 
-const NAMESPACES = [
-  '--die-with-parent',
-  '--new-session',
-  '--unshare-user',
-  '--uid',
-  '1000',
-  '--gid',
-  '1000',
-  '--disable-userns',
-  '--cap-drop',
-  'ALL',
-  '--unshare-pid',
-  '--unshare-ipc',
-  '--unshare-uts',
-  '--unshare-cgroup-try',
-  '--unshare-net',
-  '--clearenv'
-]
-
 export function layOutJail(plan: JailPlan, folders: GitFolders): JailLayout {
   const repo = `/g${randomName()}`
   const staging = `/s${randomName()}`
   const args = [
-    ...NAMESPACES,
+    ...SEALED,
+    '--clearenv',
     ...plan.system,
     '--dev',
     '/dev',
@@ -118,9 +101,3 @@ async function findGit(): Promise<string> {
     'git is not installed below /usr, which its sandbox needs: install the git package'
   )
 }
-
-const isExecutable = (path: string) =>
-  access(path, constants.X_OK).then(
-    () => true,
-    () => false
-  )
