@@ -1,4 +1,5 @@
-import { readFile, readdir, readlink } from 'node:fs/promises'
+import { readdirSync, readlinkSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 
 /** The clock ticks of /proc: 100 per second on every supported kernel. */
 const TICK_MS = 10
@@ -27,17 +28,24 @@ export async function cpuMsOf(pid: number): Promise<number> {
   return sum(fields.slice(11, 15).map(Number)) * TICK_MS
 }
 
-/** The processes in the PID namespace of this process, which do not need to carry a marker. */
-export async function findInNamespace(pid: number): Promise<number[]> {
-  const namespaceOf = (pid: number | string) =>
-    readlink(`/proc/${pid}/ns/pid`).catch(() => undefined)
-  const namespace = await namespaceOf(pid)
+/**
+ * The processes in the PID namespace of this process, which do not need to carry a marker. Synchronous, because it runs at
+ * the end of every turn: 0.7 ms with 120 processes on the machine, and 3 to 9 ms through the thread pool.
+ */
+export function findInNamespace(pid: number): number[] {
+  const namespace = namespaceOf(pid)
   if (namespace === undefined) return []
-  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const found = await Promise.all(
-    names.map(async (name) => ((await namespaceOf(name)) === namespace ? [Number(name)] : []))
-  )
-  return found.flat()
+  const pids = readdirSync('/proc').map(Number)
+  return pids.filter((each) => each > 0 && namespaceOf(each) === namespace)
+}
+
+function namespaceOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`)
+  } catch {
+    // It has exited, or belongs to another user and so to no room of ours.
+    return undefined
+  }
 }
 
 async function memoryOf(pid: number): Promise<number> {

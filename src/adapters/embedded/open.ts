@@ -28,7 +28,7 @@ export async function openEmbedded(options: {
   const db = await openEmbeddedDatabase(folder)
   opening.defer(() => db.destroy())
   // PGlite creates a new database with files that everybody may read and write.
-  await makeTreePrivate(folder)
+  makeTreePrivate(folder)
   // This process owns the folder, so every holder of a lease is dead.
   await expireAllLeaseRows(db)
   opening.use(startAutovacuum(db, options.log))
