@@ -87,7 +87,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     endedWithin: kilo.endedWithin,
     kill: () => killStalled(kilo, listeners)
   }
-  const strays = await watchStrays(room, log)
+  const strays = await watchStrays(room, { clock, log })
   const turns = countTurns(ready.modes, async function* (turn, signal) {
     try {
       await giveTurnToken(turn.token)

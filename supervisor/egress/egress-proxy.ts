@@ -101,12 +101,12 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
     const authority = request.url ?? ''
     const admitted = await admit(projectId, authority)
     if ('status' in admitted) return void client.end(answerOf(admitted))
-    const { share, upstream } = admitted
+    const { upstream } = admitted
+    using share = admitted.share
     if (client.destroyed) upstream.destroy()
     client.write('HTTP/1.1 200 Connection Established\r\n\r\n')
     if (head.length > 0) upstream.write(head)
     await joinTunnel(client, upstream, { idleMs, onBytes: countFor(projectId, share, authority) })
-    share[Symbol.dispose]()
   }
 
   const servePlain = async (request: IncomingMessage, response: ServerResponse) => {
@@ -121,7 +121,8 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
     const { authority } = target
     const admitted = await admit(projectId, authority)
     if ('status' in admitted) return deny(response, admitted)
-    const { share, upstream } = admitted
+    const { upstream } = admitted
+    using share = admitted.share
     upstream.on('error', () => {})
     const onBytes = countFor(projectId, share, authority)
     await forward({ request, response, upstream, ...target, idleMs, onBytes }).catch(() => {
@@ -129,7 +130,6 @@ export function createEgressProxy(options: EgressProxyOptions): EgressProxy {
       if (response.headersSent) response.destroy()
       else deny(response, { status: 502, text })
     })
-    share[Symbol.dispose]()
   }
 
   /** The project of a connection whose request has arrived. */

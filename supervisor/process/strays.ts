@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '#kernel/clock.ts'
 import { birthOf } from '#kernel/machine/process-birth.ts'
 import type { Log } from '#kernel/log.ts'
 import { signal } from './tree.ts'
@@ -23,7 +24,7 @@ const EMPTY_SEARCHES = 3
  */
 export async function watchStrays(
   room: { processes(): Promise<readonly number[]> },
-  log: Log
+  { clock, log }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly log: Log }
 ): Promise<Strays> {
   const list = async () => (await room.processes()).map((pid) => ({ pid, born: birthOf(pid) }))
   const nameOf = ({ pid, born }: { pid: number; born: string | undefined }) => `${pid} ${born}`
@@ -32,9 +33,9 @@ export async function watchStrays(
   return {
     async end() {
       const killed = new Set<string>()
-      const deadline = Date.now() + TIMEOUT_MS
+      const deadlineMs = clock.monotonicMs() + TIMEOUT_MS
       for (let empty = 0; empty < (killed.size > 0 ? EMPTY_SEARCHES : 1);) {
-        if (Date.now() > deadline) {
+        if (clock.monotonicMs() > deadlineMs) {
           log.error({ killed: killed.size }, 'processes of a turn cannot be ended')
           return false
         }
