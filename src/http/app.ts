@@ -13,7 +13,7 @@ import { answerProblems, answerUnknownAddresses } from './plugins/problems.ts'
 import { logRequests } from './plugins/request-log.ts'
 import { addSecurityHeaders, checkHosts } from './plugins/security-headers.ts'
 import { measureRequests } from './plugins/request-metrics.ts'
-import { refuseWhenStopping } from './plugins/shutdown.ts'
+import { closeSilentConnections, refuseWhenStopping } from './plugins/shutdown.ts'
 import { compileValidator } from './plugins/validation.ts'
 import { answerRoutes } from './routes/jobs/answers.ts'
 import { commandRoutes } from './routes/jobs/commands.ts'
@@ -55,6 +55,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   measureRequests(app, given.metrics)
   await addSecurityHeaders(app, given.publicUrl)
   refuseWhenStopping(app, signal)
+  closeSilentConnections(app)
   checkHosts(app, given.publicUrl)
   await admitBrowsers(app, given.allowedOrigins)
   const closeMethods = refuseOtherMethods(app)

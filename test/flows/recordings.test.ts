@@ -14,7 +14,7 @@ const PROJECTS = 6
 const SILENCE_MS_MAX = 5 * 60_000
 
 /** In these the agent dies or is stopped while it sends: how many frames come before is chance, so only the end is compared. */
-const END_ONLY = /^crash-|^stop-|^abort-while-(offline|retrying)$|^anthropic-abort-mid$/
+const END_ONLY = /^crash-|^stop-|^abort-while-|abort-mid(-text)?$/
 
 const comparable = (scene: string, frames: readonly StableFrame[]) =>
   END_ONLY.test(scene)

@@ -119,6 +119,7 @@ async function tidy({ id, client, save }: GivenProject, { start }: Recording): P
 /** Reads a job to its end, and answers its requests as the recorded client did. */
 async function playPeople(client: Client, jobId: string, recording: Recording): Promise<Frame[]> {
   const answers = answersIn(recording)
+  let { cancelAt } = answers
   const deadline = Date.now() + PATIENCE_MS
   const frames: Frame[] = []
   const pauses = createPauses()
@@ -134,7 +135,10 @@ async function playPeople(client: Client, jobId: string, recording: Recording): 
         await say(`permissions/${permissionId}`, answers.permissions.shift())
       }
       if (type === 'job:question') await say(`questions/${questionId}`, answers.questions.shift())
-      if (type === 'job:running' && answers.cancels) await say('cancel', {})
+      if (type === cancelAt) {
+        cancelAt = undefined
+        await say('cancel', {})
+      }
     }
     if (Date.now() > deadline) throw new Error(`${recording.scene} did not end`)
     if (items.length > 0) pauses.reset()
@@ -152,16 +156,27 @@ function answersIn({ exchanges, rootSessionId, stream }: Recording) {
     exchanges.filter(({ method, path, status }) => {
       return method === 'POST' && status < 400 && pattern.test(path)
     })
+  const events = new TextDecoder().decode(stream).split('\n\n')
+  const closed = events.findIndex(
+    (text) => text.includes('"session.turn.close"') && text.includes(rootSessionId)
+  )
   const abort = requests(/\/abort$/).find(({ path }) => path.includes(rootSessionId))
-  const closed = new TextDecoder()
-    .decode(stream)
-    .split('\n\n')
-    .findIndex((text) => text.includes('"session.turn.close"') && text.includes(rootSessionId))
+  const cancels = abort !== undefined && (closed < 0 || abort.after <= closed)
   return {
     permissions: requests(/^\/permission\/.*\/reply$/).map(({ body }) => body as object),
     questions: requests(/^\/question\/.*\/(reply|reject)$/).map(({ path, body }) =>
       path.endsWith('reject') ? { reject: true } : (body as object)
     ),
-    cancels: abort !== undefined && (closed < 0 || abort.after <= closed)
+    cancelAt: cancels ? lastStepIn(events.slice(0, abort.after)) : undefined
   }
+}
+
+/**
+ * The frame after which the recorded client aborted. A cancel that comes before it may reach the server before the
+ * prompt has reached Kilo: then which frames there are is chance.
+ */
+function lastStepIn(events: readonly string[]): Frame['type'] | undefined {
+  const has = (sign: string) => events.some((text) => text.includes(sign))
+  if (has('"permission.asked"')) return 'job:permission'
+  return has('"type":"tool"') ? 'job:tool' : 'job:running'
 }
