@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { checkClient, sampleFrames, script, startFrameServer } from '#fixtures'
+import { checkClient, REPLAY_KILO, replay, sampleFrames, startFrameServer } from '#fixtures'
 import { isTerminalFrame, type Frame } from '#kernel/frames.ts'
 import { clientCommand, documentedClient } from '../helpers/documented-client.ts'
 import { inTime } from '../helpers/patience.ts'
@@ -39,7 +39,7 @@ t.test('the client of docs/protocol.md misses nothing, also when its line is cut
     }
   }
 
-  const product = await startProduct(t)
+  const product = await startProduct(t, { env: { KILO_BIN: REPLAY_KILO, ISOLATION: 'process' } })
   const user = await product.user()
   const project = await givenProject(user)
   const ready = Promise.withResolvers<void>()
@@ -63,8 +63,8 @@ t.test('the client of docs/protocol.md misses nothing, also when its line is cut
   t.teardown(stop)
   await ready.promise
 
-  const say = 'one word after the other '.repeat(8)
-  const jobId = await project.submit(script({ say, chunkMs: 100 }))
+  const burst = { tools: 40, texts: 20, piecesPerText: 4, perSecond: 60 }
+  const jobId = await project.submit(replay('burst', burst))
   await inTime(over.promise, 'the end of the job')
   stop()
 
@@ -77,6 +77,15 @@ t.test('the client of docs/protocol.md misses nothing, also when its line is cut
   )
   const story = await project.story(jobId)
   t.same(frames, story.frames, 'and what it saw is the history')
+
+  await t.test('it stops with the reason when a reconnect cannot help', async (t) => {
+    const reasonFor = (projectId: string, key: string) =>
+      new Promise<string>((onEnd) => {
+        t.teardown(follow({ url: product.url, key, projectId, onFrame: () => {}, onEnd }))
+      })
+    t.match(await reasonFor(project.id, 'kw_unknown'), /key/i)
+    t.match(await reasonFor('prj_01ARZ3NDEKTSV4RRFFQ69G5FAV', user.key), /project/i)
+  })
 })
 
 t.test(
@@ -143,16 +152,3 @@ async function startProxy(t: Test, target: URL) {
     fellSilent: () => silenced > 0 && pairs.length > silenced
   }
 }
-
-t.test('it stops with the reason when a reconnect cannot help', async (t) => {
-  const { follow } = await load(await documentedClient())
-  const product = await startProduct(t)
-  const { key, ...client } = await product.user()
-  const project = await givenProject({ key, ...client })
-  const reasonFor = (projectId: string, its: string) =>
-    new Promise<string>((onEnd) => {
-      t.teardown(follow({ url: product.url, key: its, projectId, onFrame: () => {}, onEnd }))
-    })
-  t.match(await reasonFor(project.id, 'kw_unknown'), /key/i)
-  t.match(await reasonFor('prj_01ARZ3NDEKTSV4RRFFQ69G5FAV', key), /project/i)
-})

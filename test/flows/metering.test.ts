@@ -150,10 +150,9 @@ t.test('what a job pays', async (t) => {
   await t.test('a job never costs more than its maximum, and its work is kept', async (t) => {
     const dear = { usage: { input: 60_000, output: 1900 } }
     const steps = ['1', '2', '3', '4'].map((name) => ({ ...write(`max-${name}.txt`), ...dear }))
-    const other = await givenProject(client)
     for (const maxCredits of [9, 30, 50]) {
       const before = model.requests.length
-      const story = await other.run(script(...steps), { maxCredits })
+      const story = await project.run(script(...steps), { maxCredits })
       const { code, credits, branch } = story.only('job:error')
       t.equal(code, 'credits_exhausted')
       t.ok(credits.charged <= maxCredits && credits.reserved <= maxCredits)
@@ -162,9 +161,9 @@ t.test('what a job pays', async (t) => {
       if (maxCredits === 50) t.equal(chargedFor(story), priceOfAll(served))
       const { body } = await client.call<{ files: { path: string }[] }>(
         'GET',
-        `/projects/${other.id}/files?at=${encodeURIComponent(branch!)}`
+        `/projects/${project.id}/files?at=${encodeURIComponent(branch!)}`
       )
-      t.match(body.files, [{ path: 'max-1.txt' }])
+      t.ok(body.files.some(({ path }) => path === 'max-1.txt'))
     }
   })
 
@@ -200,22 +199,21 @@ t.test('what a job pays', async (t) => {
   })
 
   await t.test('a process of one job does not spend in the next', async (t) => {
-    const own = await givenProject(client)
-    const given = join(dataDir, 'agents', own.id, 'given', 'turn-token')
+    const given = join(dataDir, 'agents', project.id, 'given', 'turn-token')
     const turnToken = () => readFile(given, 'utf8').catch(() => undefined)
     const slow = script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 100 })
     const start = async (more: object = {}) => {
-      const jobId = await own.submit(slow, more)
+      const jobId = await project.submit(slow, more)
       await seen(client, jobId, 'job:log')
       const { body } = await client.call<{ sessionId: string }>('GET', `/jobs/${jobId}`)
       return { jobId, sessionId: body.sessionId, turn: await turnToken() }
     }
     const end = async (jobId: string) => {
       await client.call('POST', `/jobs/${jobId}/cancel`)
-      return own.story(jobId)
+      return project.story(jobId)
     }
     const first = await start()
-    const ownPids = new Set((await processesOf(own.id)).map(({ pid }) => pid))
+    const ownPids = new Set((await processesOf(project.id)).map(({ pid }) => pid))
     const thief = (await tokens()).find(({ pid }) => ownPids.has(pid))
     if (!thief || !first.turn) return t.fail('no token was found')
     // The header that Kilo sends, which any process of the room can write as well.

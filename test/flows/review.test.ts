@@ -187,13 +187,12 @@ t.test('review', async (t) => {
   })
 
   await t.test('deleting a project ends its agent and its job', async (t) => {
-    const doomed = await givenProject(client)
-    const jobId = await doomed.submit(
+    const jobId = await project.submit(
       script({ say: 'word '.repeat(100), chunks: 100, chunkMs: 100 })
     )
     await seen(client, jobId, 'job:log')
-    t.match(await client.call('DELETE', `/projects/${doomed.id}`), { status: 204 })
-    t.match(await client.call('GET', `/projects/${doomed.id}`), { status: 404 })
+    t.match(await client.call('DELETE', `/projects/${project.id}`), { status: 204 })
+    t.match(await client.call('GET', `/projects/${project.id}`), { status: 404 })
     const { body } = await client.call<{ reserved: number }>('GET', '/wallet')
     t.equal(body.reserved, 0)
   })

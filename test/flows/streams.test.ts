@@ -92,9 +92,9 @@ const MISSED_ENDS: [says: string, Fault, Step[], ending: string][] = [
  * One product, and an agent for each lane: the scenes of a lane run one after another, because a broken stream hurts
  * every job of its agent, and the lanes run concurrently, because nearly all of a scene is waiting.
  */
-const LANES = 3
+const LANES = 2
 /** How many ways to break the stream a usual run tries: a fresh sample each time. */
-const SCENES = 5
+const SCENES = 3
 
 t.test(
   'every part that Kilo sends arrives once and complete, however its stream breaks',
@@ -212,22 +212,6 @@ t.test('finds a turn whose start the stream did not deliver', { buffered: true }
   const story = await project.run(prompt)
   t.equal(story.last.type, 'job:success', JSON.stringify(story.last.data))
   await sameAsKilo(t, story, prompt, await kilo())
-})
-
-t.test('a command may take longer than a provider may be silent', { buffered: true }, async (t) => {
-  const { user } = await startProduct(t, {
-    tuning: { gateway: { times: { silenceMs: 1000 } } },
-    env: { ISOLATION: 'process' }
-  })
-  const client = await user()
-  const project = await givenProject(client)
-  const jobId = await project.submit(script(bash('sleep 3; echo awake'), { say: 'Done.' }))
-  const { permissionId } = await seen(client, jobId, 'job:permission')
-  await client.call('POST', `/jobs/${jobId}/permissions/${permissionId}`, { reply: 'once' })
-  const story = await project.story(jobId)
-  t.equal(story.last.type, 'job:success', JSON.stringify(story.last.data))
-  t.match(story.all('job:tool').at(-1), { status: 'completed', output: /awake/ })
-  t.equal(story.text(), 'Done.')
 })
 
 interface Stage {

@@ -19,9 +19,12 @@ export interface Runs {
 
 export const runsOf = ({ usual, deep }: Runs): number => (isDeep ? deep : usual)
 
-/** A fresh sample of the cases in `npm test`, in their order; all of them in `npm run test:deep`. */
-export function sampleOf<T>(cases: readonly T[], usual: number): T[] {
-  const random = createRandom(SEED)
+/**
+ * A fresh sample of the cases in `npm test`, in their order; all of them in `npm run test:deep`. Different `lane`s take
+ * different samples.
+ */
+export function sampleOf<T>(cases: readonly T[], usual: number, lane = 0): T[] {
+  const random = createRandom(SEED + lane)
   const ranks = cases.map(() => random())
   const last = ranks.toSorted((a, b) => a - b)[runsOf({ usual, deep: cases.length }) - 1] ?? 1
   return cases.filter((_, at) => ranks[at]! <= last)

@@ -70,9 +70,18 @@ export async function startServer(): Promise<ServerProcess> {
   }
 }
 
+/** What a server gets of this environment: its programs, and the compiled code that test processes share. */
+export const inherited = (): Record<string, string> =>
+  Object.fromEntries(
+    ['PATH', 'NODE_COMPILE_CACHE'].flatMap((name) => {
+      const value = process.env[name]
+      return value === undefined ? [] : [[name, value]]
+    })
+  )
+
 async function spawnMain(env: Record<string, string>): Promise<ChildProcess> {
   const child = spawn(process.execPath, [MAIN], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { ...inherited(), ...env },
     stdio: ['ignore', 'pipe', 'pipe']
   })
   const listening = Promise.withResolvers<void>()
