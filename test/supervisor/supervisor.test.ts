@@ -3,13 +3,16 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { script } from '#fixtures'
+import { REPLAY_KILO, replay, script } from '#fixtures'
 import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import t from 'tap'
 import { never, openStage, play, processesWith, untilGone } from './helpers.ts'
 
 const HOUR_MS = 3_600_000
+
+/** Which process is started, and when, does not depend on what it is. */
+const REPLAYED = { kiloBin: REPLAY_KILO, isolation: 'process' } as const
 
 t.test('refuses to open with a program or an isolation that cannot work', async (t) => {
   await t.rejects(openStage(t, { kiloBin: '/nowhere/kilo' }), {
@@ -65,6 +68,7 @@ t.test('runs one process per project, at most agentsMax, and stops idle ones', a
   const clock = { ...systemClock, now: () => new Date(Date.now() + hours * HOUR_MS) }
   const idleStopMs = HOUR_MS / 2
   const { supervisor, project, metrics, folder } = await openStage(t, {
+    ...REPLAYED,
     agentsMax: 1,
     clock,
     idleStopMs
@@ -102,7 +106,7 @@ t.test('runs one process per project, at most agentsMax, and stops idle ones', a
     [second.id]
   )
 
-  await play(second.agent, { text: script({ say: 'a' }) })
+  await play(second.agent, { text: replay('text') })
   second.borrowed[Symbol.dispose]()
   hours += 1
   // The supervisor polls for idle agents by itself; this one was used an hour ago.
@@ -111,7 +115,7 @@ t.test('runs one process per project, at most agentsMax, and stops idle ones', a
 })
 
 t.test('gives the last slot to one of two concurrent borrowers', async (t) => {
-  const { project, metrics } = await openStage(t, { agentsMax: 1 })
+  const { project, metrics } = await openStage(t, { ...REPLAYED, agentsMax: 1 })
   const answers = await Promise.allSettled([project('first'), project('second')])
   t.same(
     answers.map(({ status }) => status),
