@@ -1,29 +1,35 @@
-import { Buffer } from 'node:buffer'
+import type { Readable } from 'node:stream'
 import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Buffer } from 'node:buffer'
 import { request as send, type Dispatcher } from 'undici'
 import type { Usage } from '#kernel/agent-events.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import { createAnswerReader } from './protocols/answer-reader.ts'
+import { watchAgent } from './answers/agent-connection.ts'
+import { complaintOf, fail, type Answering } from './answers/answering.ts'
+import { decoded } from './answers/content-encoding.ts'
+import { passStreamed } from './answers/pass-stream.ts'
+import { passWhole } from './answers/pass-whole.ts'
+import { watchSilence } from './answers/silence.ts'
 import { headersForAgent } from './headers.ts'
-import type { AnswerCount } from './protocols/protocol.ts'
+import type { AnswerCount, ModelProtocol } from './protocols/protocol.ts'
 
 export interface Forwarding {
   readonly url: string
   readonly headers: Record<string, string>
-  readonly body: Buffer | string
+  readonly body: string
   /** The request asks for a streamed answer. */
   readonly streams: boolean
   readonly response: ServerResponse
   readonly dispatcher: Dispatcher
+  readonly protocol: ModelProtocol
   readonly count: AnswerCount
-  /** Removes the provider's key from error bodies. */
+  /** Removes the provider's key from texts of the provider. */
   readonly scrub: (text: string) => string
   /** Aborts when no one waits for the answer any more: its job has ended. */
   readonly signal: AbortSignal
   /** How long an answer is read after the agent has disconnected: its end contains the usage. */
   readonly drainMs: number
-  /** Timeout without a byte within an answer: the connection counts as broken. */
+  /** Timeout without content within an answer: the connection counts as broken. */
   readonly silenceMs: number
   readonly now: () => number
 }
@@ -39,12 +45,16 @@ export interface Forwarded {
   readonly failure?: unknown
 }
 
+/** After the end of an answer its connection is read for the rest, so that it can be used again. */
+const REST_BYTES_MAX = 64 * 1024
+const REST_MS_MAX = 500
+
 /**
  * Forwards a request to its provider and streams the answer back with backpressure. When the provider's connection
  * breaks, the agent's connection is reset at the same byte, so that Kilo sees the failure as it happened.
  */
 export async function forward(forwarding: Forwarding): Promise<Forwarded> {
-  const { url, headers, body, dispatcher, response, count, now } = forwarding
+  const { url, headers, body, dispatcher, response, protocol, count, scrub, now } = forwarding
   const startedAt = now()
   let ttfbMs: number | null = null
   let failure: unknown
@@ -53,27 +63,23 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
     return { outcome, status, ttfbMs, durationMs, reported: count.reported(), failure }
   }
 
-  using reader = watchReader(response, forwarding.drainMs)
+  using agent = watchAgent(response, forwarding.drainMs)
   // A stream without a first byte has produced no tokens; an unstreamed answer is produced before its first byte.
-  if (!forwarding.streams) reader.keepReading()
-  const signal = AbortSignal.any([forwarding.signal, reader.timedOut])
+  if (!forwarding.streams) agent.keepReading()
+  const signal = AbortSignal.any([forwarding.signal, agent.timedOut])
   const breakOff = (error: unknown) => {
     if (!signal.aborted) failure = error
-    reset(response.socket)
+    agent.reset()
   }
   const upstream = await send(url, {
-    method: 'POST',
-    headers,
-    body,
-    dispatcher,
-    signal,
+    ...{ method: 'POST', headers, body, dispatcher, signal },
     headersTimeout: 0,
-    bodyTimeout: forwarding.silenceMs
+    bodyTimeout: forwarding.streams ? 0 : forwarding.silenceMs
   }).catch(breakOff)
   if (!upstream) {
     return ended(signal.aborted && !forwarding.streams ? 'estimated' : 'unanswered', null)
   }
-  reader.keepReading()
+  agent.keepReading()
   const status = upstream.statusCode
   if (status >= 400) {
     ttfbMs = Math.round(now() - startedAt)
@@ -81,29 +87,69 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
     return ended('refused', status)
   }
 
-  const passedBack = headersForAgent(upstream.headers)
-  const answer = createAnswerReader(passedBack['content-type'] ?? '', count)
-  try {
-    response.writeHead(status, passedBack)
-    response.flushHeaders()
-    for await (const chunk of upstream.body as AsyncIterable<Buffer>) {
-      ttfbMs ??= Math.round(now() - startedAt)
-      if (!reader.gone && !response.write(chunk)) await reader.drained()
-      answer.feed(chunk)
-    }
-    answer.end()
-    response.end()
-  } catch (error) {
-    answer.end()
-    breakOff(error)
+  using silence = watchSilence(count, forwarding.silenceMs)
+  silence.signal.addEventListener('abort', () =>
+    upstream.body.destroy(new Error('The model provider has sent no content for too long'))
+  )
+  const passed = headersForAgent(upstream.headers)
+  const contentType = passed['content-type'] ?? ''
+  const answering = {
+    status,
+    contentType,
+    headers: passed,
+    response,
+    agent,
+    protocol,
+    count,
+    silence,
+    scrub
   }
+  const onFirstByte = () => (ttfbMs ??= Math.round(now() - startedAt))
+  await pass(answering, upstream, forwarding.streams, onFirstByte).catch(breakOff)
   return ended(count.reported() ? 'served' : 'estimated', status)
 }
 
-/** A Unix socket cannot be reset. A room resets the connection inside instead when one of its services closes. */
-function reset(socket: Socket | null): void {
-  if (socket?.remoteAddress === undefined) socket?.destroy()
-  else socket.resetAndDestroy()
+async function pass(
+  answering: Answering,
+  { headers, body }: Dispatcher.ResponseData,
+  streams: boolean,
+  onFirstByte: () => void
+): Promise<void> {
+  const encoding = headers['content-encoding']?.toString()
+  const plain = decoded(body as unknown as Readable, encoding)
+  if (typeof plain === 'string') {
+    body.destroy()
+    const what = `sent an answer in the unknown encoding ${plain}`
+    return fail(answering, complaintOf(answering, what, Buffer.alloc(0)))
+  }
+  const bytes = watched(plain.iterator({ destroyOnReturn: false }), onFirstByte)
+  if (streams) await passStreamed(answering, bytes)
+  else await passWhole(answering, bytes, false)
+  await bytes.return()
+  discardRest(body as unknown as Readable)
+}
+
+async function* watched(
+  bytes: AsyncIterable<Uint8Array>,
+  onFirstByte: () => void
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const chunk of bytes) {
+    onFirstByte()
+    yield chunk
+  }
+}
+
+/** A well-behaved provider ends right after its last event, and its connection is used again. */
+function discardRest(body: Readable): void {
+  if (body.readableEnded || body.destroyed) return
+  let size = 0
+  const timer = setTimeout(() => body.destroy(), REST_MS_MAX)
+  body.on('error', () => {})
+  body.once('close', () => clearTimeout(timer))
+  body.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size > REST_BYTES_MAX) body.destroy()
+  })
 }
 
 async function passError(
@@ -119,42 +165,4 @@ async function passError(
   }
   response.writeHead(upstream.statusCode, headersForAgent(upstream.headers))
   response.end(scrub(Buffer.concat(chunks).toString()))
-}
-
-/** Observes whether the agent still reads the answer, and ends the drain time after it has disconnected. */
-function watchReader(response: ServerResponse, drainMs: number) {
-  const drainTimeout = new AbortController()
-  let timer: NodeJS.Timeout | undefined
-  let gone = false
-  let isKept = false
-  let wake = () => {}
-  const disconnected = () => {
-    gone = true
-    wake()
-    if (response.writableFinished) return
-    if (isKept) timer ??= setTimeout(() => drainTimeout.abort(), drainMs)
-    else drainTimeout.abort()
-  }
-  const go = () => wake()
-  response.on('close', disconnected)
-  response.on('drain', go)
-  if (response.destroyed) disconnected()
-
-  return {
-    get gone() {
-      return gone
-    },
-    timedOut: drainTimeout.signal,
-    /** From now on a disconnect does not abort the request: the answer is read to its end, or for `drainMs`. */
-    keepReading() {
-      isKept = true
-    },
-    /** Resolves when the agent has read the written data, or has disconnected. */
-    drained: () => (gone ? Promise.resolve() : new Promise<void>((resolve) => (wake = resolve))),
-    [Symbol.dispose]() {
-      clearTimeout(timer)
-      response.off('close', disconnected)
-      response.off('drain', go)
-    }
-  }
 }

@@ -103,9 +103,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   const server = createModelServer(times, (request, response) => {
-    const [path = '/', query] = (request.url ?? '/').split('?', 2)
-    const exchange = { request, response, query: query === undefined ? '' : `?${query}` }
-    void serve(upstreams.get(path), exchange)
+    // No query passes: providers have parameters that cost more than tokens.
+    const [path = '/'] = (request.url ?? '/').split('?', 1)
+    void serve(upstreams.get(path), { request, response })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,25 +1,15 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
-/** Hop-by-hop headers, credentials, and headers that would make the answer unreadable for the gateway. */
-const NOT_PASSED_ON: ReadonlySet<string> = new Set([
-  'host',
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'expect',
-  'content-length',
-  'accept-encoding',
-  'authorization',
-  'x-api-key',
-  'x-kilowatt-turn',
-  'cookie'
-])
+/** The agent's headers that a provider gets: others could ask for services that cost more than tokens. */
+const PASSED_ON = [
+  'content-type',
+  'user-agent',
+  'anthropic-version',
+  'http-referer',
+  'x-title',
+  'x-session-id',
+  'x-parent-session-id'
+]
 
 /** The headers of a provider's answer that Kilo reads. */
 const PASSED_BACK = [
@@ -31,18 +21,27 @@ const PASSED_BACK = [
   'x-request-id'
 ]
 
-/** The agent's headers without its token and hop-by-hop headers. */
+/** Features of Anthropic's interface that change no price: docs.anthropic.com, beta headers. */
+const FREE_FEATURE =
+  /^(interleaved-thinking|fine-grained-tool-streaming|token-efficient-tools|prompt-caching|structured-outputs|effort)-/
+
+/** The agent's headers for the provider, which is asked not to compress its answer: the gateway reads it. */
 export function headersForProvider(headers: IncomingHttpHeaders): Record<string, string> {
-  const passed: Record<string, string> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    if (typeof value === 'string' && !NOT_PASSED_ON.has(name)) passed[name] = value
+  const wanted = headers['anthropic-beta']?.toString().split(',') ?? []
+  const features = wanted.map((name) => name.trim()).filter((name) => FREE_FEATURE.test(name))
+  return {
+    ...only(headers, PASSED_ON),
+    ...(features.length > 0 && { 'anthropic-beta': features.join(',') }),
+    'accept-encoding': 'identity'
   }
-  return passed
 }
 
-export function headersForAgent(headers: IncomingHttpHeaders): Record<string, string> {
+export const headersForAgent = (headers: IncomingHttpHeaders): Record<string, string> =>
+  only(headers, PASSED_BACK)
+
+function only(headers: IncomingHttpHeaders, names: readonly string[]): Record<string, string> {
   const passed: Record<string, string> = {}
-  for (const name of PASSED_BACK) {
+  for (const name of names) {
     const value = headers[name]
     if (typeof value === 'string') passed[name] = value
   }

@@ -13,3 +13,5 @@ export type GatewayMetric =
   | { readonly kind: 'refused'; readonly why: RefusalKind }
   /** A request cost more than its maximum: the platform bears the difference. */
   | { readonly kind: 'overrun'; readonly model: string }
+  /** A provider's count cannot be true, and was estimated instead. */
+  | { readonly kind: 'implausible-usage'; readonly model: string }

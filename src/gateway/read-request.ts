@@ -1,20 +1,24 @@
 import type { IncomingMessage } from 'node:http'
 import { LIMITS } from '#kernel/limits.ts'
 import { readBody, type BodyRefusal, type BodyShare, type JsonParser } from '#net'
-import type { Body } from './protocols/protocol.ts'
+import type { Body, ModelProtocol } from './protocols/protocol.ts'
 import { GatewayRefusal } from './refusal.ts'
 
-/** Fields that cost more than tokens, or select another model than the named one. */
-const PRICED_FIELDS = ['web_search_options', 'plugins', 'models', 'audio', 'mcp_servers']
-const PRICED_TOOLS = /^(web_search|web_fetch|code_execution|mcp)/
-/** Fields that select a more expensive service; they are removed. */
-const REMOVED_FIELDS = ['service_tier', 'speed', 'inference_geo']
+/**
+ * Fields that cost more than tokens, select another model than the named one, or send the request elsewhere. They are
+ * refused, so that the agent hears of it; unknown fields are only removed.
+ */
+const REFUSED_FIELDS = [
+  ...['web_search_options', 'web_search', 'search_parameters', 'enable_search', 'plugins'],
+  ...['models', 'fallbacks', 'provider', 'route', 'api_base', 'base_url', 'api_key', 'audio'],
+  ...['mcp_servers', 'container', 'context_management', 'transforms', 'prediction', 'background']
+]
 
 export interface ReadRequest {
+  /** Only fields that the protocol knows. */
   readonly body: Body
-  readonly bytes: Buffer
-  /** `body` differs from `bytes`. */
-  readonly changed: boolean
+  /** Bytes of the request as it came. */
+  readonly size: number
   readonly model: string
 }
 
@@ -27,32 +31,56 @@ export interface ReadDeps {
 /** Reads a request that costs only its tokens; refuses others. */
 export async function readRequest(
   { parser, bodyGraceMs }: ReadDeps,
+  protocol: ModelProtocol,
   request: IncomingMessage,
   share: BodyShare
 ): Promise<ReadRequest> {
   const rules = { ...RULES, graceMs: bodyGraceMs }
   const read = await readBody(request, request.headers, rules, share)
   if (read.kind === 'refused') throw refusalOf(read.why)
-  const { body, bytes } = await parse(parser, read.bytes)
-  const model = body['model']
+  const { body: given, bytes } = await parse(parser, read.bytes)
+  const model = given['model']
   if (typeof model !== 'string') throw new GatewayRefusal('invalid', 'The field model is missing.')
+  refuseExtras(given, protocol)
+  const known = Object.entries(given).filter(([name]) => protocol.fields.has(name))
+  const body = Object.fromEntries(known)
+  shortenCaching(body)
+  return { body, size: bytes.length, model }
+}
 
-  const priced = PRICED_FIELDS.find((field) => body[field] !== undefined && body[field] !== null)
-  if (priced) throw new GatewayRefusal('not_allowed', `The field ${priced} is not supported.`)
+function refuseExtras(body: Body, protocol: ModelProtocol): void {
+  const field = REFUSED_FIELDS.find((name) => body[name] !== undefined && body[name] !== null)
+  if (field) throw new GatewayRefusal('not_allowed', `The field ${field} is not supported.`)
   if ((body['n'] ?? 1) !== 1) {
     throw new GatewayRefusal('not_allowed', 'Only one choice per request is supported: set n to 1.')
   }
-  for (const { type } of (Array.isArray(body['tools']) ? body['tools'] : []) as {
-    type?: string
-  }[]) {
-    if (typeof type === 'string' && PRICED_TOOLS.test(type)) {
-      throw new GatewayRefusal('not_allowed', `The tool ${type} is not supported.`)
-    }
+  for (const tool of listOf(body['tools'])) {
+    if (protocol.isOwnTool(tool)) continue
+    throw new GatewayRefusal('not_allowed', `The tool ${String(tool['type'])} is not supported.`)
   }
-  const removed = REMOVED_FIELDS.filter((field) => field in body)
-  for (const field of removed) delete body[field]
-  return { body, bytes, changed: removed.length > 0, model }
 }
+
+/** Caching for an hour costs more than the price list knows; without `ttl` it is for five minutes. */
+function shortenCaching(body: Body): void {
+  const messages = listOf(body['messages'])
+  const contents = messages.flatMap(({ content }) => listOf(content))
+  const results = contents.flatMap(({ content }) => listOf(content))
+  const tools = listOf(body['tools'])
+  for (const part of [
+    body,
+    ...listOf(body['system']),
+    ...tools,
+    ...messages,
+    ...contents,
+    ...results
+  ]) {
+    const caching = part['cache_control']
+    if (typeof caching === 'object' && caching !== null) delete (caching as Body)['ttl']
+  }
+}
+
+const listOf = (value: unknown): readonly Record<string, unknown>[] =>
+  Array.isArray(value) ? value.filter((each) => typeof each === 'object' && each !== null) : []
 
 const RULES = {
   bytesMax: LIMITS.modelRequestBytesMax,

@@ -38,8 +38,6 @@ export interface ServeDeps extends ReadDeps {
 export interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
-  /** With its question mark, or empty. */
-  readonly query: string
 }
 
 interface RequestFacts {
@@ -55,7 +53,7 @@ interface RequestFacts {
 export async function serveRequest(
   deps: ServeDeps,
   upstream: Upstream,
-  { request, response, query }: Exchange
+  { request, response }: Exchange
 ): Promise<void> {
   const projectId = projectOf(deps, request)
   const attribution = attributionOf(request.headers)
@@ -64,7 +62,7 @@ export async function serveRequest(
   deps.accounts.find(projectId, claim)
   using share = deps.bodies.open(projectId)
   const { protocol } = upstream
-  const { body, bytes, changed, model: name } = await readRequest(deps, request, share)
+  const { body, size: bodyBytes, model: name } = await readRequest(deps, protocol, request, share)
   // Looked up after the whole body was read: no await lies between this line and `account.during`, so the account
   // cannot close in between.
   const account = deps.accounts.find(projectId, claim)
@@ -73,7 +71,7 @@ export async function serveRequest(
   const facts: RequestFacts = {
     id: requestId.create(),
     key: `${account.projectId} ${attribution.agentSessionId} ${attribution.kind} ${model}`,
-    size: sizeOf(body, bytes.length),
+    size: sizeOf(body, bodyBytes),
     model,
     price
   }
@@ -83,14 +81,15 @@ export async function serveRequest(
       request: { id: facts.id, projectId: account.projectId, ...attribution, model },
       wanted: protocol.maxTokens(body)
     })
-    const isOther = protocol.prepare(body, maxTokens) || changed
+    protocol.prepare(body, maxTokens)
     const count = protocol.count()
     const forwarded = await forward({
-      url: `${upstream.url}${query}`,
+      url: upstream.url,
       headers: { ...headersForProvider(request.headers), ...upstream.keyHeaders },
-      body: isOther ? JSON.stringify(body) : bytes,
+      body: JSON.stringify(body),
       streams: body['stream'] === true,
       response,
+      protocol,
       count,
       dispatcher: deps.dispatcher,
       drainMs: deps.drainMs,
@@ -103,6 +102,7 @@ export async function serveRequest(
       const learned = deps.inputs.about(facts.key, facts.size)
       return count.known(learned ?? tokensOfChars(protocol.promptChars(body)))
     }
+    if (count.isImplausible()) deps.onMetric({ kind: 'implausible-usage', model })
     await recordEnd(deps, account, facts, forwarded, known)
   }
   await account.during(carryOut())

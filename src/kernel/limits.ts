@@ -61,6 +61,7 @@ export const LIMITS = {
   modelRequestValuesMax: 200_000,
   modelRequestsPerAgentBytesMax: 96 * MIB,
   modelRequestsBytesMax: 384 * MIB,
+  modelAnswerBytesMax: 32 * MIB,
   modelErrorBytesMax: 64 * KIB,
   answerTokensDefault: 16_000,
   answerTokensMin: 256,

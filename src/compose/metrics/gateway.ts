@@ -28,11 +28,18 @@ export function createGatewayMetrics(registry: Registry): (metric: GatewayMetric
     labelNames: ['model'],
     registers
   })
+  const implausible = new Counter({
+    name: 'kilowatt_model_implausible_usage_total',
+    help: 'Answers whose usage cannot be true as the provider counted it: it was estimated',
+    labelNames: ['model'],
+    registers
+  })
 
   return (metric) => {
     if (metric.kind === 'refused') return refusals.inc({ why: metric.why })
     const { model } = metric
     if (metric.kind === 'overrun') return overruns.inc({ model })
+    if (metric.kind === 'implausible-usage') return implausible.inc({ model })
     requests.inc({ model, outcome: metric.outcome })
     if (metric.ttfbMs !== null) firstByte.observe({ model }, metric.ttfbMs / 1000)
   }

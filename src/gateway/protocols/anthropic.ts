@@ -1,98 +1,190 @@
 import { NO_USAGE } from '#kernel/agent-events.ts'
 import {
-  lengthOf,
+  createContentCount,
+  messageOf,
   numberOr,
   tokensOfChars,
   type AnswerCount,
+  type AnswerStage,
+  type Body,
   type ModelProtocol
 } from './protocol.ts'
-
-interface WireUsage {
-  readonly input_tokens?: unknown
-  readonly output_tokens?: unknown
-  readonly cache_creation_input_tokens?: unknown
-  readonly cache_read_input_tokens?: unknown
-}
+import { believed, createUsageCount, estimateOf } from './usage-count.ts'
+import { ANTHROPIC_FIELDS, usageOfAnthropic } from './usage-shapes.ts'
 
 interface Event {
   readonly type?: string
-  readonly message?: { readonly usage?: WireUsage }
-  readonly usage?: WireUsage
-  readonly delta?: Piece
-  readonly content?: readonly Piece[]
+  readonly message?: { readonly usage?: unknown } | null
+  readonly usage?: { readonly output_tokens?: unknown } | null
+  readonly delta?: (Block & { readonly stop_reason?: string | null }) | null
+  readonly content_block?: Block | null
+  readonly content?: readonly Block[]
+  readonly stop_reason?: string | null
+  readonly error?: unknown
 }
 
-interface Piece {
+interface Block {
+  readonly type?: string
   readonly text?: unknown
   readonly thinking?: unknown
   readonly partial_json?: unknown
+  readonly name?: unknown
+  readonly input?: unknown
 }
+
+/** With these an answer may end before its first visible character. */
+const CUT_SHORT = new Set(['max_tokens', 'refusal', 'model_context_window_exceeded'])
+
+const FIELDS = new Set([
+  ...['model', 'messages', 'system', 'tools', 'tool_choice', 'stream', 'max_tokens'],
+  ...['temperature', 'top_p', 'top_k', 'stop_sequences', 'thinking', 'metadata'],
+  ...['output_config', 'output_format', 'cache_control']
+])
 
 /** `POST /messages`: the first event contains the input tokens, the last one the output tokens. */
 export const anthropic: ModelProtocol = {
   path: '/messages',
+  fields: FIELDS,
   keyHeaders: (key) => ({ 'x-api-key': key }),
+  isOwnTool: ({ type }) => type === undefined || type === null || type === 'custom',
   maxTokens: (body) => numberOr(body['max_tokens'], undefined),
 
   prepare(body, maxTokens) {
-    if (body['max_tokens'] === maxTokens) return false
     body['max_tokens'] = maxTokens
     // The thinking budget counts towards max_tokens, and must be smaller.
     const thinking = body['thinking'] as { type?: string; budget_tokens?: number } | undefined
     if ((thinking?.budget_tokens ?? 0) >= maxTokens) delete body['thinking']
-    return true
   },
 
   promptChars: ({ system, messages, tools }) => JSON.stringify([system, messages, tools]).length,
   count: createCount,
-  refusal: (type, message) => ({ type: 'error', error: { type, message } })
+  refusal: (type, message) => ({ type: 'error', error: { type, message } }),
+  refusalPiece: (type, message) => piece(anthropic.refusal(type, message)),
+  streamOf
 }
 
 function createCount(): AnswerCount {
-  let seen: WireUsage = {}
-  let whole = false
-  let failed = false
-  let chars = 0
+  const usage = createUsageCount(ANTHROPIC_FIELDS, usageOfAnthropic)
+  const content = createContentCount()
+  let stage: AnswerStage = 'open'
+  let stop: string | undefined
+  let error: string | undefined
+  // The number in the first event is not final.
+  let hasAnswer = false
 
-  const merge = (more: WireUsage | undefined) => {
-    // Later numbers are cumulative; a missing or null number keeps its previous value.
-    const given = Object.entries(more ?? {}).filter(
-      ([, value]) => numberOr(value, undefined) !== undefined
-    )
-    seen = { ...seen, ...Object.fromEntries(given) }
+  const readBlock = (block: Block) => {
+    content.text(block.text)
+    content.text(block.thinking)
+    content.text(block.partial_json)
+    if (block.type === 'tool_use') content.call(block.name)
+    if (block.type === 'redacted_thinking') content.call('thinking')
+  }
+  const finish = (reason: string | null | undefined) => {
+    stop = reason ?? stop
+    if (stage === 'open') stage = 'finished'
   }
 
+  const readEvent = (event: Event) => {
+    switch (event.type) {
+      case 'message_start':
+        return usage.read(event.message?.usage)
+      case 'content_block_start':
+        return readBlock(event.content_block ?? {})
+      case 'content_block_delta':
+        return readBlock(event.delta ?? {})
+      case 'message_delta':
+        usage.read(event.usage)
+        hasAnswer ||= numberOr(event.usage?.output_tokens, undefined) !== undefined
+        return event.delta?.stop_reason ? finish(event.delta.stop_reason) : undefined
+      case 'message_stop':
+        stage = 'over'
+        return
+      case 'message':
+        usage.read(event.usage)
+        hasAnswer = numberOr(event.usage?.output_tokens, undefined) !== undefined
+        for (const block of event.content ?? []) {
+          readBlock(block)
+          if (block.type === 'tool_use') content.text(JSON.stringify(block.input ?? {}))
+        }
+        return finish(event.stop_reason)
+      case 'error':
+        error ??= messageOf(event.error)
+        stage = 'over'
+    }
+  }
+  const credible = () => (hasAnswer ? believed(usage, content.chars()) : undefined)
+
   return {
-    read(data) {
-      const event = data as Event
-      if (event.type === 'message_start') merge(event.message?.usage)
-      for (const piece of [event.delta ?? {}, ...(event.content ?? [])]) chars += charsOf(piece)
-      if (event.type === 'error') failed = true
-      if (event.type === 'message_delta' || event.type === 'message') {
-        merge(event.usage)
-        whole = isCount(event.usage?.output_tokens)
-      }
-    },
-    reported: () => (whole && isCount(seen.input_tokens) ? usageOf(seen) : undefined),
+    read: (data) => readEvent(data as Event),
+    done: () => (stage = 'over'),
+    stage: () => stage,
+    content: content.pieces,
+    isEmpty: () =>
+      stage !== 'open' &&
+      error === undefined &&
+      content.pieces() === 0 &&
+      !CUT_SHORT.has(stop ?? ''),
+    failure: () => error,
+    reported: () => (usage.has('prompt') ? credible() : undefined),
+    isImplausible: () => usage.isImpossible() || (hasAnswer && credible() === undefined),
     known(inputTokens) {
-      if (failed && chars === 0 && seen.input_tokens === undefined) return NO_USAGE
-      const { output, ...input } = usageOf(seen)
-      const known = seen.input_tokens === undefined ? { ...NO_USAGE, input: inputTokens } : input
-      return { ...NO_USAGE, ...known, output: Math.max(whole ? output : 0, tokensOfChars(chars)) }
+      if (error !== undefined && content.pieces() === 0 && !usage.has('prompt')) return NO_USAGE
+      return estimateOf(usage, inputTokens, tokensOfChars(content.chars()))
     }
   }
 }
 
-const isCount = (value: unknown) => numberOr(value, undefined) !== undefined
+const piece = (data: { readonly type?: unknown }) =>
+  `event: ${String(data.type)}\ndata: ${JSON.stringify(data)}\n\n`
 
-const charsOf = ({ text, thinking, partial_json: json }: Piece) =>
-  lengthOf(text) + lengthOf(thinking) + lengthOf(json)
+/** The events that a stream of this message would have had, with each block in one piece. */
+function streamOf(whole: Body): string {
+  const {
+    content,
+    stop_reason: reason,
+    stop_sequence: sequence = null,
+    usage = {},
+    ...head
+  } = whole
+  const message = { ...head, content: [], stop_reason: null, stop_sequence: null, usage }
+  const blocks = (Array.isArray(content) ? (content as Block[]) : []).flatMap((block, index) => [
+    piece({ type: 'content_block_start', index, content_block: emptied(block) } as object),
+    ...deltasOf(block).map((delta) =>
+      piece({ type: 'content_block_delta', index, delta } as object)
+    ),
+    piece({ type: 'content_block_stop', index } as object)
+  ])
+  return [
+    piece({ type: 'message_start', message } as object),
+    ...blocks,
+    piece({
+      type: 'message_delta',
+      delta: { stop_reason: reason ?? 'end_turn', stop_sequence: sequence },
+      usage
+    } as object),
+    piece({ type: 'message_stop' })
+  ].join('')
+}
 
-/** This protocol counts thinking as output, and cached tokens separately from the input. */
-const usageOf = (usage: WireUsage) => ({
-  input: numberOr(usage.input_tokens, 0),
-  output: numberOr(usage.output_tokens, 0),
-  reasoning: 0,
-  cacheRead: numberOr(usage.cache_read_input_tokens, 0),
-  cacheWrite: numberOr(usage.cache_creation_input_tokens, 0)
+const emptied = (block: Block): Block => ({
+  ...block,
+  ...(block.type === 'text' && { text: '' }),
+  ...(block.type === 'thinking' && { thinking: '', signature: '' }),
+  ...(block.type === 'tool_use' && { input: {} })
 })
+
+function deltasOf(block: Block & { readonly signature?: unknown }): object[] {
+  switch (block.type) {
+    case 'text':
+      return [{ type: 'text_delta', text: block.text }]
+    case 'thinking':
+      return [
+        { type: 'thinking_delta', thinking: block.thinking },
+        { type: 'signature_delta', signature: block.signature ?? '' }
+      ]
+    case 'tool_use':
+      return [{ type: 'input_json_delta', partial_json: JSON.stringify(block.input ?? {}) }]
+    default:
+      return []
+  }
+}

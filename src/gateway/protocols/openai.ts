@@ -1,94 +1,141 @@
-import { NO_USAGE, type Usage } from '#kernel/agent-events.ts'
+import { NO_USAGE } from '#kernel/agent-events.ts'
 import {
-  lengthOf,
+  createContentCount,
+  messageOf,
   numberOr,
   tokensOfChars,
   type AnswerCount,
+  type AnswerStage,
+  type Body,
   type ModelProtocol
 } from './protocol.ts'
+import { believed, createUsageCount, estimateOf } from './usage-count.ts'
+import { at, OPENAI_BLOCKS, OPENAI_FIELDS, usageOfOpenai } from './usage-shapes.ts'
 
 interface Chunk {
   readonly error?: unknown
-  readonly usage?: {
-    readonly prompt_tokens?: unknown
-    readonly completion_tokens?: unknown
-    readonly prompt_tokens_details?: {
-      readonly cached_tokens?: unknown
-      readonly cache_write_tokens?: unknown
-    } | null
-    readonly completion_tokens_details?: { readonly reasoning_tokens?: unknown } | null
-  } | null
-  readonly choices?: readonly { readonly delta?: Message; readonly message?: Message }[]
+  readonly choices?: readonly Choice[] | null
+}
+
+interface Choice {
+  readonly delta?: Message | null
+  readonly message?: Message | null
+  readonly finish_reason?: string | null
 }
 
 interface Message {
   readonly content?: unknown
   readonly reasoning_content?: unknown
   readonly reasoning?: unknown
-  readonly tool_calls?: readonly { readonly function?: { readonly arguments?: unknown } }[] | null
+  readonly refusal?: unknown
+  readonly tool_calls?:
+    | readonly { readonly function?: { readonly name?: unknown; readonly arguments?: unknown } }[]
+    | null
 }
+
+/** With these an answer may end before its first visible character. */
+const CUT_SHORT = new Set(['length', 'content_filter'])
+
+/** The fields that Kilo's provider libraries send, and those that change only how the model answers. */
+const FIELDS = new Set([
+  ...['model', 'messages', 'tools', 'tool_choice', 'parallel_tool_calls', 'functions'],
+  ...['stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'stop', 'seed'],
+  ...['temperature', 'top_p', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty'],
+  ...['repetition_penalty', 'logit_bias', 'response_format', 'prompt_cache_key', 'user'],
+  ...['reasoning', 'reasoning_effort', 'include_reasoning', 'thinking', 'enable_thinking'],
+  ...['thinking_budget', 'verbosity', 'chat_template_kwargs', 'chat_template_args']
+])
 
 /** `POST /chat/completions`: the last chunk contains the usage, if the request asks for it. */
 export const openai: ModelProtocol = {
   path: '/chat/completions',
+  fields: FIELDS,
   keyHeaders: (key) => ({ authorization: `Bearer ${key}` }),
+  isOwnTool: ({ type }) => type === undefined || type === 'function' || type === 'custom',
 
-  maxTokens: (body) =>
-    numberOr(body['max_completion_tokens'], undefined) ?? numberOr(body['max_tokens'], undefined),
+  maxTokens(body) {
+    const limits = [body['max_completion_tokens'], body['max_tokens']]
+    const given = limits.flatMap((limit) => numberOr(limit, undefined) ?? [])
+    return given.length > 0 ? Math.min(...given) : undefined
+  },
 
   prepare(body, maxTokens) {
-    const word = 'max_completion_tokens' in body ? 'max_completion_tokens' : 'max_tokens'
-    const options = body['stream_options'] as { include_usage?: unknown } | undefined
-    const asksForUsage = body['stream'] !== true || options?.include_usage === true
-    if (body[word] === maxTokens && asksForUsage) return false
-    body[word] = maxTokens
-    if (!asksForUsage) body['stream_options'] = { ...options, include_usage: true }
-    return true
+    const isNew = 'max_completion_tokens' in body
+    delete body[isNew ? 'max_tokens' : 'max_completion_tokens']
+    body[isNew ? 'max_completion_tokens' : 'max_tokens'] = maxTokens
+    if (body['stream'] === true) body['stream_options'] = { include_usage: true }
+    else delete body['stream_options']
   },
 
   promptChars: ({ messages, tools }) => JSON.stringify([messages, tools]).length,
   count: createCount,
-  refusal: (type, message) => ({ error: { message, type, code: type } })
+  refusal: (type, message) => ({ error: { message, type, code: type } }),
+  refusalPiece: (type, message) => piece(openai.refusal(type, message)),
+  streamOf
 }
 
 function createCount(): AnswerCount {
-  let usage: Usage | undefined
-  let chars = 0
-  let failed = false
+  const usage = createUsageCount(OPENAI_FIELDS, usageOfOpenai)
+  const content = createContentCount()
+  let stage: AnswerStage = 'open'
+  let finish: string | undefined
+  let error: string | undefined
+
+  const readChoice = ({ delta, message, finish_reason: reason }: Choice) => {
+    const said = delta ?? message
+    content.text(said?.content)
+    content.text(said?.reasoning_content ?? said?.reasoning)
+    content.text(said?.refusal)
+    for (const call of said?.tool_calls ?? []) {
+      content.call(call.function?.name)
+      content.text(call.function?.arguments)
+    }
+    if (typeof reason !== 'string' || reason === '') return
+    finish = reason
+    if (stage === 'open') stage = 'finished'
+  }
 
   return {
     read(data) {
       const chunk = data as Chunk
-      if (chunk.error !== undefined && chunk.error !== null) failed = true
-      for (const { delta, message } of chunk.choices ?? []) chars += charsOf(delta ?? message)
-      if (chunk.usage) usage = usageOf(chunk.usage)
+      if (chunk.error !== undefined && chunk.error !== null) {
+        error ??= messageOf(chunk.error)
+        stage = 'over'
+      }
+      for (const choice of chunk.choices ?? []) readChoice(choice)
+      for (const path of OPENAI_BLOCKS) usage.read(at(chunk, path))
     },
-    reported: () => usage,
+    done: () => (stage = 'over'),
+    stage: () => stage,
+    content: content.pieces,
+    isEmpty: () =>
+      stage !== 'open' &&
+      error === undefined &&
+      content.pieces() === 0 &&
+      !CUT_SHORT.has(finish ?? ''),
+    failure: () => error,
+    reported: () =>
+      usage.has('prompt') && usage.has('answer') ? believed(usage, content.chars()) : undefined,
+    isImplausible: () =>
+      usage.isImpossible() || (usage.has('answer') && !believed(usage, content.chars())),
     known: (input) =>
-      failed && chars === 0 ? NO_USAGE : { ...NO_USAGE, input, output: tokensOfChars(chars) }
+      error !== undefined && content.pieces() === 0 && !usage.has('answer')
+        ? NO_USAGE
+        : estimateOf(usage, input, tokensOfChars(content.chars()))
   }
 }
 
-/** This protocol includes cached tokens and reasoning in its totals. */
-function usageOf(counts: NonNullable<Chunk['usage']>): Usage {
-  const cacheRead = numberOr(counts.prompt_tokens_details?.cached_tokens, 0)
-  const cacheWrite = numberOr(counts.prompt_tokens_details?.cache_write_tokens, 0)
-  const reasoning = numberOr(counts.completion_tokens_details?.reasoning_tokens, 0)
-  return {
-    input: Math.max(0, numberOr(counts.prompt_tokens, 0) - cacheRead - cacheWrite),
-    output: Math.max(0, numberOr(counts.completion_tokens, 0) - reasoning),
-    reasoning,
-    cacheRead,
-    cacheWrite
-  }
-}
+const piece = (data: unknown) => `data: ${JSON.stringify(data)}\n\n`
 
-function charsOf(message: Message | undefined): number {
-  if (!message) return 0
-  const calls = message.tool_calls ?? []
-  return (
-    lengthOf(message.content) +
-    lengthOf(message.reasoning_content ?? message.reasoning) +
-    calls.reduce((sum, call) => sum + lengthOf(call.function?.arguments), 0)
-  )
+/** One chunk with the whole answer, one with its usage, and the end. */
+function streamOf({ choices, usage, ...head }: Body): string {
+  const chunk = (more: object) => piece({ ...head, object: 'chat.completion.chunk', ...more })
+  const pieces = (Array.isArray(choices) ? (choices as Choice[]) : []).map((choice, index) => {
+    const calls = choice.message?.tool_calls?.map((call, index) => ({ index, ...call }))
+    const delta = { ...choice.message, ...(calls && { tool_calls: calls }) }
+    const reason = choice.finish_reason ?? null
+    return chunk({ choices: [{ index, delta, finish_reason: reason }] })
+  })
+  const counted = usage === undefined ? [] : [chunk({ choices: [], usage })]
+  return [...pieces, ...counted, 'data: [DONE]\n\n'].join('')
 }

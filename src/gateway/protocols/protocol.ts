@@ -1,14 +1,31 @@
 import type { Usage } from '#kernel/agent-events.ts'
 
-/** The body of a request; unknown fields are forwarded unchanged. */
+/** The body of a request. */
 export type Body = Record<string, unknown>
 
-/** Counts the tokens of one answer while it is forwarded. */
+/**
+ * `open`: more will come. `finished`: the provider has said why the answer ends, and its usage may follow. `over`: by the
+ * protocol nothing follows, whatever the connection does.
+ */
+export type AnswerStage = 'open' | 'finished' | 'over'
+
+/** Reads one answer while it is forwarded: its tokens, and how far it has come. */
 export interface AnswerCount {
   /** One event of a stream, or a whole answer. */
   read(data: unknown): void
-  /** The provider's own count, once it is complete. */
+  /** The line that ends a stream of chat completions. */
+  done(): void
+  stage(): AnswerStage
+  /** Grows with each piece of content: text, reasoning, a tool call. Pings and empty pieces are none. */
+  content(): number
+  /** The answer ended well by the protocol, and has no content although it should. */
+  isEmpty(): boolean
+  /** What the provider wrote in an error object. */
+  failure(): string | undefined
+  /** The provider's own count, once it is complete, and only if it can be true. */
   reported(): Usage | undefined
+  /** The provider sent a count that cannot be true. */
+  isImplausible(): boolean
   /** The best estimate without a complete count: the provider's numbers where there are some, else estimates. */
   known(inputTokens: number): Usage
 }
@@ -17,17 +34,25 @@ export interface AnswerCount {
 export interface ModelProtocol {
   /** The path after the version. */
   readonly path: string
+  /** The fields of a request that are sent on; all others are removed. */
+  readonly fields: ReadonlySet<string>
   /** The header of the provider's key. */
   keyHeaders(key: string): Record<string, string>
   /** The limit of answer tokens, if the request has one. */
   maxTokens(body: Body): number | undefined
-  /** Sets that limit and requests usage. False when the body is unchanged. */
-  prepare(body: Body, maxTokens: number): boolean
+  /** Whether a tool of the request runs at the agent, and not at the provider, where it costs more than tokens. */
+  isOwnTool(tool: Record<string, unknown>): boolean
+  /** Sets that limit and requests usage. */
+  prepare(body: Body, maxTokens: number): void
   /** Characters of everything that counts as input. */
   promptChars(body: Body): number
   count(): AnswerCount
   /** A refusal of the gateway in the provider's error format. */
   refusal(type: string, message: string): object
+  /** The same as a piece of a stream. */
+  refusalPiece(type: string, message: string): string
+  /** The stream that says the same as a whole answer. */
+  streamOf(whole: Record<string, unknown>): string
 }
 
 /** An estimate where a provider reports no usage: one token per four characters. */
@@ -36,4 +61,31 @@ export const tokensOfChars = (chars: number): number => Math.ceil(chars / 4)
 export const numberOr = <T>(value: unknown, other: T): number | T =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : other
 
-export const lengthOf = (value: unknown): number => (typeof value === 'string' ? value.length : 0)
+/** Characters that nobody sees: a text of only these says nothing. */
+const INVISIBLE = /^[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*$/u
+
+/** Collects the texts of an answer: how long they are, and whether they say something. */
+export function createContentCount() {
+  let chars = 0
+  let pieces = 0
+  return {
+    text(value: unknown) {
+      if (typeof value !== 'string') return
+      chars += value.length
+      if (!INVISIBLE.test(value)) pieces += 1
+    },
+    /** A call says something even without arguments. */
+    call(name: unknown) {
+      if (typeof name === 'string' && name !== '') pieces += 1
+    },
+    chars: () => chars,
+    pieces: () => pieces
+  }
+}
+
+/** The message of an error object; a short form of anything else. */
+export function messageOf(error: unknown): string {
+  const message = (error as { message?: unknown } | null)?.message
+  if (typeof message === 'string' && message !== '') return message
+  return typeof error === 'string' ? error : JSON.stringify(error)
+}

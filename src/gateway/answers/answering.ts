@@ -1,0 +1,49 @@
+import type { ServerResponse } from 'node:http'
+import type { AnswerCount, ModelProtocol } from '../protocols/protocol.ts'
+import type { AgentConnection } from './agent-connection.ts'
+import type { Silence } from './silence.ts'
+
+/** An answer of a provider with a good status, on its way to the agent. */
+export interface Answering {
+  readonly status: number
+  readonly contentType: string
+  /** Headers that the agent gets. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly response: ServerResponse
+  readonly agent: AgentConnection
+  readonly protocol: ModelProtocol
+  readonly count: AnswerCount
+  readonly silence: Silence
+  /** Removes the provider's key from texts. */
+  readonly scrub: (text: string) => string
+}
+
+const EXCERPT_CHARS = 200
+export const EXCERPT_BYTES = 2048
+const TYPE = 'invalid_answer'
+/** Kilo repeats a request that got it: the next answer may be a good one. */
+const BAD_GATEWAY = 502
+
+/** Says what came instead of an answer: its status, its type and its beginning. */
+export function complaintOf(
+  { status, contentType, scrub }: Answering,
+  what: string,
+  beginning: Uint8Array
+): string {
+  const readable = new TextDecoder()
+    .decode(beginning)
+    .replaceAll(/[\p{C}\s]+/gu, ' ')
+    .trim()
+  const excerpt = Array.from(scrub(readable)).slice(0, EXCERPT_CHARS).join('')
+  const type = contentType === '' ? 'no content type' : contentType
+  const quoted = excerpt === '' ? 'an empty body' : `“${excerpt}”`
+  return `The model provider ${what} (status ${status}, ${type}): ${quoted}`
+}
+
+/** Answers the agent with a failure: with a status where nothing was sent yet, otherwise within the stream. */
+export function fail({ response, agent, protocol }: Answering, message: string): void {
+  if (agent.gone) return
+  if (response.headersSent) return void response.end(protocol.refusalPiece(TYPE, message))
+  response.writeHead(BAD_GATEWAY, { 'content-type': 'application/json' })
+  response.end(JSON.stringify(protocol.refusal(TYPE, message)))
+}

@@ -1,0 +1,47 @@
+import { Buffer } from 'node:buffer'
+import { LIMITS } from '#kernel/limits.ts'
+import { parsed } from './answer-reader.ts'
+import { complaintOf, EXCERPT_BYTES, fail, type Answering } from './answering.ts'
+
+/**
+ * Passes a whole JSON answer on, as a stream if the agent has asked for one. A body that is no answer becomes a failure
+ * that says what came.
+ */
+export async function passWhole(
+  answering: Answering,
+  body: AsyncIterable<Uint8Array>,
+  asStream: boolean
+): Promise<void> {
+  const { status, headers, response, agent, protocol, count } = answering
+  const bytes = await collect(body)
+  const complain = (what: string) =>
+    fail(
+      answering,
+      complaintOf(answering, what, (bytes ?? Buffer.alloc(0)).subarray(0, EXCERPT_BYTES))
+    )
+  if (!bytes) return complain('sent an answer that is too large')
+
+  const answer = parsed(bytes.toString())
+  if (!answer)
+    return complain(bytes.length === 0 ? 'answered with nothing' : 'did not send an answer')
+  count.read(answer)
+  if (count.failure() !== undefined) return complain('reported an error')
+  if (count.stage() === 'open') return complain('did not send an answer')
+  if (count.isEmpty()) return complain('sent an answer without content')
+  if (agent.gone) return
+  const type = asStream ? 'text/event-stream' : 'application/json'
+  if (!response.headersSent) response.writeHead(status, { ...headers, 'content-type': type })
+  response.end(asStream ? protocol.streamOf(answer) : bytes)
+}
+
+/** Undefined when the body is too large. */
+async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer | undefined> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.length
+    if (size > LIMITS.modelAnswerBytesMax) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
