@@ -107,10 +107,10 @@ function createCount(): AnswerCount {
           if (block.type === 'tool_use') content.text(JSON.stringify(block.input ?? {}))
         }
         return finish(event.stop_reason)
-      case 'error':
-        error ??= messageOf(event.error)
-        stage = 'over'
     }
+    if (event.error === undefined || event.error === null) return
+    error ??= messageOf(event.error)
+    stage = 'over'
   }
   const credible = () => (hasAnswer ? believed(usage, content.chars()) : undefined)
 
