@@ -52,6 +52,7 @@ export async function createServices(
       goodwillPerDay: config.goodwillPerDay,
       goodwillJobsPerHour: LIMITS.goodwillJobsPerHour,
       jobTimeoutMs: config.jobTimeoutSeconds * 1000,
+      modelRetryWaitMaxMs: config.modelRetryWaitMaxSeconds * 1000,
       promptAnswerMs: LIMITS.promptAnswerMs,
       providers: config.providers.map(({ id }) => id),
       ...given.jobs

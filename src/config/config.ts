@@ -55,6 +55,7 @@ export interface Config {
   readonly goodwillPerDay: Microcredits
   readonly idleStopSeconds: number
   readonly jobTimeoutSeconds: number
+  readonly modelRetryWaitMaxSeconds: number
   /** Undefined: history is never removed. */
   readonly eventRetentionDays: number | undefined
   readonly agentsMax: number
@@ -105,6 +106,11 @@ export function readConfig(
     goodwillPerDay: readGoodwill(env),
     idleStopSeconds: seconds('IDLE_STOP_SECONDS', 600),
     jobTimeoutSeconds: seconds('JOB_TIMEOUT_SECONDS', 3600),
+    modelRetryWaitMaxSeconds: wholeNumber(env, 'MODEL_RETRY_WAIT_MAX_SECONDS', {
+      from: 0,
+      to: 7 * DAY_SECONDS,
+      standard: 120
+    }),
     // 0 is invalid: it could mean "keep nothing" as well as "remove nothing".
     eventRetentionDays: wholeNumber(env, 'EVENT_RETENTION_DAYS', {
       from: 1,

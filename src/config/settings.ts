@@ -89,6 +89,11 @@ export const SETTINGS = [
   },
   { name: 'JOB_TIMEOUT_SECONDS', standard: '3600', meaning: 'time limit of a job' },
   {
+    name: 'MODEL_RETRY_WAIT_MAX_SECONDS',
+    standard: '120',
+    meaning: 'a job that would wait longer for its model provider fails'
+  },
+  {
     name: 'EVENT_RETENTION_DAYS',
     standard: 'never removed',
     meaning: 'events of jobs that ended before that are removed'

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { Buffer } from 'node:buffer'
 import { request as send, type Dispatcher } from 'undici'
 import type { Usage } from '#kernel/agent-events.ts'
+import type { Clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { watchAgent } from './answers/agent-connection.ts'
 import { complaintOf, fail, type Answering } from './answers/answering.ts'
@@ -10,7 +11,7 @@ import { decoded } from './answers/content-encoding.ts'
 import { passStreamed } from './answers/pass-stream.ts'
 import { passWhole } from './answers/pass-whole.ts'
 import { watchSilence } from './answers/silence.ts'
-import { headersForAgent } from './headers.ts'
+import { headersForAgent, retryAfterMs } from './headers.ts'
 import type { AnswerCount, ModelProtocol } from './protocols/protocol.ts'
 
 export interface Forwarding {
@@ -19,6 +20,8 @@ export interface Forwarding {
   readonly body: string
   /** The request asks for a streamed answer. */
   readonly streams: boolean
+  /** An answer without content is a good one. */
+  readonly mayBeEmpty: boolean
   readonly response: ServerResponse
   readonly dispatcher: Dispatcher
   readonly protocol: ModelProtocol
@@ -31,7 +34,7 @@ export interface Forwarding {
   readonly drainMs: number
   /** Timeout without content within an answer: the connection counts as broken. */
   readonly silenceMs: number
-  readonly now: () => number
+  readonly clock: Clock
 }
 
 export interface Forwarded {
@@ -41,6 +44,8 @@ export interface Forwarded {
   readonly durationMs: number
   /** The provider's count. Undefined: nothing was used, or it has to be estimated. */
   readonly reported: Usage | undefined
+  /** How long the provider wants the agent to wait after a refusal. */
+  readonly waitMs?: number | undefined
   /** The error of the connection to the provider, unless the gateway itself aborted it. */
   readonly failure?: unknown
 }
@@ -54,12 +59,12 @@ const REST_MS_MAX = 500
  * breaks, the agent's connection is reset at the same byte, so that Kilo sees the failure as it happened.
  */
 export async function forward(forwarding: Forwarding): Promise<Forwarded> {
-  const { url, headers, body, dispatcher, response, protocol, count, scrub, now } = forwarding
-  const startedAt = now()
+  const { url, headers, body, dispatcher, response, protocol, count, scrub, clock } = forwarding
+  const startedAt = clock.monotonicMs()
   let ttfbMs: number | null = null
   let failure: unknown
   const ended = (outcome: Forwarded['outcome'], status: number | null): Forwarded => {
-    const durationMs = Math.round(now() - startedAt)
+    const durationMs = Math.round(clock.monotonicMs() - startedAt)
     return { outcome, status, ttfbMs, durationMs, reported: count.reported(), failure }
   }
 
@@ -82,9 +87,9 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   agent.keepReading()
   const status = upstream.statusCode
   if (status >= 400) {
-    ttfbMs = Math.round(now() - startedAt)
+    ttfbMs = Math.round(clock.monotonicMs() - startedAt)
     await passError(forwarding, upstream).catch(breakOff)
-    return ended('refused', status)
+    return { ...ended('refused', status), waitMs: retryAfterMs(upstream.headers, clock.now()) }
   }
 
   using silence = watchSilence(count, forwarding.silenceMs)
@@ -93,7 +98,9 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   )
   const passed = headersForAgent(upstream.headers)
   const contentType = passed['content-type'] ?? ''
+  const { mayBeEmpty } = forwarding
   const answering = {
+    mayBeEmpty,
     status,
     contentType,
     headers: passed,
@@ -104,7 +111,7 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
     silence,
     scrub
   }
-  const onFirstByte = () => (ttfbMs ??= Math.round(now() - startedAt))
+  const onFirstByte = () => (ttfbMs ??= Math.round(clock.monotonicMs() - startedAt))
   await pass(answering, upstream, forwarding.streams, onFirstByte).catch(breakOff)
   return ended(count.reported() ? 'served' : 'estimated', status)
 }
@@ -116,7 +123,7 @@ async function pass(
   onFirstByte: () => void
 ): Promise<void> {
   const encoding = headers['content-encoding']?.toString()
-  const plain = decoded(body as unknown as Readable, encoding)
+  const plain = decoded(body, encoding)
   if (typeof plain === 'string') {
     body.destroy()
     const what = `sent an answer in the unknown encoding ${plain}`
@@ -126,7 +133,7 @@ async function pass(
   if (streams) await passStreamed(answering, bytes)
   else await passWhole(answering, bytes, false)
   await bytes.return()
-  discardRest(body as unknown as Readable)
+  discardRest(body)
 }
 
 async function* watched(

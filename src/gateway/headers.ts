@@ -39,6 +39,16 @@ export function headersForProvider(headers: IncomingHttpHeaders): Record<string,
 export const headersForAgent = (headers: IncomingHttpHeaders): Record<string, string> =>
   only(headers, PASSED_BACK)
 
+/** RFC 9110, section 10.2.3: seconds, or a date; some providers send milliseconds in a header of their own. */
+export function retryAfterMs(headers: IncomingHttpHeaders, now: Date): number | undefined {
+  const text = (name: string) => headers[name]?.toString().trim() ?? ''
+  const [ms, after] = [text('retry-after-ms'), text('retry-after')]
+  if (/^\d+(\.\d+)?$/.test(ms)) return Number(ms)
+  if (/^\d+(\.\d+)?$/.test(after)) return Number(after) * 1000
+  const date = /^[a-z]/i.test(after) ? Date.parse(after) : NaN
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now.getTime())
+}
+
 function only(headers: IncomingHttpHeaders, names: readonly string[]): Record<string, string> {
   const passed: Record<string, string> = {}
   for (const name of names) {

@@ -14,6 +14,8 @@ export interface Account {
   readonly agentSessionId: string
   /** Called when the credits do not cover a request. */
   readonly onExhausted: () => void
+  /** Called when the provider refuses a request and accepts the next one after so long. */
+  readonly onRateLimited: (waitMs: number) => void
 }
 
 /** The account of a running job, and its requests in progress. */

@@ -80,7 +80,10 @@ function shortenCaching(body: Body): void {
 }
 
 const listOf = (value: unknown): readonly Record<string, unknown>[] =>
-  Array.isArray(value) ? value.filter((each) => typeof each === 'object' && each !== null) : []
+  Array.isArray(value) ? value.filter(isObject) : []
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
 
 const RULES = {
   bytesMax: LIMITS.modelRequestBytesMax,

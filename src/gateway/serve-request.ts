@@ -88,6 +88,7 @@ export async function serveRequest(
       headers: { ...headersForProvider(request.headers), ...upstream.keyHeaders },
       body: JSON.stringify(body),
       streams: body['stream'] === true,
+      mayBeEmpty: protocol.endsWithResults(body),
       response,
       protocol,
       count,
@@ -96,8 +97,9 @@ export async function serveRequest(
       silenceMs: deps.silenceMs,
       signal: account.signal,
       scrub: upstream.scrub,
-      now: () => deps.clock.monotonicMs()
+      clock: deps.clock
     })
+    if (forwarded.waitMs !== undefined) account.onRateLimited(forwarded.waitMs)
     const known = () => {
       const learned = deps.inputs.about(facts.key, facts.size)
       return count.known(learned ?? tokensOfChars(protocol.promptChars(body)))

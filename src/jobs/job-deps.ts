@@ -64,6 +64,7 @@ export interface ModelGate {
       readonly model: string
       readonly agentSessionId: string
       readonly onExhausted: () => void
+      readonly onRateLimited: (waitMs: number) => void
     }
   ): AsyncDisposable & { readonly turnToken: string }
 }
@@ -76,6 +77,8 @@ export interface JobSettings {
   /** The number of a user's jobs in an hour whose refund is goodwill. */
   readonly goodwillJobsPerHour: number
   readonly jobTimeoutMs: number
+  /** The longest time for which a job waits until its model provider accepts the next request. */
+  readonly modelRetryWaitMaxMs: number
   /** How long a permission or a question waits for a person's answer before the policy answers. */
   readonly promptAnswerMs: number
   /** Providers that have a key: models of other providers are unknown here. */

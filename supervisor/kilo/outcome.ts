@@ -18,6 +18,13 @@ const GOOD_FINISHES: ReadonlySet<string> = new Set([
 const UNREACHABLE =
   /connect|network|socket|reset by|timed? ?out|ECONN|ENOTFOUND|EAI_AGAIN|EPIPE|EHOST|ENET|fetch failed|dns|getaddrinfo|certificate/i
 
+/** How the gateway begins what it says of an answer: whatever the provider wrote in it, it was reached. */
+const ANSWERED = /^The model provider /
+
+/** What the AI SDK says, with a dump of the data, of an answer that it cannot read. */
+const UNREADABLE =
+  /^(JSON parsing failed|Type validation failed|Invalid JSON response|Expected ['"\w]+ )/
+
 export interface TurnFacts {
   /** Kilo's reason for the close of the root session's turn. */
   readonly reason: string
@@ -53,7 +60,11 @@ function failureOf(error: KiloError, networkRejected: boolean, redact: Redact): 
   }
   const code = error.data?.metadata?.code ?? ''
   const isApi = error.name === 'APIError'
-  if (networkRejected || (isApi && (UNREACHABLE.test(detail) || UNREACHABLE.test(code)))) {
+  const isReached = ANSWERED.test(detail)
+  if (
+    networkRejected ||
+    (isApi && !isReached && (UNREACHABLE.test(detail) || UNREACHABLE.test(code)))
+  ) {
     return { kind: 'failed', reason: 'model_unreachable', message }
   }
   return modelError(message)
@@ -67,6 +78,7 @@ const modelError = (message: string): TurnOutcome => ({
 
 /** The message without its wrapping: Kilo appends its own stack to some errors, and passes others on as the provider's JSON. */
 function messageIn(detail: string): string {
+  if (UNREADABLE.test(detail)) return 'The model provider sent data that is not an answer.'
   if (!detail.startsWith('{')) return detail.split(/\n\s+at /)[0] ?? detail
   try {
     const { message } = JSON.parse(detail) as { message?: unknown }

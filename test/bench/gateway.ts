@@ -104,7 +104,13 @@ async function givenGateway(closing: AsyncDisposableStack, baseUrl: string) {
     onSpent: () => {},
     onHeld: async () => {}
   })
-  const account = { purse, model: MODEL, agentSessionId: 'ses_bench', onExhausted: () => {} }
+  const account = {
+    purse,
+    model: MODEL,
+    agentSessionId: 'ses_bench',
+    onExhausted: () => {},
+    onRateLimited: () => {}
+  }
   const { turnToken } = closing.use(gateway.bind(project, account))
   const url = `${gateway.addressOf('openai-compatible')}/chat/completions`
   return { url, turnToken, token: gateway.tokenFor(project) }

@@ -94,13 +94,53 @@ t.test('jobs that do not end well', async (t) => {
       { code: 'model_rate_limited', retryable: true }
     ],
     [
+      'the provider wants a longer wait than the job may have',
+      { fail: 429, retryAfter: 3600 },
+      { code: 'model_rate_limited', message: /next request in 3600 s, at 2\d{3}-/, retryable: true }
+    ],
+    [
+      'the provider answers with nothing',
+      { wire: { body: '' } },
+      { code: 'model_error', message: /answered with nothing \(status 200, text\/event-stream\)/ }
+    ],
+    [
+      'the provider stops without a word',
+      { say: '' },
+      { code: 'model_error', message: /sent an answer without content/ }
+    ],
+    [
+      'the provider does not end its answer',
+      { say: 'half', noFinish: true, wire: { noLastEvent: true } },
+      { code: 'model_error', message: /ended its answer in the middle/ }
+    ],
+    [
+      'the provider sends an error with a good status',
+      {
+        wire: {
+          body: '{"error":{"message":"provider disconnected"}}',
+          contentType: 'application/json'
+        }
+      },
+      { code: 'model_error', message: /reported an error in its answer: “provider disconnected”/ }
+    ],
+    [
+      'the provider sends an error within its stream',
+      { say: 'half', fail: 'mid', message: 'provider disconnected' },
+      { code: 'model_error', message: /reported an error in its answer: “provider disconnected”/ }
+    ],
+    [
+      'the provider sends broken JSON',
+      { say: 'half', malformed: true },
+      { code: 'model_error', message: /^.*The model provider sent data that is not an answer/ }
+    ],
+    [
       'the provider falls silent before its answer',
       { hang: 'headers' },
       { code: 'model_unreachable' }
     ],
     [
       'the provider falls silent in the middle of its answer',
-      { hang: 'mid', say: 'I am' },
+      { hang: 'mid', say: 'I am still thinking', chunks: 8 },
       { code: 'model_unreachable' }
     ]
   ] as [string, Step, object][]) {

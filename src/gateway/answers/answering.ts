@@ -14,11 +14,17 @@ export interface Answering {
   readonly protocol: ModelProtocol
   readonly count: AnswerCount
   readonly silence: Silence
+  readonly mayBeEmpty: boolean
   /** Removes the provider's key from texts. */
   readonly scrub: (text: string) => string
 }
 
+/** The answer has ended without content, and should have some. */
+export const isMissing = ({ count, mayBeEmpty }: Answering): boolean =>
+  !mayBeEmpty && count.isEmpty()
+
 const EXCERPT_CHARS = 200
+const ERROR_CHARS = 400
 export const EXCERPT_BYTES = 2048
 const TYPE = 'invalid_answer'
 /** Kilo repeats a request that got it: the next answer may be a good one. */
@@ -34,11 +40,17 @@ export function complaintOf(
     .decode(beginning)
     .replaceAll(/[\p{C}\s]+/gu, ' ')
     .trim()
-  const excerpt = Array.from(scrub(readable)).slice(0, EXCERPT_CHARS).join('')
+  const excerpt = shortened(scrub(readable), EXCERPT_CHARS)
   const type = contentType === '' ? 'no content type' : contentType
   const quoted = excerpt === '' ? 'an empty body' : `“${excerpt}”`
   return `The model provider ${what} (status ${status}, ${type}): ${quoted}`
 }
+
+/** What a provider wrote in an error object that it sent with a good status. */
+export const reportedError = ({ scrub }: Answering, message: string): string =>
+  `The model provider reported an error in its answer: “${shortened(scrub(message), ERROR_CHARS)}”`
+
+const shortened = (text: string, chars: number) => Array.from(text).slice(0, chars).join('')
 
 /** Answers the agent with a failure: with a status where nothing was sent yet, otherwise within the stream. */
 export function fail({ response, agent, protocol }: Answering, message: string): void {

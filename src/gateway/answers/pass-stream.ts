@@ -1,6 +1,13 @@
 import { Buffer } from 'node:buffer'
 import { createEventReader } from './answer-reader.ts'
-import { complaintOf, EXCERPT_BYTES, fail, type Answering } from './answering.ts'
+import {
+  complaintOf,
+  EXCERPT_BYTES,
+  fail,
+  isMissing,
+  reportedError,
+  type Answering
+} from './answering.ts'
 import { passWhole } from './pass-whole.ts'
 
 /** A line of an event stream: a field with its colon, or a comment. */
@@ -43,7 +50,8 @@ async function passEvents(answering: Answering, body: AsyncIterable<Uint8Array>)
     if (beginning.length < EXCERPT_BYTES) beginning = Buffer.concat([beginning, chunk])
     reader.feed(chunk)
     silence.look()
-    const waiting = count.isEmpty() ? undefined : agent.write(chunk)
+    const isHeld = isMissing(answering) || count.failure() !== undefined
+    const waiting = isHeld ? undefined : agent.write(chunk)
     if (waiting) await silence.during(waiting)
   }
   try {
@@ -52,7 +60,7 @@ async function passEvents(answering: Answering, body: AsyncIterable<Uint8Array>)
       if (count.stage() === 'over') break
     }
   } catch (error) {
-    // The provider has said that its answer has ended, and did not close the connection.
+    // By its protocol the answer has ended, and the provider did not close the connection.
     if (!silence.signal.aborted || count.stage() === 'open') throw error
   } finally {
     reader.end()
@@ -60,9 +68,10 @@ async function passEvents(answering: Answering, body: AsyncIterable<Uint8Array>)
 
   const complain = (what: string) =>
     fail(answering, complaintOf(answering, what, beginning.subarray(0, EXCERPT_BYTES)))
-  if (count.failure() !== undefined) return void response.end()
+  const failure = count.failure()
+  if (failure !== undefined) return fail(answering, reportedError(answering, failure))
   if (beginning.length === 0) return complain('answered with nothing')
-  if (count.isEmpty()) return complain('sent an answer without content')
+  if (isMissing(answering)) return complain('sent an answer without content')
   if (count.stage() === 'open') return complain('ended its answer in the middle')
   response.end()
 }
@@ -77,13 +86,14 @@ async function readBeginning(body: AsyncIterator<Uint8Array>) {
   return { beginning, ended: false }
 }
 
-async function* continued(first: Uint8Array, rest: AsyncIterator<Uint8Array>, ended: boolean) {
+async function* continued(
+  first: Uint8Array,
+  rest: AsyncIterator<Uint8Array>,
+  ended: boolean
+): AsyncGenerator<Uint8Array> {
   if (first.length > 0) yield first
-  while (!ended) {
-    const next = await rest.next()
-    if (next.done) return
-    yield next.value
-  }
+  if (ended) return
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value
 }
 
 /** Its first characters without a byte order mark and empty lines. */

@@ -1,7 +1,14 @@
 import { Buffer } from 'node:buffer'
 import { LIMITS } from '#kernel/limits.ts'
 import { parsed } from './answer-reader.ts'
-import { complaintOf, EXCERPT_BYTES, fail, type Answering } from './answering.ts'
+import {
+  complaintOf,
+  EXCERPT_BYTES,
+  fail,
+  isMissing,
+  reportedError,
+  type Answering
+} from './answering.ts'
 
 /**
  * Passes a whole JSON answer on, as a stream if the agent has asked for one. A body that is no answer becomes a failure
@@ -25,9 +32,10 @@ export async function passWhole(
   if (!answer)
     return complain(bytes.length === 0 ? 'answered with nothing' : 'did not send an answer')
   count.read(answer)
-  if (count.failure() !== undefined) return complain('reported an error')
+  const failure = count.failure()
+  if (failure !== undefined) return fail(answering, reportedError(answering, failure))
   if (count.stage() === 'open') return complain('did not send an answer')
-  if (count.isEmpty()) return complain('sent an answer without content')
+  if (isMissing(answering)) return complain('sent an answer without content')
   if (agent.gone) return
   const type = asStream ? 'text/event-stream' : 'application/json'
   if (!response.headersSent) response.writeHead(status, { ...headers, 'content-type': type })

@@ -56,6 +56,11 @@ export const anthropic: ModelProtocol = {
     if ((thinking?.budget_tokens ?? 0) >= maxTokens) delete body['thinking']
   },
 
+  endsWithResults({ messages }) {
+    const last = (Array.isArray(messages) ? (messages as { content?: unknown }[]) : []).at(-1)
+    const content = Array.isArray(last?.content) ? (last.content as Block[]) : []
+    return content.some(({ type }) => type === 'tool_result')
+  },
   promptChars: ({ system, messages, tools }) => JSON.stringify([system, messages, tools]).length,
   count: createCount,
   refusal: (type, message) => ({ type: 'error', error: { type, message } }),
@@ -84,38 +89,39 @@ function createCount(): AnswerCount {
     if (stage === 'open') stage = 'finished'
   }
 
-  const readEvent = (event: Event) => {
-    switch (event.type) {
-      case 'message_start':
-        return usage.read(event.message?.usage)
-      case 'content_block_start':
-        return readBlock(event.content_block ?? {})
-      case 'content_block_delta':
-        return readBlock(event.delta ?? {})
-      case 'message_delta':
-        usage.read(event.usage)
-        hasAnswer ||= numberOr(event.usage?.output_tokens, undefined) !== undefined
-        return event.delta?.stop_reason ? finish(event.delta.stop_reason) : undefined
-      case 'message_stop':
-        stage = 'over'
-        return
-      case 'message':
-        usage.read(event.usage)
-        hasAnswer = numberOr(event.usage?.output_tokens, undefined) !== undefined
-        for (const block of event.content ?? []) {
-          readBlock(block)
-          if (block.type === 'tool_use') content.text(JSON.stringify(block.input ?? {}))
-        }
-        return finish(event.stop_reason)
+  const readMessage = (message: Event) => {
+    readUsage(message.usage)
+    for (const block of message.content ?? []) {
+      readBlock(block)
+      if (block.type === 'tool_use') content.text(JSON.stringify(block.input ?? {}))
     }
-    if (event.error === undefined || event.error === null) return
-    error ??= messageOf(event.error)
-    stage = 'over'
+    finish(message.stop_reason)
+  }
+  const readUsage = (block: Event['usage']) => {
+    usage.read(block)
+    hasAnswer ||= numberOr(block?.output_tokens, undefined) !== undefined
+  }
+  const readers: Readonly<Record<string, (event: Event) => void>> = {
+    message_start: (event) => usage.read(event.message?.usage),
+    content_block_start: (event) => readBlock(event.content_block ?? {}),
+    content_block_delta: (event) => readBlock(event.delta ?? {}),
+    message_delta(event) {
+      readUsage(event.usage)
+      if (event.delta?.stop_reason) finish(event.delta.stop_reason)
+    },
+    message_stop: () => void (stage = 'over'),
+    message: readMessage
   }
   const credible = () => (hasAnswer ? believed(usage, content.chars()) : undefined)
 
   return {
-    read: (data) => readEvent(data as Event),
+    read(data) {
+      const event = data as Event
+      readers[event.type ?? '']?.(event)
+      if (event.error === undefined || event.error === null) return
+      error ??= messageOf(event.error)
+      stage = 'over'
+    },
     done: () => (stage = 'over'),
     stage: () => stage,
     content: content.pieces,
@@ -174,17 +180,14 @@ const emptied = (block: Block): Block => ({
 })
 
 function deltasOf(block: Block & { readonly signature?: unknown }): object[] {
-  switch (block.type) {
-    case 'text':
-      return [{ type: 'text_delta', text: block.text }]
-    case 'thinking':
-      return [
-        { type: 'thinking_delta', thinking: block.thinking },
-        { type: 'signature_delta', signature: block.signature ?? '' }
-      ]
-    case 'tool_use':
-      return [{ type: 'input_json_delta', partial_json: JSON.stringify(block.input ?? {}) }]
-    default:
-      return []
+  const { type, text, thinking, signature = '', input = {} } = block
+  if (type === 'text') return [{ type: 'text_delta', text }]
+  if (type === 'tool_use') {
+    return [{ type: 'input_json_delta', partial_json: JSON.stringify(input) }]
   }
+  if (type !== 'thinking') return []
+  return [
+    { type: 'thinking_delta', thinking },
+    { type: 'signature_delta', signature }
+  ]
 }

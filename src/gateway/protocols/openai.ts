@@ -67,6 +67,8 @@ export const openai: ModelProtocol = {
     else delete body['stream_options']
   },
 
+  endsWithResults: ({ messages }) =>
+    (Array.isArray(messages) ? (messages as { role?: unknown }[]) : []).at(-1)?.role === 'tool',
   promptChars: ({ messages, tools }) => JSON.stringify([messages, tools]).length,
   count: createCount,
   refusal: (type, message) => ({ error: { message, type, code: type } }),
@@ -81,12 +83,12 @@ function createCount(): AnswerCount {
   let finish: string | undefined
   let error: string | undefined
 
-  const readChoice = ({ delta, message, finish_reason: reason }: Choice) => {
-    const said = delta ?? message
-    content.text(said?.content)
-    content.text(said?.reasoning_content ?? said?.reasoning)
-    content.text(said?.refusal)
-    for (const call of said?.tool_calls ?? []) {
+  const readChoice = ({ delta, message: whole, finish_reason: reason }: Choice) => {
+    const message = delta ?? whole
+    content.text(message?.content)
+    content.text(message?.reasoning_content ?? message?.reasoning)
+    content.text(message?.refusal)
+    for (const call of message?.tool_calls ?? []) {
       content.call(call.function?.name)
       content.text(call.function?.arguments)
     }

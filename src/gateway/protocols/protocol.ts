@@ -4,7 +4,7 @@ import type { Usage } from '#kernel/agent-events.ts'
 export type Body = Record<string, unknown>
 
 /**
- * `open`: more will come. `finished`: the provider has said why the answer ends, and its usage may follow. `over`: by the
+ * `open`: more will come. `finished`: the reason for the answer's end has come, and its usage may follow. `over`: by the
  * protocol nothing follows, whatever the connection does.
  */
 export type AnswerStage = 'open' | 'finished' | 'over'
@@ -44,6 +44,8 @@ export interface ModelProtocol {
   isOwnTool(tool: Record<string, unknown>): boolean
   /** Sets that limit and requests usage. */
   prepare(body: Body, maxTokens: number): void
+  /** Whether the request ends with results of tools: then the model may have nothing to add. */
+  endsWithResults(body: Body): boolean
   /** Characters of everything that counts as input. */
   promptChars(body: Body): number
   count(): AnswerCount
@@ -61,7 +63,7 @@ export const tokensOfChars = (chars: number): number => Math.ceil(chars / 4)
 export const numberOr = <T>(value: unknown, other: T): number | T =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : other
 
-/** Characters that nobody sees: a text of only these says nothing. */
+/** Invisible characters: a text of only these says nothing. */
 const INVISIBLE = /^[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*$/u
 
 /** Collects the texts of an answer: how long they are, and whether they say something. */

@@ -24,6 +24,8 @@ export interface JobRun extends Disposable {
   readonly reportedSteps: Step[]
   /** Aborts with a JobFailure as its reason when the job is to stop. */
   readonly signal: AbortSignal
+  /** When the job has to end. */
+  readonly deadline: Date
   /** Stops the job for this reason; the first reason counts. */
   stop(failure: JobFailure): void
   /** The commit that its branch started from; undefined until the worktree is on that branch. */
@@ -84,6 +86,7 @@ export function openRun(
     meter: createMeter(deps.prices),
     reportedSteps: [],
     signal: stopper.signal,
+    deadline: new Date(deps.clock.now().getTime() + deps.settings.jobTimeoutMs),
     stop,
     base: undefined,
     commit: null,

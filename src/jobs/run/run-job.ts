@@ -76,7 +76,8 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome | un
     purse: run.purse,
     model: job.model,
     agentSessionId,
-    onExhausted: () => run.stop(exhausted())
+    onExhausted: () => run.stop(exhausted()),
+    onRateLimited: (waitMs) => stopUnlessWorthWaiting(run, waitMs)
   })
   const turn = { ...turnOf(job, agentSessionId), token: account.turnToken }
   let outcome: TurnOutcome | undefined
@@ -143,6 +144,20 @@ async function settle({ deps, job, lease }: JobRun): Promise<void> {
   if (row?.cancel_requested_at && row.token === String(lease.token)) throw cancelled()
   throw overtaken()
 }
+
+/** A job does not wait for a provider longer than it is allowed to, or than it has left. */
+function stopUnlessWorthWaiting({ deps, deadline, stop }: JobRun, waitMs: number): void {
+  const now = deps.clock.now()
+  const leftMs = deadline.getTime() - now.getTime()
+  if (waitMs <= Math.min(deps.settings.modelRetryWaitMaxMs, leftMs)) return
+  const at = new Date(Math.min(now.getTime() + waitMs, LATEST_TIME)).toISOString()
+  const seconds = Math.ceil(waitMs / 1000)
+  const message = `the model provider accepts the next request in ${seconds} s, at ${at}`
+  stop(new JobFailure('model_rate_limited', message))
+}
+
+/** The latest time that a date can hold. */
+const LATEST_TIME = 8.64e15
 
 const cancelled = () => new JobFailure('cancelled', 'the job was cancelled')
 const overtaken = () => new JobFailure('lease_lost', 'another worker has taken over this job')

@@ -30,6 +30,7 @@ t.test('with nothing given, everything has a value', async (t) => {
     goodwillPerDay: credits(50),
     idleStopSeconds: 600,
     jobTimeoutSeconds: 3600,
+    modelRetryWaitMaxSeconds: 120,
     eventRetentionDays: undefined,
     agentsMax: 8,
     isolation: 'auto',

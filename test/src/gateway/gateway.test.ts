@@ -220,6 +220,7 @@ t.test('passes on a refusal of the provider with the key redacted', async (t) =>
   t.match(got.text, 'Your key [redacted] has had enough.')
   t.notMatch(JSON.stringify(got), KEY)
   t.match(await job.closed(), [{ outcome: 'refused', status: 429, cost: 0n }])
+  t.same(job.waits, [7000], 'and says how long the agent will wait')
 })
 
 t.test('sends the session headers to the provider, and not the job token', async (t) => {
@@ -256,6 +257,94 @@ t.test('sends the session headers to the provider, and not the job token', async
   t.match(await job.closed(), [
     { kind: 'title', agentSessionId: 'ses_9', parentSessionId: 'ses_1' }
   ])
+})
+
+t.test('sends on only what it has checked', async (t) => {
+  const it = await givenGateway(t)
+  const sent: Record<string, unknown>[] = []
+  const provider = createServer((request, response) => {
+    void (async () => {
+      const body = (await new Response(request as never).json()) as Record<string, unknown>
+      sent.push({ path: request.url, ...body })
+      response.end('{}')
+    })()
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => provider.close())
+  await once(provider, 'listening')
+  const baseUrl = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
+  const other = await givenGateway(t, {
+    providers: [
+      { id: 'openai-compatible', baseUrl, apiKey: KEY },
+      { id: 'anthropic', baseUrl, apiKey: KEY }
+    ]
+  })
+  const plain = { model: 'scripted', messages: [] }
+  const cached = (caching: object) => ({
+    system: [{ type: 'text', text: 'x', cache_control: caching }],
+    messages: [{ role: 'user', content: [{ type: 'text', text: 'y', cache_control: caching }] }]
+  })
+  const short = { type: 'ephemeral' }
+  const clamped: [string, string, object, object][] = [
+    [
+      OPENAI,
+      'the lower of two limits, in one field',
+      { ...plain, max_tokens: 1, max_completion_tokens: 900_000 },
+      { ...plain, max_completion_tokens: 1 }
+    ],
+    [
+      OPENAI,
+      'fields that it does not know are removed',
+      { ...plain, max_tokens: 9, Model: 'dear', service_tier: 'priority', speed: 'fast', x: 1 },
+      { ...plain, max_tokens: 9 }
+    ],
+    [
+      ANTHROPIC,
+      'caching for five minutes',
+      { model: 'scripted', max_tokens: 9, ...cached({ ...short, ttl: '1h' }) },
+      { model: 'scripted', max_tokens: 9, ...cached(short) }
+    ]
+  ]
+  for (const [model, says, body, expected] of clamped) {
+    const job = await other.job({ model })
+    const url = addresses(other)[model]!
+    await ask(`${url}?beta=true&api_base=x`, job.token, body)
+    t.same(
+      sent.at(-1),
+      {
+        path: new URL(url).pathname.replace(/^\/[^/]+/, '').replace('/v1/chat', '/chat'),
+        ...expected
+      },
+      says
+    )
+  }
+  const twice = await other.job()
+  await ask(
+    addresses(other)[OPENAI]!,
+    twice.token,
+    '{"model":"dear","messages":[],"max_tokens":5,"model":"scripted"}'
+  )
+  t.match(sent.at(-1), { model: 'scripted' }, 'of two equal fields the one that was checked')
+
+  const refused: [string, object][] = [
+    ['fallbacks', { fallbacks: ['dear'] }],
+    ['provider', { provider: { order: ['dear'] } }],
+    ['route', { route: 'fallback' }],
+    ['api_base', { api_base: 'https://elsewhere' }],
+    ['search_parameters', { search_parameters: {} }],
+    ['enable_search', { enable_search: true }],
+    ['several answers', { n: 2 }],
+    ['a tool of the provider', { tools: [{ type: 'web_search' }] }],
+    ['a tool with a version', { tools: [{ type: 'code_execution_20250825', name: 'x' }] }],
+    ['an unknown tool', { tools: [{ type: 'bash_20250124', name: 'bash' }] }]
+  ]
+  for (const [model, url] of Object.entries(addresses(it))) {
+    const job = await it.job({ model })
+    for (const [says, more] of refused) {
+      const got = await ask(url, job.token, bodyOf([{ say }], more))
+      t.match(got, { status: 400, text: /is not supported|Only one choice/ }, `${model}: ${says}`)
+    }
+  }
+  t.equal(it.model.requests.length, 0)
 })
 
 t.test('passes on 3 of 50 concurrent requests on a hold that fits 3', async (t) => {

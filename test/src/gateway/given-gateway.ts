@@ -63,6 +63,7 @@ export async function givenGateway(t: Test, options: Partial<GatewayOptions> = {
     })
     await ledger.hold(db, { holdId, userId: user, amount: credits(held), memo: {} })
     let exhausted = 0
+    const waits: number[] = []
     const purse = createPurse({
       ...{ db, ledger, requests, holdId, stepCredits: credits(1) },
       maxCredits: maxCredits === null ? null : credits(maxCredits),
@@ -70,11 +71,18 @@ export async function givenGateway(t: Test, options: Partial<GatewayOptions> = {
       onHeld: async () => {}
     })
     const binding = gateway.bind(project, {
-      ...{ purse, model, agentSessionId, onExhausted: () => (exhausted += 1) }
+      ...{
+        purse,
+        model,
+        agentSessionId,
+        onExhausted: () => (exhausted += 1),
+        onRateLimited: (ms) => waits.push(ms)
+      }
     })
     turnTokens.set(token, binding.turnToken)
     return {
       ...{ project, holdId, user, purse, token, turnToken: binding.turnToken },
+      waits,
       exhausted: () => exhausted,
       end: () => binding[Symbol.asyncDispose](),
       held: async () => (await ledger.findHold(db, holdId))?.held,

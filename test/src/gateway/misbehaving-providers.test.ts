@@ -95,7 +95,7 @@ t.test('what is no answer becomes a failure that says what came', async (t) => {
     }
     for (const [says, step] of [
       ['a stop without content', { finish: undefined, say: '' }],
-      ['a text that nobody sees', { say: '\u200b\u2060' }],
+      ['an invisible text', { say: '\u200b\u2060' }],
       ['a whole answer without content', { say: '', wire: { whole: true } }]
     ] as [string, Step][]) {
       const { text } = await askFor(step)
@@ -103,7 +103,7 @@ t.test('what is no answer becomes a failure that says what came', async (t) => {
     }
     const cut = await askFor({ say, noFinish: true, wire: { noLastEvent: true } })
     t.match(cut.text, /ended its answer in the middle/, `${model}: no end`)
-    t.equal(textIn(cut.text), say, 'after what it has said')
+    t.equal(textIn(cut.text), say, 'after its text')
     const long = await askFor({ say: '', finish: 'length' })
     t.notMatch(long.text, /without content/, 'an answer that was cut short may be empty')
   }
@@ -156,4 +156,33 @@ t.test('usage that cannot be true is estimated and counted', async (t) => {
   }
   const counted = it.metrics.filter(({ kind }) => kind === 'implausible-usage')
   t.equal(counted.length, 2, 'a count that is missing is not a wrong one')
+})
+
+t.test('after the results of its tools a model may have nothing to add', async (t) => {
+  const it = await givenGateway(t)
+  const prompt = bodyOf([{ say }, { say: '' }]).messages[0]!
+  const histories: [string, object[]][] = [
+    [
+      OPENAI,
+      [
+        { role: 'assistant', content: 'x' },
+        { role: 'tool', content: 'done', tool_call_id: '1' }
+      ]
+    ],
+    [
+      ANTHROPIC,
+      [
+        { role: 'assistant', content: [{ type: 'tool_use', id: '1', name: 'x', input: {} }] },
+        { role: 'user', content: [{ type: 'tool_result', tool_use_id: '1', content: 'done' }] }
+      ]
+    ]
+  ]
+  for (const [model, history] of histories) {
+    const job = await it.job({ model })
+    const messages = [prompt, ...history]
+    const { status, text } = await ask(addressOf(it, model), job.token, bodyOf([], { messages }))
+    t.equal(status, 200)
+    t.equal(textIn(text), '')
+    t.notMatch(text, /without content/, model)
+  }
 })

@@ -100,6 +100,7 @@ export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<
     goodwillPerDay: credits(50),
     goodwillJobsPerHour: LIMITS.goodwillJobsPerHour,
     jobTimeoutMs: 60_000,
+    modelRetryWaitMaxMs: 120_000,
     promptAnswerMs: LIMITS.promptAnswerMs,
     providers: ['anthropic']
   }

@@ -88,6 +88,7 @@ async function givenPlace(t: Test, db: Db) {
     goodwillPerDay: credits(50),
     goodwillJobsPerHour: 3,
     jobTimeoutMs: 60_000,
+    modelRetryWaitMaxMs: 120_000,
     promptAnswerMs: 60_000,
     providers: ['anthropic']
   }
