@@ -91,12 +91,14 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
     const releaseFolder = () => removeNote(folder, marker)
     signal.throwIfAborted()
     attempt.defer(releaseFolder)
-    await writeNote(folder, marker)
+    const shown = plan.runtime.rooms.kind === 'plain' ? worktree : undefined
+    const note = { marker, worktree: shown }
+    await writeNote(folder, note)
     const room = attempt.use(await openRoom({ ...plan, worktree }, folder, marker))
-    if (room.pid !== undefined) await writeNote(folder, marker, room.pid)
+    if (room.pid !== undefined) await writeNote(folder, { ...note, pid: room.pid })
     const port = await room.freePort()
     const kilo = await spawnAgent({ ...plan, worktree }, room, port)
-    await writeNote(folder, marker, kilo.pid)
+    await writeNote(folder, { ...note, pid: kilo.pid })
 
     const patience = createStartPatience(kilo, plan.times, plan.clock)
     const problem = await unlessAborted(listeningProblem(kilo, patience), signal)

@@ -1,14 +1,4 @@
-import { once } from 'node:events'
-import {
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  realpath,
-  rm,
-  symlink,
-  writeFile
-} from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -22,19 +12,21 @@ import { AGENT_TIMES } from '../../supervisor/options.ts'
 import type { RoomCommand } from '../../supervisor/room/room.ts'
 import { MARKS, plantRepository } from '../helpers/planted-repository.ts'
 import { usableBubblewrap } from '../helpers/rooms/usable-bubblewrap.ts'
-import { API_KEY, MODEL, openStage, play, toolsOf } from '../supervisor/helpers.ts'
+import { API_KEY, MODEL } from '../supervisor/helpers.ts'
 
 const skip = usableBubblewrap === undefined && 'bubblewrap cannot be used on this machine'
 const PASSWORD = 'a-password'
 
 /** What a Kilo on a planted repository reports after a turn, and the marks that were left meanwhile. */
-async function observe(t: Test, change: (runtime: Runtime) => Runtime = (runtime) => runtime) {
+async function observe(t: Test, change?: (runtime: Runtime) => Runtime) {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'kilowatt-planted-')))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const worktree = join(folder, 'worktree')
   const agentsDir = join(folder, 'agents')
   await mkdir(worktree)
   await plantRepository(worktree, '/work')
+  const id = projectId.create()
+  if (change === undefined) await plantOwnPlugin(join(agentsDir, id, 'own'))
   const model = await startScriptedModel({ apiKey: API_KEY })
   t.teardown(() => model[Symbol.asyncDispose]())
   const models = [{ id: 'scripted', contextTokens: 200_000, outputTokens: 8192 }]
@@ -42,8 +34,8 @@ async function observe(t: Test, change: (runtime: Runtime) => Runtime = (runtime
   const kilo = await launch(
     {
       ...{ worktree, agentsDir, password: PASSWORD, defaultModel: MODEL, clock: systemClock },
-      projectId: projectId.create(),
-      runtime: change(runtime),
+      projectId: id,
+      runtime: change?.(runtime) ?? runtime,
       providers: [{ id: 'openai-compatible', baseUrl: model.url, apiKey: API_KEY, models }],
       modelTimeouts: { headerMs: 60_000 },
       modelRetriesMax: 1,
@@ -67,8 +59,8 @@ async function observe(t: Test, change: (runtime: Runtime) => Runtime = (runtime
   }
   const reported: Record<string, unknown> = {}
   for (const path of REPORTS) reported[path] = await ask(path)
-  const { id } = (await ask('/session', { title: 't' })) as { id: string }
-  const answer = await ask(`/session/${id}/message`, {
+  const session = (await ask('/session', { title: 't' })) as { id: string }
+  const answer = await ask(`/session/${session.id}/message`, {
     agent: 'code',
     model: { providerID: 'openai-compatible', modelID: 'scripted' },
     parts: [{ type: 'text', text: script(...TURN) }]
@@ -77,6 +69,17 @@ async function observe(t: Test, change: (runtime: Runtime) => Runtime = (runtime
   const environment = await readFile(join(worktree, 'environment'), 'utf8')
   const marks = (await readdir(join(worktree, MARKS))).filter((name) => name !== '.keep')
   return { reported, environment, marks: marks.toSorted() }
+}
+
+/**
+ * What an earlier job has written into the agent's own settings. It takes effect when it is not removed, which was tried
+ * once: Kilo first tries to install packages for it, for 100 s.
+ */
+async function plantOwnPlugin(own: string): Promise<void> {
+  const folder = join(own, 'config/kilo/plugin')
+  await mkdir(folder, { recursive: true })
+  const mark = `/work/${MARKS}/plugin-of-an-earlier-job`
+  await writeFile(join(folder, 'p.js'), `require('node:fs').writeFileSync('${mark}', '')\n`)
 }
 
 const REPORTS = [
