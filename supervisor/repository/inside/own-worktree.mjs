@@ -1,10 +1,12 @@
 import { lstatSync, realpathSync } from 'node:fs'
-import { dirname, relative, resolve } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 
 /** Arguments of Kilo's tools that are paths. */
 const PATHS = ['filePath', 'path', 'workdir']
 /** The lines of a patch that name a file. */
 const PATCHED = /^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+)$/gm
+
+const NOWHERE = '/a link to nothing'
 
 /**
  * A plugin of Kilo's for agents without a room: no tool follows a symbolic link out of the worktree. Kilo 7.7.7 compares
@@ -34,14 +36,26 @@ function pathsIn(args) {
 function leaves(folder, path) {
   const written = resolve(folder, path)
   if (!isIn(folder, written)) return false
-  for (let at = written; ; at = dirname(at)) {
-    try {
-      return !isIn(realpathSync(folder), realpathSync(at))
-    } catch {
-      // Not there yet, and so decided by the folder above; a link to nothing would be written through.
-      if (lstatSync(at, { throwIfNoEntry: false })) return true
-      if (at === dirname(at)) return true
-    }
+  // Whether Kilo removes “..” before it opens the path, or the kernel goes there: that differs behind a link.
+  const given = isAbsolute(path) ? path : `${folder}/${path}`
+  return [written, given].some((each) => !isIn(realpathSync(folder), follow(each)))
+}
+
+/** Where the kernel goes, also for what is not there yet. A link to nothing would be written through: it leads nowhere. */
+function follow(path) {
+  let at = '/'
+  for (const part of path.split('/')) {
+    if (part === '..') at = dirname(at)
+    else if (part !== '' && part !== '.') at = step(join(at, part))
+  }
+  return at
+}
+
+function step(path) {
+  try {
+    return realpathSync(path)
+  } catch {
+    return lstatSync(path, { throwIfNoEntry: false }) ? NOWHERE : path
   }
 }
 
