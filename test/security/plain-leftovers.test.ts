@@ -15,7 +15,13 @@ import { givenRooms } from '../helpers/rooms/given-rooms.ts'
 
 /** Numbers of seconds that no other process sleeps for: they identify the processes of this test. */
 let last = 7_000_000 + process.pid * 10
-const sleeper = () => `sleep ${(last += 1)}`
+const sleeper = (t: Test) => {
+  const command = `sleep ${(last += 1)}`
+  t.teardown(async () => {
+    for (const pid of await pidsOf(command)) process.kill(pid, 'SIGKILL')
+  })
+  return command
+}
 const pidsOf = async (command: string) =>
   (await allProcesses())
     .filter((each) => each.command === command.replace(' ', '\0') + '\0')
@@ -35,18 +41,11 @@ async function orphan(command: string, cwd: string): Promise<void> {
   while ((await pidsOf(command)).length === 0) await sleep(10)
 }
 
-async function endAfter(t: Test, command: string): Promise<void> {
-  t.teardown(async () => {
-    for (const pid of await pidsOf(command)) process.kill(pid, 'SIGKILL')
-  })
-}
-
 t.test('a room without isolation ends what has left its session and its environment', async (t) => {
   const rooms = await givenRooms(t, 'plain')
   const folder = await realpath(rooms.folder)
   await mkdir(join(folder, 'one/worktree'), { recursive: true })
-  const [older, elsewhere, child, terminal] = [sleeper(), sleeper(), sleeper(), sleeper()]
-  for (const command of [older, elsewhere, child, terminal]) await endAfter(t, command)
+  const [older, elsewhere, child, terminal] = [sleeper(t), sleeper(t), sleeper(t), sleeper(t)]
   await orphan(older, join(folder, 'one/worktree'))
   // Ages are compared in the kernel's ticks.
   await sleep(50)
@@ -62,7 +61,7 @@ t.test('a room without isolation ends what has left its session and its environm
   })
   await once(shell, 'spawn')
 
-  const [inside, below, open] = [sleeper(), sleeper(), sleeper()]
+  const [inside, below, open] = [sleeper(t), sleeper(t), sleeper(t)]
   await sh(`env -i setsid ${inside} > /dev/null 2>&1 < /dev/null &`)
   await sh(`(cd /; env -i setsid sh -c 'cd ${worktree} && ${below}; true' > /dev/null 2>&1 &)`)
   await sh(`cd /; env -i setsid ${open} > ${worktree}/open 2>&1 < /dev/null &`)
@@ -88,8 +87,7 @@ t.test('the next server ends them when the one before was killed', async (t) => 
   await mkdir(worktree)
   await makeFolder(folder)
   await writeNote(folder, { marker: `marker-${process.pid}`, worktree })
-  const [left, other] = [sleeper(), sleeper()]
-  await endAfter(t, other)
+  const [left, other] = [sleeper(t), sleeper(t)]
   await orphan(left, worktree)
   await orphan(other, '/')
   t.equal(await clearFolder(folder), 'killed')
