@@ -54,11 +54,12 @@ export const LAYERS = {
 export const SUPERVISOR_LAYERS = {
   kilo: [],
   process: [],
+  repository: [],
   stream: ['kilo'],
   turn: ['stream', 'kilo'],
   room: ['process'],
   egress: ['room', 'process'],
-  agent: ['turn', 'stream', 'kilo', 'room', 'egress', 'process'],
+  agent: ['turn', 'stream', 'kilo', 'room', 'egress', 'repository', 'process'],
   pool: ['agent']
 }
 

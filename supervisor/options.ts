@@ -84,6 +84,8 @@ export interface SupervisorOptions {
   /** Holds one folder per project, with its agent's own HOME, XDG_* and TMPDIR. */
   readonly agentsDir: string
   readonly isolation: 'auto' | 'bubblewrap' | 'process'
+  /** Starts agents without a room also on repositories that contain settings for Kilo. */
+  readonly trustRepositories?: boolean
   /** Folders in which bubblewrap is searched beside Kilo's own; the default is those of PATH, then /usr/bin. */
   readonly bubblewrapFolders?: readonly string[]
   readonly agentsMax: number

@@ -148,6 +148,7 @@ function createStarter(
       projectId,
       worktree,
       ...given,
+      trustRepositories: options.trustRepositories ?? false,
       providers,
       modelService: options.modelService,
       defaultModel: options.defaultModel,

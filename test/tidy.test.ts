@@ -176,6 +176,7 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['src/jobs/planted-type.ts', 'type #http', 'layer-of-jobs'],
   ['supervisor/kilo/planted.ts', '../stream/read-sse.ts', 'layer-of-supervisor-kilo'],
   ['supervisor/process/planted.ts', '../room/room.ts', 'layer-of-supervisor-process'],
+  ['supervisor/repository/planted.ts', '../room/room.ts', 'layer-of-supervisor-repository'],
   ['supervisor/stream/planted.ts', '../turn/mailbox.ts', 'layer-of-supervisor-stream'],
   ['supervisor/turn/planted.ts', 'type ../agent/agent.ts', 'layer-of-supervisor-turn'],
   ['supervisor/room/planted.ts', '../agent/agent.ts', 'layer-of-supervisor-room'],

@@ -54,6 +54,7 @@ export async function openWorkerSide(
       kiloBin: config.kiloBin,
       agentsDir: join(config.dataDir, 'agents'),
       isolation: config.isolation,
+      trustRepositories: config.trustRepositories,
       agentsMax: config.agentsMax,
       idleStopMs: config.idleStopSeconds * 1000,
       providersFor: (projectId) => providersOf(config, prices, gateway, projectId),

@@ -60,6 +60,8 @@ export interface Config {
   readonly eventRetentionDays: number | undefined
   readonly agentsMax: number
   readonly isolation: (typeof ISOLATIONS)[number]
+  /** Agents without a room start on repositories with settings for Kilo, too. */
+  readonly trustRepositories: boolean
   /** Compared whole with a browser's `Origin`. */
   readonly allowedOrigins: readonly string[]
   readonly socketsPerUserMax: number
@@ -123,6 +125,7 @@ export function readConfig(
       standard: agentsThatFit(machine)
     }),
     isolation: oneOf(env, 'ISOLATION', ISOLATIONS, 'auto'),
+    trustRepositories: oneOf(env, 'TRUST_REPOSITORIES', ['true', 'false'], 'false') === 'true',
     allowedOrigins: Object.freeze(list(env, 'ALLOWED_ORIGINS').map(checkOrigin)),
     socketsPerUserMax: sockets('SOCKETS_PER_USER_MAX', LIMITS.socketsPerUserMax),
     socketsPerAddressMax: sockets('SOCKETS_PER_ADDRESS_MAX', LIMITS.socketsPerAddressMax),

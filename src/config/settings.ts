@@ -109,6 +109,12 @@ export const SETTINGS = [
     meaning: 'sandbox of agents: bubblewrap, process or auto'
   },
   {
+    name: 'TRUST_REPOSITORIES',
+    standard: 'false',
+    meaning:
+      'true: with ISOLATION=process, agents start on repositories with settings for Kilo, too'
+  },
+  {
     name: 'EGRESS_ALLOW',
     standard: "the registry in npm's configuration",
     meaning:

@@ -54,7 +54,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
 
   const log = plan.log.child({ pid: kilo.pid })
   const authorization = authorizationOf(password)
-  const client = createClient(url, password, times.requestMs, http.fetch)
+  const client = createClient(url, password, times.requestMs, room.paths.work, http.fetch)
   const sequence = createSequenceTracker()
   const listeners = createAgentListeners()
   const shared = { clock, client, sequence, times, log, onMetric }
@@ -62,7 +62,7 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
 
   const answering = awaitReady({
     kilo,
-    client: createClient(url, password, times.startMaxMs, http.fetch),
+    client: createClient(url, password, times.startMaxMs, room.paths.work, http.fetch),
     streamOpened: events.opened,
     patience,
     healthMs: times.healthMs

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import { MODELS_FILE, OWN_FOLDERS } from '../process/agent-folder.ts'
+import { MODELS_FILE, type OWN_FOLDERS } from '../process/agent-folder.ts'
 import type { Room } from '../room/room.ts'
 
 export interface EnvironmentFacts {
@@ -14,6 +14,9 @@ const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 /** Disables telemetry, updates, downloads, the repository's own settings, and work that continues after a turn. */
 const QUIET = {
   KILO_DISABLE_PROJECT_CONFIG: '1',
+  KILO_DISABLE_CLAUDE_CODE: '1',
+  KILO_DISABLE_EXTERNAL_SKILLS: '1',
+  KILO_DISABLE_SKILL_SHELL: '1',
   KILO_DISABLE_MODELS_FETCH: '1',
   KILO_TELEMETRY_LEVEL: 'off',
   KILO_DISABLE_AUTOUPDATE: '1',
@@ -34,6 +37,8 @@ export function kiloEnvironment(facts: EnvironmentFacts): Record<string, string>
 
   return {
     ...QUIET,
+    // Kilo does not start in it. The replayed Kilo of the kit reads its settings there.
+    KILOWATT_WORKTREE: paths.work,
     PATH: [paths.ripgrep, SYSTEM_PATH, paths.node].filter(Boolean).join(':'),
     LANG: 'C.UTF-8',
     HOME: folder('home'),
@@ -56,6 +61,3 @@ export function kiloEnvironment(facts: EnvironmentFacts): Record<string, string>
       : {})
   }
 }
-
-/** The folders that Kilo needs. They are made in the room: the server opens no path below a folder that the agent can write. */
-export const ownFolders = (own: string): string[] => OWN_FOLDERS.map((name) => join(own, name))

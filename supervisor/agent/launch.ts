@@ -8,6 +8,7 @@ import {
   clearFolder,
   folderOf,
   makeFolder,
+  OWN_FOLDERS,
   removeNote,
   writeNote,
   type AgentFolder
@@ -19,9 +20,11 @@ import type { Room, RoomCommand, RoomService } from '../room/room.ts'
 import type { AgentTimes, ModelTimeouts, ProviderAccess } from '../options.ts'
 import type { Redact } from '../redact.ts'
 import { unavailable } from '../agent-failure.ts'
+import { ownPlugins, writeOwnPlugins } from '../repository/own-plugins.ts'
+import { findSettingsFiles } from '../repository/settings-files.ts'
 import { turnPlugin, writeTurnPlugin, type GiveTurnToken } from '../turn/turn-token.ts'
 import { kiloConfig } from './kilo-config.ts'
-import { kiloEnvironment, ownFolders } from './kilo-environment.ts'
+import { kiloEnvironment } from './kilo-environment.ts'
 import { spawnKilo, type KiloProcess } from './kilo-process.ts'
 import { reachModels } from './model-access.ts'
 import type { Runtime } from './runtime.ts'
@@ -36,6 +39,8 @@ export interface LaunchPlan {
   readonly modelService?: RoomService | undefined
   /** Undefined: rooms without a network have no way out. */
   readonly egress?: Egress | undefined
+  /** Starts an agent without a room also when its repository contains settings for Kilo. */
+  readonly trustRepositories?: boolean | undefined
   readonly defaultModel: string
   readonly modelTimeouts: ModelTimeouts
   readonly modelRetriesMax: number
@@ -74,9 +79,11 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
   if (earlier === 'alive') throw unavailable('An earlier agent of this project cannot be killed.')
   if (earlier === 'killed') plan.log.warn({}, 'an earlier agent of this project was killed')
   const giveTurnToken = await writeTurnPlugin(folder.given)
+  await writeOwnPlugins(folder.given)
   const worktree = await realpath(plan.worktree).catch(() => {
     throw unavailable('The project has no worktree.')
   })
+  await checkSettingsFiles(plan, worktree)
 
   for (let left = TRIES - 1; ; left--) {
     await using attempt = new AsyncDisposableStack()
@@ -84,12 +91,14 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
     const releaseFolder = () => removeNote(folder, marker)
     signal.throwIfAborted()
     attempt.defer(releaseFolder)
-    await writeNote(folder, marker)
+    const shown = plan.runtime.rooms.kind === 'plain' ? worktree : undefined
+    const note = { marker, worktree: shown }
+    await writeNote(folder, note)
     const room = attempt.use(await openRoom({ ...plan, worktree }, folder, marker))
-    if (room.pid !== undefined) await writeNote(folder, marker, room.pid)
+    if (room.pid !== undefined) await writeNote(folder, { ...note, pid: room.pid })
     const port = await room.freePort()
     const kilo = await spawnAgent({ ...plan, worktree }, room, port)
-    await writeNote(folder, marker, kilo.pid)
+    await writeNote(folder, { ...note, pid: kilo.pid })
 
     const patience = createStartPatience(kilo, plan.times, plan.clock)
     const problem = await unlessAborted(listeningProblem(kilo, patience), signal)
@@ -105,6 +114,25 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
   }
 }
 
+/**
+ * Settings that a repository holds have no effect. In a room that is all; without one they must not be there either, since
+ * nothing but Kilo's own order of things keeps them from starting a process of the server's user.
+ */
+async function checkSettingsFiles(
+  { runtime, trustRepositories, log }: LaunchPlan,
+  worktree: string
+): Promise<void> {
+  const files = await findSettingsFiles(worktree)
+  if (files.length === 0) return
+  if (runtime.rooms.kind !== 'plain' || trustRepositories) {
+    return log.info({ files }, "settings of kilo's in the repository are ignored")
+  }
+  throw unavailable(
+    `The repository contains settings for Kilo: ${files.join(', ')}. Agents run without isolation here, so their start ` +
+      'is refused. Remove the files, or ask the operator for ISOLATION=bubblewrap or TRUST_REPOSITORIES=true.'
+  )
+}
+
 const openRoom = (plan: LaunchPlan, { own, given }: AgentFolder, marker: string) =>
   plan.runtime.rooms
     .open({ marker, own, given, worktree: plan.worktree, log: plan.log })
@@ -116,6 +144,7 @@ const FOLDERS_MS = 15_000
 
 async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<KiloProcess> {
   const { paths } = room
+  const isolated = room.kind !== 'plain'
   await makeOwnFolders(room)
   const providers = await reachModels(room, plan.providers, plan.modelService)
   const proxy = await reachNetwork(room, plan.egress, plan.projectId)
@@ -126,24 +155,33 @@ async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<K
       providers,
       defaultModel: plan.defaultModel,
       timeouts: plan.modelTimeouts,
-      isolated: room.kind !== 'plain',
+      isolated,
       worktree: plan.worktree,
-      plugins: [turnPlugin(paths.given)]
+      plugins: [turnPlugin(paths.given), ...ownPlugins(paths.given, isolated)]
     }),
     modelRetriesMax: plan.modelRetriesMax
   })
   const env = { ...kiloEnv, ...proxy }
   const serve = ['serve', '--hostname', '127.0.0.1', '--port', String(port)]
-  const command: RoomCommand = { argv: [paths.kilo, ...serve], env, cwd: paths.work }
+  // Not in the worktree: Kilo's runtime loads packages, and the paths of tsconfig.json, from the folder that it starts in.
+  const command: RoomCommand = { argv: [paths.kilo, ...serve], env, cwd: paths.given }
   return spawnKilo(room, command, plan.log, plan.redact).catch((error: Error) => {
     throw unavailable(`Kilo could not be started: ${error.message}`)
   })
 }
 
+/**
+ * Makes the agent's own folders, and removes the settings that it has left in them: a plugin that one job writes there
+ * would run in all later ones. Nothing of the agent runs yet, and links are removed, not followed.
+ */
+const MAKE_FOLDERS = `
+for folder; do if [ -L "$folder" ]; then rm -- "$folder"; fi; done
+rm -rf -- config home/.kilo home/.kilocode data/kilo/auth.json data/opencode
+mkdir -p -m 0700 -- "$@"`
+
 async function makeOwnFolders({ paths, run }: Room): Promise<void> {
-  const argv = ['/bin/mkdir', '-p', '-m', '0700', '--', ...ownFolders(paths.own)] as const
   const made = await run(
-    { argv: [...argv], env: {}, cwd: paths.own },
+    { argv: ['/bin/sh', '-ec', MAKE_FOLDERS, 'sh', ...OWN_FOLDERS], env: {}, cwd: paths.own },
     { timeoutMs: FOLDERS_MS, outputBytes: 1000 }
   )
   if (made.code === 0) return

@@ -47,11 +47,14 @@ export function createClient(
   baseUrl: string,
   password: string,
   requestMs: number,
+  directory?: string,
   fetchKilo: (request: Request) => Promise<Response> = fetch
 ) {
   const authorization = authorizationOf(password)
   const kilo = createKiloClient({
     baseUrl,
+    // Kilo does not start in the worktree.
+    ...(directory === undefined ? {} : { directory }),
     headers: { authorization },
     fetch: (input, init) => fetchKilo(new Request(input, init))
   })

@@ -3,7 +3,8 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
 import { birthOf } from '#kernel/machine/process-birth.ts'
-import { killMarked, signal, signalGroup } from './tree.ts'
+import { findAgentProcesses, plainAgent, type PlainAgent } from './agent-processes.ts'
+import { killAll, killMarked, signal, signalGroup } from './tree.ts'
 
 /** The folders of an agent's own data. */
 export const OWN_FOLDERS = ['home', 'data', 'config', 'state', 'cache', 'tmp'] as const
@@ -20,6 +21,8 @@ export interface AgentFolder {
 interface ProcessNote {
   readonly marker: string
   readonly owner: { readonly pid: number; readonly ticks: string | undefined }
+  /** Of an agent without a room. */
+  readonly agent?: PlainAgent
   readonly pid?: number
   readonly ticks?: string | undefined
 }
@@ -62,11 +65,22 @@ async function removeRemains(agentsDir: string, names: readonly string[]): Promi
   }
 }
 
-/** Written before the process is spawned and again when its pid is known, so that a crash of ours leaves no unknown process. */
-export async function writeNote(folder: AgentFolder, marker: string, pid?: number): Promise<void> {
+/**
+ * Written before the process is spawned and again when its pid is known, so that a crash of ours leaves no unknown process.
+ * `worktree`: of an agent without a room, whose processes are also found by the folders that they use.
+ */
+export async function writeNote(
+  folder: AgentFolder,
+  { marker, worktree, pid }: { marker: string; worktree: string | undefined; pid?: number }
+): Promise<void> {
   const owner = { pid: process.pid, ticks: birthOf(process.pid) }
   const born = pid === undefined ? {} : { pid, ticks: birthOf(pid) }
-  const note: ProcessNote = { marker, owner, ...born }
+  const earlier = await readNote(folder)
+  const agent =
+    earlier?.marker === marker || worktree === undefined
+      ? earlier?.agent
+      : plainAgent(marker, [worktree, folder.own, folder.given])
+  const note: ProcessNote = { marker, owner, ...(agent ? { agent } : {}), ...born }
   // Atomic: a crash in the middle must not lose the marker of a running agent.
   const draft = `${folder.note}.new`
   await writeFile(draft, JSON.stringify(note), { mode: 0o600 })
@@ -88,7 +102,11 @@ export async function clearFolder(folder: AgentFolder): Promise<'nothing' | 'kil
     signal(note.pid, 'SIGKILL')
     signalGroup(note.pid, 'SIGKILL')
   }
-  if (!(await killMarked(new Set([note.marker])))) return 'alive'
+  const { agent, marker } = note
+  const hasExited = await (agent
+    ? killAll(() => findAgentProcesses(agent))
+    : killMarked(new Set([marker])))
+  if (!hasExited) return 'alive'
   await removeNote(folder, note.marker)
   return 'killed'
 }

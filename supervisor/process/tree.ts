@@ -41,9 +41,13 @@ export async function findMarked(markers: ReadonlySet<string>): Promise<number[]
 }
 
 /** Kills every process that carries one of these markers until none is left; resolves with whether that succeeded. */
-export async function killMarked(markers: ReadonlySet<string>): Promise<boolean> {
+export const killMarked = (markers: ReadonlySet<string>): Promise<boolean> =>
+  killAll(() => findMarked(markers))
+
+/** Kills what this search finds until it finds nothing; resolves with whether that succeeded. */
+export async function killAll(find: () => Promise<readonly number[]>): Promise<boolean> {
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    const pids = await findMarked(markers)
+    const pids = await find()
     if (pids.length === 0) return true
     // A process may have forked between the search and the kill, so search again.
     pids.forEach((pid) => signal(pid, 'SIGKILL'))

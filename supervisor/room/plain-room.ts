@@ -7,7 +7,8 @@ import type { Readable } from 'node:stream'
 import getPort from 'get-port'
 import { within } from '#kernel/waiting.ts'
 import { measure } from '../process/measure.ts'
-import { findMarked, killMarked, MARKER, signal, signalGroup } from '../process/tree.ts'
+import { findAgentProcesses, plainAgent } from '../process/agent-processes.ts'
+import { killAll, MARKER, signal, signalGroup } from '../process/tree.ts'
 import { ROOM_LIMITS } from './room-limits.ts'
 import { joinTo } from './room-services.ts'
 import type {
@@ -23,8 +24,8 @@ import type {
 import { noTerminals, runCommand } from './run-command.ts'
 
 /**
- * Rooms without isolation: processes of this machine that share its network, and are found by their marker. For
- * development, and for machines without user namespaces.
+ * Rooms without isolation: processes of this machine that share its network. For development, and for machines without
+ * user namespaces.
  */
 export const createPlainRooms = (programs: RoomPrograms): RoomKind => ({
   kind: 'plain',
@@ -36,6 +37,8 @@ export const createPlainRooms = (programs: RoomPrograms): RoomKind => ({
 
 function openPlainRoom(plan: RoomPlan, { kilo, ripgrep }: RoomPrograms): Room {
   const { marker, log } = plan
+  const agent = plainAgent(marker, [plan.worktree, plan.own, plan.given])
+  const processes = () => findAgentProcesses(agent)
   const running = new Map<number, Promise<ProcessExit>>()
   const servers = new Set<Server>()
   const exited = Promise.withResolvers<RoomExit>()
@@ -51,14 +54,12 @@ function openPlainRoom(plan: RoomPlan, { kilo, ripgrep }: RoomPrograms): Room {
     for (const server of servers) server.close()
     for (const pid of running.keys()) signalGroup(pid, 'SIGKILL')
     const ends = Promise.all(running.values())
-    const hasExited = await killMarked(new Set([marker]))
+    const hasExited = await killAll(processes)
     if (!hasExited || (await within(ends, ROOM_LIMITS.killMs)) === undefined) {
       log.error({ marker }, 'room was killed and still runs')
     }
     exited.resolve({ why: 'asked', how: 'was closed' })
   }
-
-  const processes = () => findMarked(new Set([marker]))
 
   return {
     kind: 'plain',

@@ -6,11 +6,11 @@ import { createKiloClient } from '@kilocode/sdk/v2/client'
 import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
-import { folderOf, makeFolder } from '../../supervisor/process/agent-folder.ts'
+import { folderOf, makeFolder, OWN_FOLDERS } from '../../supervisor/process/agent-folder.ts'
 import { findRuntime } from '../../supervisor/agent/runtime.ts'
 import { launch } from '../../supervisor/agent/launch.ts'
 import { kiloConfig } from '../../supervisor/agent/kilo-config.ts'
-import { kiloEnvironment, ownFolders } from '../../supervisor/agent/kilo-environment.ts'
+import { kiloEnvironment } from '../../supervisor/agent/kilo-environment.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type ProviderAccess } from '../../supervisor/options.ts'
 
 const MODEL = { providerID: 'openai-compatible', modelID: 'scripted' }
@@ -102,7 +102,8 @@ export async function kiloRun(
     isolated: false
   })
   await using room = await rooms.open({ ...folder, worktree, marker: 'bench', log: silentLog })
-  for (const path of ownFolders(room.paths.own)) await mkdir(path, { recursive: true })
+  for (const path of OWN_FOLDERS.map((name) => join(room.paths.own, name)))
+    await mkdir(path, { recursive: true })
   const env = kiloEnvironment({
     ...{ config, room },
     password: '',

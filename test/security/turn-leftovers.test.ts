@@ -21,6 +21,12 @@ const SELF_REPLACING = [
   `setsid bash -c 'f() { echo late >> late.txt; sleep 0.02; (f &) }; f; sleep 99' > /dev/null 2>&1 &`
 ] as const
 
+/** Without a namespace it is found by the folder that it uses. */
+const WITHOUT_ENVIRONMENT = [
+  'in a session and an environment of its own',
+  `env -i PATH=/usr/bin:/bin setsid bash -c '${WRITES}' > /dev/null 2>&1 &`
+] as const
+
 type Leftover = readonly [name: string, command: string]
 
 async function playLeftovers(t: Test, leftovers: readonly Leftover[], env: Record<string, string>) {
@@ -59,9 +65,9 @@ async function playLeftovers(t: Test, leftovers: readonly Leftover[], env: Recor
 const skip = usableBubblewrap === undefined && 'bubblewrap cannot be used on this machine'
 
 t.test('a job leaves no process behind in its room', { skip }, (t) =>
-  playLeftovers(t, [...LEFTOVERS, SELF_REPLACING], {})
+  playLeftovers(t, [...LEFTOVERS, SELF_REPLACING, WITHOUT_ENVIRONMENT], {})
 )
 
 t.test('nor does it without isolation', (t) =>
-  playLeftovers(t, LEFTOVERS.slice(0, 2), { ISOLATION: 'process' })
+  playLeftovers(t, [...LEFTOVERS.slice(0, 2), WITHOUT_ENVIRONMENT], { ISOLATION: 'process' })
 )

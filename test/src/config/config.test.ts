@@ -34,6 +34,7 @@ t.test('with nothing given, everything has a value', async (t) => {
     eventRetentionDays: undefined,
     agentsMax: 8,
     isolation: 'auto',
+    trustRepositories: false,
     allowedOrigins: [],
     socketsPerUserMax: 50,
     socketsPerAddressMax: 500,
@@ -134,6 +135,8 @@ t.test('good values are read', async (t) => {
     ],
     [{ AGENTS_MAX: '3' }, { agentsMax: 3 }],
     [{ ISOLATION: 'process' }, { isolation: 'process' }],
+    [{ TRUST_REPOSITORIES: 'true' }, { trustRepositories: true }],
+    [{ TRUST_REPOSITORIES: 'false' }, { trustRepositories: false }],
     [
       { EGRESS_ALLOW: ' Registry.Example.com , *.example.org:8443' },
       {
@@ -242,6 +245,7 @@ t.test('a bad value is refused in one line that names it', async (t) => {
       'EGRESS_ALLOW is "b.example:99999": expected a port from 1 to 65535, or * for every port.'
     ],
     [{ ISOLATION: 'docker' }, 'ISOLATION is "docker": expected one of auto, bubblewrap, process.'],
+    [{ TRUST_REPOSITORIES: 'yes' }, 'TRUST_REPOSITORIES is "yes": expected one of true, false.'],
     ...[
       '*',
       'null',
