@@ -15,7 +15,7 @@ import type { KiloProcess, ProcessState } from './kilo-process.ts'
 import { watchExit, type AgentExit } from './exit.ts'
 import { launch, type LaunchPlan } from './launch.ts'
 import { createAgentListeners, type AgentListeners } from './listeners.ts'
-import { awaitReady } from './readiness.ts'
+import { awaitReady } from './start/readiness.ts'
 import { createAgentRequests, type AgentRequests } from './requests.ts'
 import { listenToKilo } from './stream.ts'
 

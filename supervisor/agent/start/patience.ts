@@ -1,9 +1,9 @@
 import type { Clock } from '#kernel/clock.ts'
 import { within } from '#kernel/waiting.ts'
-import type { KiloProcess } from './kilo-process.ts'
-import { decideStart, type StartBounds } from './start-policy.ts'
+import type { KiloProcess } from '../kilo-process.ts'
+import { decideStart, type StartBounds } from './patience-policy.ts'
 
-/** Bounds the steps of one start together, as `start-policy.ts` decides. */
+/** Bounds the steps of one start together, as `patience-policy.ts` decides. */
 export interface StartPatience {
   /** Resolves with the value of the step, or with undefined when it is not awaited any longer. */
   await<T>(step: Promise<T>, answersHealth?: () => Promise<boolean>): Promise<T | undefined>
