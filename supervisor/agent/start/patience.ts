@@ -22,7 +22,7 @@ export function createStartPatience(
   const startedAtMs = clock.monotonicMs()
   const checkMs = Math.min(CHECK_MS_MAX, bounds.startMs / 4)
   let checkedAtMs = startedAtMs
-  let last = { cpuMs: 0, outputChars: 0 }
+  let last = { cpuMs: 0, outputBytes: 0 }
 
   const check = async (answersHealth: () => Promise<boolean>) => {
     const nowMs = clock.monotonicMs()
@@ -31,7 +31,7 @@ export function createStartPatience(
       waitedMs: nowMs - startedAtMs,
       sinceCheckMs: nowMs - checkedAtMs,
       cpuMs: activity.cpuMs - last.cpuMs,
-      wroteOutput: activity.outputChars > last.outputChars,
+      wroteOutput: activity.outputBytes > last.outputBytes,
       answersHealth: answers
     }
     last = activity
