@@ -1,7 +1,9 @@
 export { openSupervisor } from './supervisor.ts'
 export { AgentFailure, type AgentFailureReason } from './agent-failure.ts'
 export type { Agent, AgentTurn, SessionUsage } from './agent/agent.ts'
-export type { BorrowedAgent, Supervisor, RunningAgent } from './supervisor.ts'
+export type { AgentStatus } from './pool/agent-status.ts'
+export type { BorrowedAgent } from './pool/lending.ts'
+export type { Supervisor, RunningAgent } from './supervisor.ts'
 export type {
   AgentTimes,
   ModelTimeouts,
