@@ -1,4 +1,5 @@
 export { openSupervisor } from './supervisor.ts'
+export { AGENT_ENDS, type EndReason as AgentEndReason } from './agent-end.ts'
 export { AgentFailure, type AgentFailureReason } from './agent-failure.ts'
 export type { Agent, AgentTurn, SessionUsage } from './agent/agent.ts'
 export type { AgentStatus } from './pool/agent-status.ts'

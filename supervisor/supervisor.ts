@@ -42,10 +42,10 @@ export interface Supervisor extends AsyncDisposable {
   /** Resolves when the project's whole process tree has exited, also one that is being started. */
   stop(projectId: ProjectId): Promise<void>
   /**
-   * Forgets the project's failures, and gives its next borrower a new agent. The present one is stopped when it has been
-   * returned, or after `waitMs`. Resolves when it has stopped.
+   * Forgets the project's failures, and gives its next borrower a new agent. The present one is stopped when its borrowers
+   * have returned it. Resolves when it has stopped.
    */
-  restart(projectId: ProjectId, waitMs: number): Promise<void>
+  restart(projectId: ProjectId): Promise<void>
   status(projectId: ProjectId): Promise<AgentStatus>
   /** How many agents are in each state. */
   count: AgentRecords['count']
@@ -109,9 +109,9 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
     stop: (projectId) => slots.leave(projectId, 'interrupted'),
 
-    async restart(projectId, waitMs) {
+    async restart(projectId) {
       records.reset(projectId)
-      await slots.retire(projectId, 'restarted', waitMs)
+      await slots.retire(projectId, 'restarted')
     },
 
     async forget(projectId) {

@@ -40,16 +40,16 @@ export interface AgentSlots {
   leave(projectId: ProjectId, reason: StopReason): Promise<void>
   /**
    * From now on the project's next borrower gets a new agent. The present one is stopped when its last borrower has
-   * returned it, or after `waitMs`. Resolves when it has stopped.
+   * returned it, or when all are left. Resolves when it has stopped.
    */
-  retire(projectId: ProjectId, reason: StopReason, waitMs: number): Promise<void>
+  retire(projectId: ProjectId, reason: StopReason): Promise<void>
   leaveAll(reason: StopReason): Promise<void>
   all(): readonly Slot[]
 }
 
 export interface SlotOptions {
   readonly agentsMax: number
-  readonly clock: Pick<Clock, 'now' | 'monotonicMs' | 'sleep'>
+  readonly clock: Pick<Clock, 'now' | 'sleep'>
   readonly log: Pick<Log, 'info' | 'warn'>
   readonly records: AgentRecords
   readonly onStartFailed: () => void
@@ -142,11 +142,10 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
     }
   }
 
-  /** Resolves when every borrower has returned the agent, or after `waitMs`. */
-  const returned = async (slot: OwnSlot, waitMs: number) => {
-    const deadlineMs = clock.monotonicMs() + waitMs
+  /** Resolves when every borrower has returned the agent, or when all are left. */
+  const returned = async (slot: OwnSlot) => {
     const { signal } = closing
-    while (slot.borrowers > 0 && clock.monotonicMs() < deadlineMs && !signal.aborted) {
+    while (slot.borrowers > 0 && !signal.aborted) {
       await clock.sleep(RETURN_POLL_MS, signal).catch(() => {})
     }
   }
@@ -183,11 +182,11 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
       await (slot ? leave(slot, reason) : leaving.get(projectId))
     },
 
-    async retire(projectId, reason, waitMs) {
+    async retire(projectId, reason) {
       const slot = slots.get(projectId)
       if (!slot) return leaving.get(projectId)
       retiring.add(slot)
-      await leave(slot, reason, returned(slot, waitMs)).finally(() => retiring.delete(slot))
+      await leave(slot, reason, returned(slot)).finally(() => retiring.delete(slot))
     },
 
     async leaveAll(reason) {
