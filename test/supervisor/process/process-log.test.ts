@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises'
 import { silentLog } from '#kernel/log.ts'
 import t, { type Test } from 'tap'
 import { createProcessLog } from '../../../supervisor/process/log.ts'
@@ -16,8 +16,12 @@ function given(t: Test, chunks: Iterable<string | Buffer>) {
   const warnings: object[] = []
   const log = { ...silentLog, warn: (facts: object) => void warnings.push(facts) }
   const stdout = Readable.from(
-    (function* () {
-      for (const chunk of chunks) yield Buffer.from(chunk)
+    (async function* () {
+      for (const chunk of chunks) {
+        // As with a real pipe, timers run between two chunks.
+        await turn()
+        yield Buffer.from(chunk)
+      }
     })(),
     { objectMode: false }
   )
