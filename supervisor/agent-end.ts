@@ -12,6 +12,10 @@ export const AGENT_ENDS = {
   cancelled: { isFailure: false },
   /** Processes of a turn could not be ended. */
   leftovers: { isFailure: false },
+  /** Stopped after a turn, because it had outgrown its memory. */
+  recycled: { isFailure: false },
+  /** Its room exceeded a limit, and was ended. */
+  over_limit: { isFailure: true },
   start_failed: { isFailure: true },
   crashed: { isFailure: true },
   stalled: { isFailure: true }
@@ -20,7 +24,8 @@ export const AGENT_ENDS = {
 export type EndReason = keyof typeof AGENT_ENDS
 
 /** The reasons for which the server stops an agent that works. */
-export type StopReason = 'idle' | 'evicted' | 'restarted' | 'interrupted' | 'deleted' | 'shutdown'
+export type StopReason =
+  'idle' | 'evicted' | 'recycled' | 'restarted' | 'interrupted' | 'deleted' | 'shutdown'
 
 export interface AgentEnd {
   readonly reason: EndReason
