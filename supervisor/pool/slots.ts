@@ -66,7 +66,7 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
   const retiring = new Set<OwnSlot>()
   const closing = new AbortController()
 
-  /** Takes the slot out of use and has its agent stopped; `before` is awaited first. */
+  /** Removes the slot and has its agent stopped; `before` is awaited first. */
   const leave = (
     slot: OwnSlot,
     reason: StopReason,

@@ -18,13 +18,13 @@ import { createManualClock } from '../manual-clock.ts'
 const { probeAfterMs, brokenMs, failureWindowMs } = AGENT_TIMES
 const id = projectId.create()
 
-/** A process that lives in this test: it responds and exits as it is told. */
+/** A process that lives in this test: it responds and exits as the test requires. */
 function createProcess() {
   const exited = Promise.withResolvers<AgentEnd>()
   let state: RunningKilo['state'] = 'ready'
   const exit = (reason: AgentEnd['reason']) => {
     state = 'exited'
-    exited.resolve({ reason, how: 'as the test told it' })
+    exited.resolve({ reason, how: 'by the test' })
   }
   const process = {
     isResponsive: true,

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { REPLAY_KILO, replay, type PlayFault } from '#fixtures'
-import { processesOf } from '../helpers/processes.ts'
-import { givenProject, seen, startProduct, type GivenProject } from '../helpers/product.ts'
+import { processesOf } from '../../helpers/processes.ts'
+import { givenProject, seen, startProduct, type GivenProject } from '../../helpers/product.ts'
 
 const times = {
   startMs: 30_000,
