@@ -26,6 +26,8 @@ interface OwnSlot extends Slot, Admissible {
   kilo: RunningKilo | undefined
   /** Why it was left. */
   leftFor: StopReason | undefined
+  /** Aborts when its borrowers are not awaited any longer. */
+  readonly hurry: AbortController
 }
 
 export interface AgentSlots {
@@ -40,7 +42,7 @@ export interface AgentSlots {
   leave(projectId: ProjectId, reason: StopReason): Promise<void>
   /**
    * From now on the project's next borrower gets a new agent. The present one is stopped when its last borrower has
-   * returned it, or when all are left. Resolves when it has stopped.
+   * returned it, or when it is left. Resolves when it has stopped.
    */
   retire(projectId: ProjectId, reason: StopReason): Promise<void>
   leaveAll(reason: StopReason): Promise<void>
@@ -64,7 +66,6 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
   const leaving = new Map<ProjectId, Promise<void>>()
   /** Slots that their last borrower has not returned yet. */
   const retiring = new Set<OwnSlot>()
-  const closing = new AbortController()
 
   /** Removes the slot and has its agent stopped; `before` is awaited first. */
   const leave = (
@@ -142,9 +143,9 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
     }
   }
 
-  /** Resolves when every borrower has returned the agent, or when all are left. */
+  /** Resolves when every borrower has returned the agent, or when it is left. */
   const returned = async (slot: OwnSlot) => {
-    const { signal } = closing
+    const { signal } = slot.hurry
     while (slot.borrowers > 0 && !signal.aborted) {
       await clock.sleep(RETURN_POLL_MS, signal).catch(() => {})
     }
@@ -169,6 +170,7 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
         lastUsedAt: clock.now(),
         isChecked: true,
         leftFor: undefined,
+        hurry: new AbortController(),
         left: new AbortController(),
         isAdmitted: false
       }
@@ -178,6 +180,7 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
     },
 
     async leave(projectId, reason) {
+      for (const slot of retiring) if (slot.projectId === projectId) slot.hurry.abort()
       const slot = slots.get(projectId)
       await (slot ? leave(slot, reason) : leaving.get(projectId))
     },
@@ -190,7 +193,7 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
     },
 
     async leaveAll(reason) {
-      closing.abort()
+      for (const slot of retiring) slot.hurry.abort()
       await Promise.all([...all().map((slot) => leave(slot, reason)), ...leaving.values()])
     },
 

@@ -237,10 +237,17 @@ t.test('a retired agent stays with its borrower, and the next one gets another',
   t.match(await status(id), { state: 'ready', lastEnd: { reason: 'restarted' } })
 
   const late = slots.retire(id, 'restarted')
+  const left = slots.leave(id, 'deleted')
+  await clock.advance(1000)
+  await Promise.all([late, left])
+  t.equal(processes[1]?.state, 'exited', 'a project that is deleted does not wait for borrowers')
+  using third = borrow()
+  await third.agent
+  const last = slots.retire(id, 'restarted')
   const ended = slots.leaveAll('shutdown')
   await clock.advance(1000)
-  await Promise.all([late, ended])
-  t.equal(processes[1]?.state, 'exited', 'a server that stops does not wait for borrowers')
+  await Promise.all([last, ended])
+  t.equal(processes[2]?.state, 'exited', 'nor does a server that stops')
 })
 
 t.test('measures an agent at most once a second', async (t) => {
