@@ -100,7 +100,7 @@ const layers = Object.entries(LAYERS).map(([folder, below]) => ({
   to: { path: OURS, pathNot: any([folder, ...below]) }
 }))
 
-const SUPERVISOR_SHARED = ['options', 'agent-failure', 'redact']
+const SUPERVISOR_SHARED = ['options', 'agent-end', 'agent-failure', 'redact']
 const supervisorLayers = Object.entries(SUPERVISOR_LAYERS).map(([folder, below]) => ({
   name: `layer-of-supervisor-${folder}`,
   comment: `supervisor/${folder} may import ${below.join(', ') || 'no other folder of supervisor'}.`,

@@ -2,6 +2,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
+import type { EndReason } from './agent-end.ts'
 import type { EgressSettings } from './egress/egress.ts'
 import type { RefusalReason } from './egress/refusals.ts'
 import type { RoomService } from './room/room.ts'
@@ -42,10 +43,18 @@ export interface AgentTimes {
   readonly streamSilenceMs: number
   readonly streamRenewMs: number
   readonly healthMs: number
+  /** An agent that has been idle for this long is asked before it is used, at first with the timeout `probeMs`. */
+  readonly probeAfterMs: number
+  readonly probeMs: number
+  /** After too many failures within the window, the agent is broken: no start is tried for `brokenMs`. */
+  readonly failureWindowMs: number
+  readonly brokenMs: number
   /** Until Kilo is asked about a turn that has not begun, and between two such requests. */
   readonly turnOpenMs: number
   readonly turnOpenMaxMs: number
   readonly turnSilenceMs: number
+  /** For a turn that Kilo calls busy, without an event, a tool that runs or a person who is asked. */
+  readonly turnProgressMs: number
   readonly cancelGraceMs: number
 }
 
@@ -57,9 +66,14 @@ export const AGENT_TIMES: AgentTimes = {
   streamSilenceMs: LIMITS.agentStreamSilenceMs,
   streamRenewMs: LIMITS.agentStreamRenewMs,
   healthMs: LIMITS.agentHealthMs,
+  probeAfterMs: LIMITS.agentProbeAfterMs,
+  probeMs: LIMITS.agentProbeMs,
+  failureWindowMs: LIMITS.agentFailureWindowMs,
+  brokenMs: LIMITS.agentBrokenMs,
   turnOpenMs: LIMITS.turnOpenMs,
   turnOpenMaxMs: LIMITS.turnOpenMaxMs,
   turnSilenceMs: LIMITS.turnSilenceMs,
+  turnProgressMs: LIMITS.turnProgressMs,
   cancelGraceMs: LIMITS.cancelGraceMs
 }
 
@@ -70,6 +84,15 @@ export type SupervisorMetric =
   | { readonly kind: 'stopped' }
   | { readonly kind: 'crashed' }
   | { readonly kind: 'stalled' }
+  /** Kilo did not answer a health request in time. */
+  | { readonly kind: 'probe-failed' }
+  /** An agent has ended, or could not be started. */
+  | { readonly kind: 'ended'; readonly reason: EndReason }
+  /** A project's second or later start. */
+  | { readonly kind: 'restarted' }
+  | { readonly kind: 'broken' | 'repaired' }
+  /** An agent of an earlier server still ran when this one started. */
+  | { readonly kind: 'orphan' }
   | { readonly kind: 'reconnected' }
   /** A message of the stream was not readable, or one is missing. */
   | { readonly kind: 'event-garbage' }

@@ -1,7 +1,5 @@
 import { mkdir, realpath } from 'node:fs/promises'
-import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
-import { unlessAborted } from '#kernel/waiting.ts'
 import { AgentFailure } from './agent-failure.ts'
 import { startAgent, type Agent, type AgentPlan, type RunningKilo } from './agent/agent.ts'
 import { KNOWN_MODES } from './agent/kilo-config.ts'
@@ -10,8 +8,11 @@ import { findRuntime, type Runtime } from './agent/runtime.ts'
 import type { RefusalReason } from './egress/refusals.ts'
 import { openEgress, type Egress } from './egress/egress.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type SupervisorOptions } from './options.ts'
-import { decideIdle } from './pool/idle-policy.ts'
-import { createAgentSlots, idleFactsOf, type AgentSlots, type Slot } from './pool/slots.ts'
+import { createAgentRecords, type AgentRecords } from './pool/agent-records.ts'
+import { createStatusReader, type AgentStatus } from './pool/agent-status.ts'
+import { stopIdleAgents } from './pool/idle-stop.ts'
+import { lend, type BorrowedAgent } from './pool/lending.ts'
+import { createAgentSlots, type Slot } from './pool/slots.ts'
 import { clearLeftovers, removeFolder } from './process/agent-folder.ts'
 
 export interface RunningAgent {
@@ -21,12 +22,6 @@ export interface RunningAgent {
   readonly startedAt: Date
   readonly lastUsedAt: Date
   readonly turnRunning: boolean
-}
-
-/** Disposing it returns the agent. */
-export interface BorrowedAgent extends Disposable {
-  /** Rejects with AgentFailure('unavailable') when it cannot be started, or with the signal's reason. */
-  readonly agent: Promise<Agent>
 }
 
 export interface Supervisor extends AsyncDisposable {
@@ -46,12 +41,19 @@ export interface Supervisor extends AsyncDisposable {
   peek(projectId: ProjectId): Agent | undefined
   /** Resolves when the project's whole process tree has exited, also one that is being started. */
   stop(projectId: ProjectId): Promise<void>
+  /**
+   * Forgets the project's failures, and gives its next borrower a new agent. The present one is stopped when its borrowers
+   * have returned it. Resolves when it has stopped.
+   */
+  restart(projectId: ProjectId): Promise<void>
+  status(projectId: ProjectId): Promise<AgentStatus>
+  /** How many agents are in each state. */
+  count: AgentRecords['count']
   /** Stops the project's agent and deletes its data. */
   forget(projectId: ProjectId): Promise<void>
   running(): readonly RunningAgent[]
 }
 
-const IDLE_POLL_MS_MAX = 10_000
 const MODEL_RETRIES_MAX = 2
 
 /** One `kilo serve` per active project: started on demand, kept warm, stopped when it is idle. */
@@ -60,17 +62,22 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
   const runtime = await findRuntime(options, log)
   await mkdir(options.agentsDir, { recursive: true, mode: 0o700 })
   const agentsDir = await realpath(options.agentsDir)
+  const onMetric = options.onMetric ?? (() => {})
   const killed = await clearLeftovers(agentsDir)
   if (killed > 0) log.warn({ killed }, 'agents of an earlier server were killed')
+  for (let at = 0; at < killed; at++) onMetric({ kind: 'orphan' })
 
+  const times = { ...AGENT_TIMES, ...options.times }
+  const records = createAgentRecords({ clock, times, log, onMetric })
   const slots = createAgentSlots({
     agentsMax: options.agentsMax,
     clock,
     log,
-    onStartFailed: () => options.onMetric?.({ kind: 'start-failed' })
+    records,
+    onStartFailed: () => onMetric({ kind: 'start-failed' })
   })
   const egress = await openWayOut(options, runtime)
-  const start = createStarter(options, { runtime, agentsDir, egress })
+  const start = createStarter(options, { runtime, agentsDir, egress, records })
   const idleTimer = stopIdleAgents(slots, options)
   let latest = { modes: KNOWN_MODES, version: runtime.kilo.version }
   let closing = false
@@ -88,31 +95,39 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
     borrow(projectId, worktree, signal) {
       if (closing) throw new AgentFailure('stopped', 'The server is stopping.')
       signal.throwIfAborted()
-      const slot =
+      const slotFor = () =>
         slots.find(projectId) ??
         slots.open(projectId, async (stopping) => {
           const kilo = await start(projectId, worktree, stopping)
           latest = kilo
           return kilo
         })
-      return lend(slot, clock, signal)
+      return lend({ slotFor, clock, probeAfterMs: times.probeAfterMs, signal })
     },
 
     peek: (projectId) => slots.find(projectId)?.kilo,
 
-    stop: slots.leave,
+    stop: (projectId) => slots.leave(projectId, 'interrupted'),
 
-    async forget(projectId) {
-      await slots.leave(projectId)
-      await removeFolder(agentsDir, projectId)
+    async restart(projectId) {
+      records.reset(projectId)
+      await slots.retire(projectId, 'restarted')
     },
 
+    async forget(projectId) {
+      await slots.leave(projectId, 'deleted')
+      await removeFolder(agentsDir, projectId)
+      records.remove(projectId)
+    },
+
+    status: createStatusReader(slots, records, clock),
+    count: records.count,
     running: () => slots.all().flatMap(runningAgentOf),
 
     async [Symbol.asyncDispose]() {
       closing = true
       idleTimer[Symbol.dispose]()
-      await slots.leaveAll()
+      await slots.leaveAll('shutdown')
       egress?.[Symbol.dispose]()
     }
   }
@@ -131,7 +146,10 @@ async function openWayOut(
 /** Starts agents with the options of this supervisor, and reports how long that took. */
 function createStarter(
   options: SupervisorOptions,
-  given: Pick<AgentPlan, 'runtime' | 'agentsDir' | 'egress'>
+  {
+    records,
+    ...given
+  }: Pick<AgentPlan, 'runtime' | 'agentsDir' | 'egress'> & { readonly records: AgentRecords }
 ) {
   const { clock, log } = options
   const onMetric = options.onMetric ?? (() => {})
@@ -157,7 +175,8 @@ function createStarter(
       times: { ...AGENT_TIMES, ...options.times },
       log: log.child({ projectId }),
       clock,
-      onMetric
+      onMetric,
+      onTurnEnded: () => records.worked(projectId)
     }
     const kilo = await startAgent(plan, signal).catch((error: unknown) => {
       exited()
@@ -169,42 +188,6 @@ function createStarter(
     log.info({ projectId, pid: kilo.pid, durationMs: Math.round(durationMs) }, 'agent ready')
     return kilo
   }
-}
-
-function lend(slot: Slot, clock: Pick<Clock, 'now'>, signal: AbortSignal): BorrowedAgent {
-  slot.borrowers += 1
-  slot.lastUsedAt = clock.now()
-  // Other borrowers may await the same start, so an aborted signal does not stop it.
-  const agent = unlessAborted(slot.starting, signal)
-  agent.catch(() => {})
-  let isReturned = false
-  return {
-    agent,
-    [Symbol.dispose]() {
-      if (isReturned) return
-      isReturned = true
-      slot.borrowers -= 1
-      slot.lastUsedAt = clock.now()
-    }
-  }
-}
-
-function stopIdleAgents(
-  slots: Pick<AgentSlots, 'all' | 'leave'>,
-  { clock, log, idleStopMs }: Pick<SupervisorOptions, 'clock' | 'log' | 'idleStopMs'>
-): Disposable {
-  const stopIdle = () => {
-    for (const slot of slots.all()) {
-      const { projectId } = slot
-      if (decideIdle(idleFactsOf(slot, clock.now()), idleStopMs) === 'keep') continue
-      log.info({ projectId }, 'idle agent stopped')
-      void slots.leave(projectId)
-    }
-  }
-  const everyMs = Math.min(IDLE_POLL_MS_MAX, Math.max(50, idleStopMs / 4))
-  const timer = setInterval(stopIdle, everyMs)
-  timer.unref()
-  return { [Symbol.dispose]: () => clearInterval(timer) }
 }
 
 function runningAgentOf({ projectId, kilo, lastUsedAt }: Slot): RunningAgent[] {

@@ -3,8 +3,8 @@ import type { Ledger } from '#billing'
 import type { Db } from '#db'
 import type { GatewayMetric } from '#gateway'
 import type { JobMetrics } from '#jobs'
-import type { SupervisorMetric } from '#supervisor'
-import { createSupervisorMetrics } from './metrics/agents.ts'
+import type { Supervisor, SupervisorMetric } from '#supervisor'
+import { createSupervisorMetrics, watchAgents } from './metrics/agents.ts'
 import { createGatewayMetrics } from './metrics/gateway.ts'
 import { createJobMetrics } from './metrics/jobs.ts'
 import { watchLedger } from './metrics/ledger.ts'
@@ -18,6 +18,8 @@ export interface Metrics {
   readonly framesRemoved: (frames: number) => void
   /** Exports the audit of the ledger: each of its sums must be zero. */
   watchLedger(db: Db, ledger: Ledger): void
+  /** Exports how many agents are in each state. */
+  watchAgents(count: Supervisor['count']): void
 }
 
 /** The metrics of `/metrics`, except those of the HTTP server. */
@@ -36,6 +38,7 @@ export function createMetrics(): Metrics {
     supervisor: createSupervisorMetrics(registry),
     gateway: createGatewayMetrics(registry),
     framesRemoved: (frames) => removed.inc(frames),
-    watchLedger: (db, ledger) => watchLedger(registry, db, ledger)
+    watchLedger: (db, ledger) => watchLedger(registry, db, ledger),
+    watchAgents: (count) => watchAgents(registry, count)
   }
 }

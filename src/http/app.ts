@@ -22,6 +22,7 @@ import { fileRoutes } from './routes/files/routes.ts'
 import { healthRoutes } from './routes/health.ts'
 import { jobRoutes } from './routes/jobs/routes.ts'
 import { keyRoutes } from './routes/keys.ts'
+import { agentRoutes } from './routes/projects/agent.ts'
 import { projectRoutes } from './routes/projects/routes.ts'
 import { reviewRoutes } from './routes/jobs/reviews.ts'
 import { schemaRoutes } from './routes/schemas.ts'
@@ -83,6 +84,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   await app.register(async (people: App) => {
     people.addHook('onRequest', authentication.requireUser)
     projectRoutes(people, deps)
+    agentRoutes(people, deps.jobs)
     fileRoutes(people, deps)
     commandRoutes(people, deps.jobs)
     jobRoutes(people, deps.jobs)

@@ -13,6 +13,7 @@ export const PROBLEM_STATUSES = {
   job_not_mergeable: 409,
   merge_conflict: 409,
   job_not_retryable: 409,
+  agent_busy: 409,
   idempotency_in_flight: 409,
   file_changed: 412,
   payload_too_large: 413,

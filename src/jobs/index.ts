@@ -7,6 +7,7 @@ export {
   type ProjectCommands,
   type WorkerDeps
 } from './job-deps.ts'
+export { AgentRestart, AgentView } from './agent-schemas.ts'
 export { createProjectCommands } from './project-commands.ts'
 export {
   AiCommand,

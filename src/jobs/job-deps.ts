@@ -11,6 +11,7 @@ import type { ProjectLock } from '#ports/lock.ts'
 import type { Queue } from '#ports/queue.ts'
 import type { Supervisor } from '#supervisor'
 import type { Diff, Workspaces } from '#workspaces'
+import type { AgentView } from './agent-schemas.ts'
 import type { ClaimedReview, ReviewVerb, Work } from './stores/review-store.ts'
 
 /** What requests about jobs need. None of it needs an agent or a worktree on this machine. */
@@ -52,6 +53,9 @@ export interface ProjectCommands {
   diff(projectId: ProjectId, base: string, head: string): Promise<Diff>
   rawDiff(projectId: ProjectId, base: string, head: string): Promise<string>
   clearProject(projectId: ProjectId): Promise<void>
+  agent(projectId: ProjectId): Promise<AgentView>
+  /** Needs no row: a crash ends every agent. */
+  restartAgent(projectId: ProjectId): Promise<AgentView>
 }
 
 /** What jobs need of the model gateway. */

@@ -1,4 +1,5 @@
 import type { ReservedUlid, ProjectId, UserId } from '#kernel/ids.ts'
+import type { AgentRestart, AgentView } from './agent-schemas.ts'
 import { checkPosition, pageOf, type Page, type PageOf } from '#kernel/pages.ts'
 import type {
   AiCommand,
@@ -28,6 +29,7 @@ import {
 import type { JobRow } from './stores/job-store.ts'
 import { viewOf } from './read/job-view.ts'
 import { readOpenPrompts } from './stores/prompt-store.ts'
+import { readAgent, restartAgent } from './manage/project-agent.ts'
 import { removeProject } from './manage/remove-project.ts'
 import { retryJob } from './submit/retry-job.ts'
 import { diffOfJob, patchOfJob, reviewJob } from './manage/review-job.ts'
@@ -74,6 +76,9 @@ export interface Jobs {
   unfinished(projectId: ProjectId): Promise<JobView[]>
   /** Cancels the project's jobs, stops its agent and deletes its files. Its history stays. */
   removeProject(userId: UserId, projectId: string): Promise<void>
+  agent(userId: UserId, projectId: string): Promise<AgentView>
+  /** Refuses with 409 `agent_busy` while a job runs, unless `force` is set: then the job is cancelled. */
+  restartAgent(userId: UserId, projectId: string, how: AgentRestart): Promise<AgentView>
 }
 
 /** Joins what users can do with jobs; each operation has a file of its own. */
@@ -122,6 +127,8 @@ export function createJobs(deps: ApiDeps): Jobs {
     messages: (user, id, page) =>
       listMessages(deps, user, id, { ...page, cursor: checkPosition(page.cursor) }),
     unfinished: async (projectId) => views(await readUnfinishedJobs(db, projectId)),
-    removeProject: (user, id) => removeProject(deps, user, id)
+    removeProject: (user, id) => removeProject(deps, user, id),
+    agent: (user, id) => readAgent(deps, user, id),
+    restartAgent: (user, id, how) => restartAgent(deps, user, id, how)
   }
 }

@@ -1,5 +1,6 @@
 import type { ProjectCommands, WorkerDeps } from './job-deps.ts'
 import { carryOutReview, tryReview } from './manage/carry-out-review.ts'
+import { carryOutRestart, viewAgent } from './manage/project-agent.ts'
 import { clearProject } from './manage/remove-project.ts'
 
 /** Runs a project's commands in this process, which has its worktree and its agent. */
@@ -9,6 +10,8 @@ export function createProjectCommands(deps: Omit<WorkerDeps, 'commands'>): Proje
     tryReview: (work, verb) => tryReview(deps, work, verb),
     diff: (projectId, base, head) => deps.workspaces.open(projectId).diff(base, head),
     rawDiff: (projectId, base, head) => deps.workspaces.open(projectId).rawDiff(base, head),
-    clearProject: (projectId) => clearProject(deps, projectId)
+    clearProject: (projectId) => clearProject(deps, projectId),
+    agent: (projectId) => viewAgent(deps, projectId),
+    restartAgent: (projectId) => carryOutRestart(deps, projectId)
   }
 }

@@ -15,6 +15,7 @@ export const REFUSALS = {
   method_not_allowed: { title: 'Method not allowed', retryable: false },
   job_not_mergeable: { title: 'Job has no work to review', retryable: false },
   merge_conflict: { title: 'Merge conflict with main', retryable: false },
+  agent_busy: { title: 'Agent is busy', retryable: true },
   job_not_retryable: { title: 'Job cannot be retried', retryable: false },
   idempotency_in_flight: { title: 'First request still in progress', retryable: true },
   file_changed: { title: 'File has changed', retryable: false },

@@ -11,11 +11,13 @@ import { createRedact } from '../redact.ts'
 import { createSequenceTracker } from '../stream/sequence.ts'
 import type { AgentTurn, TurnHost } from '../turn/host.ts'
 import { runTurn } from '../turn/turn.ts'
-import type { KiloProcess, ProcessState } from './kilo-process.ts'
-import { watchExit, type AgentExit } from './exit.ts'
+import type { RoomStats } from '../room/room.ts'
+import type { ProcessState } from './kilo-process.ts'
+import { createKill, watchExit, type AgentExit } from './exit.ts'
+import { createHealth, type Health } from './health.ts'
 import { launch, type LaunchPlan } from './launch.ts'
-import { createAgentListeners, type AgentListeners } from './listeners.ts'
-import { awaitReady } from './readiness.ts'
+import { createAgentListeners } from './listeners.ts'
+import { awaitReady } from './start/readiness.ts'
 import { createAgentRequests, type AgentRequests } from './requests.ts'
 import { listenToKilo } from './stream.ts'
 
@@ -29,19 +31,25 @@ export interface Agent extends AgentRequests {
 }
 
 /** An agent with the facts that the supervisor needs about its process. */
-export interface RunningKilo extends Agent, AgentExit {
+export interface RunningKilo extends Agent, AgentExit, Pick<Health, 'check'> {
   readonly pid: number
   readonly modes: readonly string[]
   readonly version: string
   readonly startedAt: Date
   readonly state: ProcessState
   readonly turnsRunning: number
+  /** What its room uses, as the server measures it. */
+  stats(): Promise<RoomStats>
 }
 
 /** How to launch it. Each start makes a new password. */
 export interface AgentPlan extends Omit<LaunchPlan, 'password' | 'redact'> {
   readonly onMetric: (metric: SupervisorMetric) => void
+  /** A turn has ended, and Kilo still runs. */
+  readonly onTurnEnded?: () => void
 }
+
+const STRAYS_LEFT = new AgentFailure('stopped', 'Processes of the turn could not be ended.')
 
 /** Starts a project's Kilo and resolves when it accepts prompts; when it rejects, no process is left running. */
 export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<RunningKilo> {
@@ -57,8 +65,10 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
   const client = createClient(url, password, times.requestMs, room.paths.work, http.fetch)
   const sequence = createSequenceTracker()
   const listeners = createAgentListeners()
+  const { kill, killedFor } = createKill({ kilo, listeners })
   const shared = { clock, client, sequence, times, log, onMetric }
-  const events = listenToKilo({ ...shared, url, http, authorization, kilo, listeners })
+  const health = createHealth({ ...shared, kilo, kill })
+  const events = listenToKilo({ ...shared, url, http, authorization, health, listeners })
 
   const answering = awaitReady({
     kilo,
@@ -74,7 +84,8 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     throw error
   })
   const { stopMs } = times
-  const exit = watchExit({ kilo, events, listeners, stopMs, releaseFolder, log, onMetric })
+  const left = { releaseFolder, killedFor }
+  const exit = watchExit({ kilo, events, listeners, stopMs, ...left, log, onMetric })
 
   const host: TurnHost = {
     ...shared,
@@ -85,7 +96,8 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     listen: listeners.add,
     onEgressRefused: (listener) => plan.egress?.listen(plan.projectId, listener) ?? (() => {}),
     endedWithin: kilo.endedWithin,
-    kill: () => killStalled(kilo, listeners)
+    kill: (reason) =>
+      kill(new AgentFailure('stalled', 'The agent did not stop and was killed.'), reason)
   }
   const strays = await watchStrays(room, { clock, log })
   const turns = countTurns(ready.modes, async function* (turn, signal) {
@@ -95,13 +107,16 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     } finally {
       await giveTurnToken(undefined)
       // A room whose processes cannot be ended is ended itself, before the work of the turn is kept.
-      if (!(await strays.end())) await kilo.kill()
+      if (!(await strays.end())) await kill(STRAYS_LEFT, 'leftovers')
     }
+    if (kilo.state === 'ready') plan.onTurnEnded?.()
   })
   return {
     ...createAgentRequests({ ...host, failure: listeners.failure }),
     ...exit,
     ...ready,
+    check: health.check,
+    stats: () => room.stats(),
     runTurn: turns.run,
     pid: kilo.pid,
     startedAt,
@@ -112,11 +127,6 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
       return turns.running()
     }
   }
-}
-
-function killStalled(kilo: Pick<KiloProcess, 'kill'>, listeners: AgentListeners): Promise<void> {
-  listeners.setFailure(new AgentFailure('stalled', 'The agent did not stop and was killed.'))
-  return kilo.kill()
 }
 
 function countTurns(modes: readonly string[], run: Agent['runTurn']) {

@@ -36,7 +36,7 @@ export interface KiloProcess {
   /** The end of everything that it wrote. */
   tail(): string
   /** How much it has done so far: for telling a slow start from a silent one. */
-  activity(): Promise<{ readonly cpuMs: number; readonly outputChars: number }>
+  activity(): Promise<{ readonly cpuMs: number; readonly outputBytes: number }>
 }
 
 const EXIT_NOTICE_MS = 500
@@ -66,8 +66,9 @@ export async function spawnKilo(
   const drain = async (graceMs: number) => {
     if (state !== 'exited') {
       become('draining')
-      // Only Kilo itself: it ends its own children. A room that has ended refuses, and has ended Kilo, too.
-      await started.signal('SIGTERM').catch(() => {})
+      // Only Kilo itself: it ends its own children. A room that has ended refuses, and has ended Kilo, too; one whose
+      // program was stopped does not answer, and that must not prolong the grace period.
+      started.signal('SIGTERM').catch(() => {})
       await within(exited, graceMs)
     }
     await kill()
@@ -90,7 +91,7 @@ export async function spawnKilo(
       return line ? ` Last output: ${line}` : ''
     },
     tail: output.tail,
-    activity: async () => ({ cpuMs: (await room.stats()).cpuMs, outputChars: output.chars() })
+    activity: async () => ({ cpuMs: (await room.stats()).cpuMs, outputBytes: output.bytes() })
   }
 }
 

@@ -28,7 +28,7 @@ import { kiloEnvironment } from './kilo-environment.ts'
 import { spawnKilo, type KiloProcess } from './kilo-process.ts'
 import { reachModels } from './model-access.ts'
 import type { Runtime } from './runtime.ts'
-import { createStartPatience, type StartPatience } from './start-patience.ts'
+import { createStartPatience, type StartPatience } from './start/patience.ts'
 
 export interface LaunchPlan {
   readonly projectId: ProjectId

@@ -1,12 +1,10 @@
 import type { Clock } from '#kernel/clock.ts'
 import type { Log } from '#kernel/log.ts'
-import { AgentFailure } from '../agent-failure.ts'
-import type { KiloClient } from '../kilo/client.ts'
 import type { KiloHttp } from '../stream/kilo-http.ts'
 import type { AgentTimes, SupervisorMetric } from '../options.ts'
 import { followEvents, type EventStream } from '../stream/event-stream.ts'
 import type { SequenceTracker } from '../stream/sequence.ts'
-import type { KiloProcess } from './kilo-process.ts'
+import type { Health } from './health.ts'
 import type { AgentListeners } from './listeners.ts'
 
 export interface AgentStreamOptions {
@@ -15,8 +13,7 @@ export interface AgentStreamOptions {
   readonly authorization: string
   readonly http: Pick<KiloHttp, 'dispatcher'>
   readonly sequence: SequenceTracker
-  readonly kilo: Pick<KiloProcess, 'state' | 'kill' | 'endedWithin'>
-  readonly client: Pick<KiloClient, 'version'>
+  readonly health: Pick<Health, 'responds' | 'kill'>
   readonly listeners: AgentListeners
   readonly times: AgentTimes
   readonly log: Log
@@ -25,7 +22,7 @@ export interface AgentStreamOptions {
 
 /** Passes the events of one Kilo to all listeners. A Kilo without a stream that does not respond either is killed. */
 export function listenToKilo(options: AgentStreamOptions): EventStream {
-  const { clock, url, authorization, sequence, client, listeners, times, log, onMetric } = options
+  const { clock, url, authorization, sequence, health, listeners, times, log, onMetric } = options
   let losses = 0
 
   return followEvents({
@@ -37,11 +34,7 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
     openMs: times.startMaxMs,
     silenceMs: times.streamSilenceMs,
     renewMs: times.streamRenewMs,
-    isHealthy: () =>
-      client.version(times.healthMs).then(
-        () => true,
-        () => false
-      ),
+    isHealthy: health.responds,
     onFrame: listeners.frame,
     onLoss(why) {
       onMetric({ kind: why === 'gap' ? 'event-gap' : 'event-garbage' })
@@ -51,15 +44,6 @@ export function listenToKilo(options: AgentStreamOptions): EventStream {
     onReconnected: () => onMetric({ kind: 'reconnected' }),
     onCatchUp: listeners.catchUp,
     onState: (state) => log.debug({ state }, 'event stream changed its state'),
-    onDead: () => void killUnresponsive(options)
+    onDead: () => void health.kill()
   })
-}
-
-async function killUnresponsive({ kilo, listeners, log, onMetric }: AgentStreamOptions) {
-  await kilo.endedWithin()
-  if (kilo.state === 'draining' || kilo.state === 'exited') return
-  onMetric({ kind: 'stalled' })
-  log.warn({}, 'kilo does not respond and is killed')
-  listeners.setFailure(new AgentFailure('stalled', 'Kilo does not respond any more.'))
-  await kilo.kill()
 }

@@ -18,3 +18,8 @@ export function chooseToStop<A extends IdleFacts>(agents: readonly A[]): A | und
     .sort((a, b) => a.lastUsedAt.getTime() - b.lastUsedAt.getTime())
     .at(0)
 }
+
+/** An agent that was idle is asked whether it responds before it is used: the event stream notices a silent one later. */
+export function decideCheck(facts: IdleFacts, probeAfterMs: number): 'use' | 'check' {
+  return decideIdle(facts, probeAfterMs) === 'stop' ? 'check' : 'use'
+}

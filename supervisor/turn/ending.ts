@@ -85,7 +85,7 @@ export function createTurnEnding(
     await within(over.promise, host.times.cancelGraceMs)
     if (isOver()) return
     host.log.warn({ rootSessionId }, 'agent did not stop and is killed')
-    await within(host.kill(), KILL_WAIT_MS)
+    await within(host.kill('cancelled'), KILL_WAIT_MS)
     emit(INTERRUPTED)
   }
 
@@ -104,7 +104,7 @@ export function createTurnEnding(
       stalledFor = new AgentFailure('stalled', message)
       host.onMetric({ kind: 'stalled' })
       host.log.warn({ rootSessionId, reason: message }, 'agent stalled')
-      await within(host.kill(), KILL_WAIT_MS)
+      await within(host.kill('stalled'), KILL_WAIT_MS)
       fail(stalledFor)
     },
     agentExited(failure) {

@@ -56,6 +56,6 @@ export interface TurnHost {
   onEgressRefused(listener: (refused: RefusedConnection) => void): () => void
   /** How the process exited, if it exits within a moment: a better explanation than a request that failed. */
   endedWithin(): Promise<string | undefined>
-  /** Kills the whole process tree. */
-  kill(): Promise<void>
+  /** Kills the whole process tree: it has stalled, or it does not stop although its turn was cancelled. */
+  kill(reason: 'stalled' | 'cancelled'): Promise<void>
 }

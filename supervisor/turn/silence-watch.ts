@@ -1,5 +1,6 @@
 import type { Clock } from '#kernel/clock.ts'
 import { createSerialQueue } from '#kernel/waiting.ts'
+import { decideProgress, type ProgressFacts } from './progress-policy.ts'
 
 export interface SilenceWatchOptions {
   readonly clock: Clock
@@ -7,11 +8,16 @@ export interface SilenceWatchOptions {
   readonly catchUp: () => Promise<{ readonly idle: boolean }>
   /** How long a turn may be silent before Kilo is polled. */
   readonly silenceMs: number
+  /** How long Kilo may call the turn busy without an event of it, when neither a tool nor a person is awaited. */
+  readonly progressMs: number
+  readonly awaits: () => Pick<ProgressFacts, 'toolsRunning' | 'promptsOpen'>
   readonly hasBegun: () => boolean
   /** The turn is over, and the event that says so was missed. */
   readonly onOver: () => void
   /** Kilo is silent, and does not respond to requests either. */
   readonly onUnresponsive: () => void
+  /** Kilo responds, calls the turn busy, and does nothing. */
+  readonly onNoProgress: () => void
 }
 
 /** Polls Kilo about a turn that has become silent. */
@@ -36,6 +42,7 @@ export function createSilenceWatch(options: SilenceWatchOptions): SilenceWatch {
   const closed = new AbortController()
   let schedule = new AbortController()
   let dueAtMs = 0
+  let activeAtMs = clock.monotonicMs()
   let idleSinceMs: number | undefined
   let unanswered = 0
   /** The next poll is due at its time, whatever is received until then. */
@@ -70,9 +77,16 @@ export function createSilenceWatch(options: SilenceWatchOptions): SilenceWatch {
 
     const nowMs = clock.monotonicMs()
     idleSinceMs = idle && options.hasBegun() ? (idleSinceMs ?? nowMs) : undefined
-    if (idleSinceMs === undefined) return pollIn(silenceMs)
+    if (idleSinceMs === undefined) return checkProgress(nowMs)
     if (nowMs - idleSinceMs < CONFIRM_MS) return pollIn(CONFIRM_MS)
     options.onOver()
+  }
+
+  const checkProgress = (nowMs: number) => {
+    const facts = { silentMs: nowMs - activeAtMs, ...options.awaits() }
+    const hangs = decideProgress(facts, options.progressMs) === 'stall'
+    if (hangs && options.hasBegun()) return options.onNoProgress()
+    pollIn(silenceMs)
   }
 
   const poll = () => serial(pollOnce)
@@ -87,7 +101,8 @@ export function createSilenceWatch(options: SilenceWatchOptions): SilenceWatch {
       pollIn(Math.min(AFTER_RECONNECT_MS, silenceMs))
     },
     activity() {
-      if (idleSinceMs === undefined && !isFixed) dueAtMs = clock.monotonicMs() + silenceMs
+      activeAtMs = clock.monotonicMs()
+      if (idleSinceMs === undefined && !isFixed) dueAtMs = activeAtMs + silenceMs
     },
     [Symbol.dispose]() {
       closed.abort()

@@ -7,6 +7,7 @@ import { createTurnEnding, INTERRUPTED, type TurnEnding } from './ending.ts'
 import { reportRefusedHosts } from './egress-notices.ts'
 import type { AgentTurn, Listener, TurnHost } from './host.ts'
 import { createNetworkAnswers } from './network-wait.ts'
+import { createToolCount } from './progress-policy.ts'
 import { createTurnOpening, modelOf, type TurnOpening } from './opening.ts'
 import { createSilenceWatch, type SilenceWatch } from './silence-watch.ts'
 
@@ -57,10 +58,13 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
     onNetworkAsked: (id) => answerNetwork(id)
   })
 
+  const tools = createToolCount()
   const emit = (translated: AgentEvent) => {
     if (ending.isOver()) return
     const event = countUnrecognised(host, translated)
+    silence.activity()
     if (event.type === 'turn.opened') opening.begun()
+    if (event.type === 'tool.updated') tools.update(event)
     ending.emit(event)
   }
 
@@ -83,9 +87,15 @@ export function openTurn(host: TurnHost, wanted: AgentTurn): Turn {
       return catchUp({ client, sequence, translator, rootSessionId, promptedAtMs, emit })
     },
     silenceMs: times.turnSilenceMs,
+    progressMs: times.turnProgressMs,
+    awaits: () => ({
+      toolsRunning: tools.count(),
+      promptsOpen: translator.asks.open().length
+    }),
     hasBegun: () => opening.hasBegun(),
     onOver: () => emit(translator.finish(translator.closeReason() ?? 'error')),
-    onUnresponsive: () => void ending.stall('Kilo does not respond any more.')
+    onUnresponsive: () => void ending.stall('Kilo does not respond any more.'),
+    onNoProgress: () => void ending.stall('Kilo makes no progress any more.')
   })
 
   const opening = createTurnOpening({

@@ -5,7 +5,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { projectId } from '#kernel/ids.ts'
 import t, { type Test } from 'tap'
-import { folderOf, makeFolder, removeFolder } from '../../supervisor/process/agent-folder.ts'
+import {
+  clearLeftovers,
+  folderOf,
+  makeFolder,
+  removeFolder
+} from '../../supervisor/process/agent-folder.ts'
 import { runsOf } from '../helpers/property.ts'
 import { allProcesses, processesWith } from '../helpers/processes.ts'
 import { descriptorsOpen, givenRooms } from '../helpers/rooms/given-rooms.ts'
@@ -18,34 +23,57 @@ async function given(t: Test) {
 const KILLED_MS = 2000
 const STARTED_MS = 10_000
 
-t.test('kill -9 of the server leaves no process of its rooms', async (t) => {
-  const rooms = await given(t)
-  if (!rooms) return
-  const count = 3
+/** Starts a server with that many projects, and kills it as a crash does. Resolves with the marker of its processes. */
+async function killServer(
+  t: Test,
+  folder: string,
+  { kind, count, perRoom }: { kind: string; count: number; perRoom: number }
+): Promise<string> {
   const server = spawn(
     process.execPath,
-    [join(import.meta.dirname, '../helpers/rooms/server.ts'), rooms.folder, String(count)],
+    [join(import.meta.dirname, '../helpers/rooms/server.ts'), folder, String(count), kind],
     { stdio: ['ignore', 'pipe', 'inherit'] }
   )
   t.teardown(() => server.kill('SIGKILL'))
   await once(server.stdout, 'data')
-  const marker = `${rooms.folder}/killed`
-  // Per room: bubblewrap twice, the room's program, a shell, a daemon of its own session, and an orphan.
-  const expected = count * 6
+  const marker = `${folder}/killed`
   const deadline = Date.now() + STARTED_MS
+  const expected = count * perRoom
   while ((await processesWith(marker)).length < expected && Date.now() < deadline) await sleep(50)
   t.ok((await processesWith(marker)).length >= expected)
-
   server.kill('SIGKILL')
+  await once(server, 'exit')
+  return marker
+}
+
+const PROJECTS = runsOf({ usual: 3, deep: 10 })
+
+t.test('kill -9 of the server leaves no process of its rooms', async (t) => {
+  const rooms = await given(t)
+  if (!rooms) return
+  // Per room: bubblewrap twice, the room's program, a shell, a daemon of its own session, and an orphan.
+  const expected = { kind: 'bubblewrap', count: PROJECTS, perRoom: 6 }
+  const marker = await killServer(t, rooms.folder, expected)
   await sleep(KILLED_MS)
   t.same(await processesWith(marker), [])
+})
+
+t.test('without rooms, the next start ends what kill -9 of the server has left', async (t) => {
+  const { folder } = await givenRooms(t, 'plain')
+  // A shell, a daemon of its own session, and an orphan.
+  const expected = { kind: 'plain', count: PROJECTS, perRoom: 3 }
+  const marker = await killServer(t, folder, expected)
+  t.ok((await processesWith(marker)).length > 0, 'nothing else ends them')
+  t.equal(await clearLeftovers(folder), PROJECTS)
+  t.same(await processesWith(marker), [])
+  t.equal(await clearLeftovers(folder), 0, 'and their notes are gone')
 })
 
 t.test('opening and closing rooms leaves nothing behind', async (t) => {
   const rooms = await given(t)
   if (!rooms) return
-  const rounds = runsOf({ usual: 4, deep: 20 })
-  const concurrent = 5
+  const rounds = runsOf({ usual: 4, deep: 10 })
+  const concurrent = runsOf({ usual: 5, deep: 20 })
   const round = async (at: number) => {
     const opened = Array.from({ length: concurrent }, async (_, index) => {
       const { room, sh } = await rooms.open(`many-${at}-${index}`)

@@ -94,7 +94,10 @@ t.test('fails the start of a Kilo that exits after its last response', async (t)
     message: 'Kilo exited with code 7 while it started.'
   })
   t.same(await processesWith(folder), [])
-  t.same(metrics, [{ kind: 'start-failed' }])
+  t.same(
+    metrics.filter(({ kind }) => kind !== 'probe-failed'),
+    [{ kind: 'start-failed' }, { kind: 'ended', reason: 'start_failed' }]
+  )
 })
 
 t.test('leaves no note of a program that cannot be executed', async (t) => {
@@ -163,7 +166,7 @@ for (const [says, program] of [
     t.ok(performance.now() - since < 10_000)
     await starting
     t.same(await processesWith(folder), [])
-    t.same(metrics, [], 'a stopped start is no failed start')
+    t.same(metrics, [{ kind: 'ended', reason: 'shutdown' }], 'a stopped start is no failed start')
   })
 }
 

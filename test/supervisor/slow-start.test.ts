@@ -1,7 +1,7 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { decideStart } from '../../supervisor/agent/start-policy.ts'
+import { decideStart } from '../../supervisor/agent/start/patience-policy.ts'
 import { openStage, processesWith } from './helpers.ts'
 
 t.test('decides whether a start is awaited', async (t) => {

@@ -50,7 +50,7 @@ t.test('fails a start that never listens, and leaves no process', async (t) => {
   })
   t.same(await processesWith(silent.folder), [])
   t.same(silent.supervisor.running(), [])
-  t.same(silent.metrics, [{ kind: 'start-failed' }])
+  t.same(silent.metrics, [{ kind: 'start-failed' }, { kind: 'ended', reason: 'start_failed' }])
 
   const early = await open('echo "no such database" >&2; exit 3')
   await t.rejects(early.project(), {
@@ -189,7 +189,8 @@ t.test('kills the agents of a crashed server at the next start', async (t) => {
   await writeFile(join(agentsDir, id, 'process.json'), JSON.stringify(note))
 
   const gone = new Promise((resolve) => orphan.once('exit', (_code, signal) => resolve(signal)))
-  await openStage(t, { agentsDir })
+  const { metrics } = await openStage(t, { agentsDir })
+  t.same(metrics, [{ kind: 'orphan' }])
   t.equal(await gone, 'SIGKILL')
   await t.rejects(readFile(join(agentsDir, id, 'process.json')), 'and removes its note')
 })

@@ -1,5 +1,5 @@
-import { Counter, Histogram, type Registry } from 'prom-client'
-import type { SupervisorMetric } from '#supervisor'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Supervisor, SupervisorMetric } from '#supervisor'
 
 export function createSupervisorMetrics(registry: Registry): (metric: SupervisorMetric) => void {
   const registers = [registry]
@@ -23,9 +23,46 @@ export function createSupervisorMetrics(registry: Registry): (metric: Supervisor
     registers
   })
 
+  const stops = new Counter({
+    name: 'kilowatt_agent_stops_total',
+    help: 'Agents that ended, by reason: idle, evicted, crashed, stalled, start_failed, …',
+    labelNames: ['reason'],
+    registers
+  })
+  const counted = countersOf(registry)
+
   return (metric) => {
+    if (metric.kind === 'ended') return stops.inc({ reason: metric.reason })
+    const counter = counted[metric.kind]
+    if (counter) return counter.inc()
     if (metric.kind === 'egress-refused') return refusals.inc({ reason: metric.reason })
     events.inc({ kind: metric.kind })
     if (metric.kind === 'started') starts.observe(metric.durationMs / 1000)
   }
+}
+
+/** The kinds of metrics that are one number each. */
+function countersOf(registry: Registry): Partial<Record<SupervisorMetric['kind'], Counter>> {
+  const counter = (name: string, help: string) =>
+    new Counter({ name: `kilowatt_agent_${name}_total`, help, registers: [registry] })
+  return {
+    restarted: counter('restarts', 'Starts of agents but the first one of each project'),
+    broken: counter('broken', 'Projects whose agent has failed too often'),
+    repaired: counter('repaired', 'Projects whose agent works again, or was reset by a request'),
+    orphan: counter('orphans', 'Agents of an earlier server that still ran, and were ended'),
+    'probe-failed': counter('probes_failed', 'Health requests that an agent did not answer in time')
+  }
+}
+
+/** Exports how many agents are in each state. */
+export function watchAgents(registry: Registry, count: Supervisor['count']): void {
+  const agents = new Gauge({
+    name: 'kilowatt_agents',
+    help: 'Projects whose agent is in this state',
+    labelNames: ['state'],
+    registers: [registry],
+    collect() {
+      for (const [state, number] of Object.entries(count())) agents.set({ state }, number)
+    }
+  })
 }

@@ -244,7 +244,7 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
     t.same(supervisor.running(), [])
     t.same(
       metrics.filter(({ kind }) => kind !== 'started' && kind !== 'stopped'),
-      []
+      [{ kind: 'ended', reason: 'interrupted' }]
     )
   })
 })

@@ -1,8 +1,8 @@
-import { unavailable } from '../agent-failure.ts'
-import type { KiloClient } from '../kilo/client.ts'
-import type { KiloProcess } from './kilo-process.ts'
-import { modesOf } from './kilo-config.ts'
-import type { StartPatience } from './start-patience.ts'
+import { unavailable } from '../../agent-failure.ts'
+import type { KiloClient } from '../../kilo/client.ts'
+import type { KiloProcess } from '../kilo-process.ts'
+import { modesOf } from '../kilo-config.ts'
+import type { StartPatience } from './patience.ts'
 
 export interface Ready {
   readonly version: string

@@ -1,9 +1,9 @@
 import type { Clock } from '#kernel/clock.ts'
 import { within } from '#kernel/waiting.ts'
-import type { KiloProcess } from './kilo-process.ts'
-import { decideStart, type StartBounds } from './start-policy.ts'
+import type { KiloProcess } from '../kilo-process.ts'
+import { decideStart, type StartBounds } from './patience-policy.ts'
 
-/** Bounds the steps of one start together, as `start-policy.ts` decides. */
+/** Bounds the steps of one start together, as `patience-policy.ts` decides. */
 export interface StartPatience {
   /** Resolves with the value of the step, or with undefined when it is not awaited any longer. */
   await<T>(step: Promise<T>, answersHealth?: () => Promise<boolean>): Promise<T | undefined>
@@ -22,7 +22,7 @@ export function createStartPatience(
   const startedAtMs = clock.monotonicMs()
   const checkMs = Math.min(CHECK_MS_MAX, bounds.startMs / 4)
   let checkedAtMs = startedAtMs
-  let last = { cpuMs: 0, outputChars: 0 }
+  let last = { cpuMs: 0, outputBytes: 0 }
 
   const check = async (answersHealth: () => Promise<boolean>) => {
     const nowMs = clock.monotonicMs()
@@ -31,7 +31,7 @@ export function createStartPatience(
       waitedMs: nowMs - startedAtMs,
       sinceCheckMs: nowMs - checkedAtMs,
       cpuMs: activity.cpuMs - last.cpuMs,
-      wroteOutput: activity.outputChars > last.outputChars,
+      wroteOutput: activity.outputBytes > last.outputBytes,
       answersHealth: answers
     }
     last = activity
