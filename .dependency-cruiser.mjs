@@ -58,7 +58,8 @@ export const SUPERVISOR_LAYERS = {
   turn: ['stream', 'kilo'],
   room: ['process'],
   egress: ['room', 'process'],
-  agent: ['turn', 'stream', 'kilo', 'room', 'egress', 'process'],
+  limits: ['room', 'process'],
+  agent: ['turn', 'stream', 'kilo', 'room', 'egress', 'limits', 'process'],
   pool: ['agent']
 }
 

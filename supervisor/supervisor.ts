@@ -9,10 +9,12 @@ import type { ProcessState } from './agent/kilo-process.ts'
 import { findRuntime, type Runtime } from './agent/runtime.ts'
 import type { RefusalReason } from './egress/refusals.ts'
 import { openEgress, type Egress } from './egress/egress.ts'
+import { AGENT_LIMITS } from './limits/agent-limits.ts'
+import { createDiskMeter } from './limits/disk-meter.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type SupervisorOptions } from './options.ts'
 import { decideIdle } from './pool/idle-policy.ts'
 import { createAgentSlots, idleFactsOf, type AgentSlots, type Slot } from './pool/slots.ts'
-import { clearLeftovers, removeFolder } from './process/agent-folder.ts'
+import { clearLeftovers, folderOf, removeFolder } from './process/agent-folder.ts'
 
 export interface RunningAgent {
   readonly projectId: ProjectId
@@ -49,6 +51,10 @@ export interface Supervisor extends AsyncDisposable {
   /** Stops the project's agent and deletes its data. */
   forget(projectId: ProjectId): Promise<void>
   running(): readonly RunningAgent[]
+  /** What all agents use together, measured at most some seconds ago. */
+  memoryBytes(): Promise<number>
+  /** What a project takes on disk: its worktree, and its agent's own data. */
+  diskUsage(projectId: ProjectId, worktree: string): Promise<{ bytes: number; files: number }>
 }
 
 const IDLE_POLL_MS_MAX = 10_000
@@ -65,12 +71,14 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
   const slots = createAgentSlots({
     agentsMax: options.agentsMax,
+    memoryBytesMax: options.agentsMemoryBytes ?? Infinity,
     clock,
     log,
     onStartFailed: () => options.onMetric?.({ kind: 'start-failed' })
   })
   const egress = await openWayOut(options, runtime)
-  const start = createStarter(options, { runtime, agentsDir, egress })
+  const disk = createDiskMeter()
+  const start = createStarter(options, { runtime, agentsDir, egress, disk })
   const idleTimer = stopIdleAgents(slots, options)
   let latest = { modes: KNOWN_MODES, version: runtime.kilo.version }
   let closing = false
@@ -95,7 +103,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
           latest = kilo
           return kilo
         })
-      return lend(slot, clock, signal)
+      return lend(slot, clock, signal, () => recycle(slots, slot, options))
     },
 
     peek: (projectId) => slots.find(projectId)?.kilo,
@@ -109,10 +117,16 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
     running: () => slots.all().flatMap(runningAgentOf),
 
+    memoryBytes: slots.memoryBytes,
+
+    diskUsage: (projectId, worktree) =>
+      disk.measure([worktree, folderOf(agentsDir, projectId).own]),
+
     async [Symbol.asyncDispose]() {
       closing = true
       idleTimer[Symbol.dispose]()
       await slots.leaveAll()
+      await disk[Symbol.asyncDispose]()
       egress?.[Symbol.dispose]()
     }
   }
@@ -131,7 +145,7 @@ async function openWayOut(
 /** Starts agents with the options of this supervisor, and reports how long that took. */
 function createStarter(
   options: SupervisorOptions,
-  given: Pick<AgentPlan, 'runtime' | 'agentsDir' | 'egress'>
+  given: Pick<AgentPlan, 'runtime' | 'agentsDir' | 'egress' | 'disk'>
 ) {
   const { clock, log } = options
   const onMetric = options.onMetric ?? (() => {})
@@ -154,6 +168,7 @@ function createStarter(
       modelTimeouts: { ...MODEL_TIMEOUTS, ...options.modelTimeouts },
       modelRetriesMax: options.modelRetriesMax ?? MODEL_RETRIES_MAX,
       times: { ...AGENT_TIMES, ...options.times },
+      limits: { ...AGENT_LIMITS, ...options.limits },
       log: log.child({ projectId }),
       clock,
       onMetric
@@ -170,7 +185,12 @@ function createStarter(
   }
 }
 
-function lend(slot: Slot, clock: Pick<Clock, 'now'>, signal: AbortSignal): BorrowedAgent {
+function lend(
+  slot: Slot,
+  clock: Pick<Clock, 'now'>,
+  signal: AbortSignal,
+  onReturned: () => void
+): BorrowedAgent {
   slot.borrowers += 1
   slot.lastUsedAt = clock.now()
   // Other borrowers may await the same start, so an aborted signal does not stop it.
@@ -184,8 +204,21 @@ function lend(slot: Slot, clock: Pick<Clock, 'now'>, signal: AbortSignal): Borro
       isReturned = true
       slot.borrowers -= 1
       slot.lastUsedAt = clock.now()
+      onReturned()
     }
   }
+}
+
+/** Stops an agent that has outgrown its memory, once all its borrowers have returned it. */
+function recycle(
+  slots: Pick<AgentSlots, 'leave'>,
+  { projectId, kilo, borrowers }: Slot,
+  { log, onMetric }: Pick<SupervisorOptions, 'log' | 'onMetric'>
+): void {
+  if (!kilo?.hasOutgrown || borrowers > 0) return
+  log.info({ projectId }, 'agent stopped: it is above its soft limit of memory')
+  onMetric?.({ kind: 'recycled' })
+  void slots.leave(projectId)
 }
 
 function stopIdleAgents(

@@ -3,8 +3,8 @@ import type { Ledger } from '#billing'
 import type { Db } from '#db'
 import type { GatewayMetric } from '#gateway'
 import type { JobMetrics } from '#jobs'
-import type { SupervisorMetric } from '#supervisor'
-import { createSupervisorMetrics } from './metrics/agents.ts'
+import type { Supervisor, SupervisorMetric } from '#supervisor'
+import { createSupervisorMetrics, watchAgents } from './metrics/agents.ts'
 import { createGatewayMetrics } from './metrics/gateway.ts'
 import { createJobMetrics } from './metrics/jobs.ts'
 import { watchLedger } from './metrics/ledger.ts'
@@ -16,6 +16,8 @@ export interface Metrics {
   readonly gateway: (metric: GatewayMetric) => void
   /** Counts frames that retention has removed. */
   readonly framesRemoved: (frames: number) => void
+  /** Exports what the agents use. */
+  watchAgents(supervisor: Pick<Supervisor, 'running' | 'memoryBytes'>): void
   /** Exports the audit of the ledger: each of its sums must be zero. */
   watchLedger(db: Db, ledger: Ledger): void
 }
@@ -36,6 +38,7 @@ export function createMetrics(): Metrics {
     supervisor: createSupervisorMetrics(registry),
     gateway: createGatewayMetrics(registry),
     framesRemoved: (frames) => removed.inc(frames),
+    watchAgents: (supervisor) => watchAgents(registry, supervisor),
     watchLedger: (db, ledger) => watchLedger(registry, db, ledger)
   }
 }

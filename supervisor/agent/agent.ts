@@ -5,9 +5,12 @@ import { AgentFailure, unavailable } from '../agent-failure.ts'
 import { authorizationOf, createClient } from '../kilo/client.ts'
 import { createUnrecognisedNames } from '../kilo/known-names.ts'
 import { createRelativePath } from '../kilo/paths.ts'
+import type { DiskMeter } from '../limits/disk-meter.ts'
+import { createUsageWatch } from '../limits/usage-watch.ts'
 import type { SupervisorMetric } from '../options.ts'
 import { watchStrays } from '../process/strays.ts'
 import { createRedact } from '../redact.ts'
+import type { RoomStats } from '../room/room.ts'
 import { createSequenceTracker } from '../stream/sequence.ts'
 import type { AgentTurn, TurnHost } from '../turn/host.ts'
 import { runTurn } from '../turn/turn.ts'
@@ -36,11 +39,16 @@ export interface RunningKilo extends Agent, AgentExit {
   readonly startedAt: Date
   readonly state: ProcessState
   readonly turnsRunning: number
+  /** Its last turn left it above the soft limit of memory: it should be stopped. */
+  readonly hasOutgrown: boolean
+  /** What its room uses, measured at most some seconds ago. */
+  stats(): Promise<RoomStats>
 }
 
 /** How to launch it. Each start makes a new password. */
 export interface AgentPlan extends Omit<LaunchPlan, 'password' | 'redact'> {
   readonly onMetric: (metric: SupervisorMetric) => void
+  readonly disk: DiskMeter
 }
 
 /** Starts a project's Kilo and resolves when it accepts prompts; when it rejects, no process is left running. */
@@ -85,18 +93,36 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     listen: listeners.add,
     onEgressRefused: (listener) => plan.egress?.listen(plan.projectId, listener) ?? (() => {}),
     endedWithin: kilo.endedWithin,
-    kill: () => killStalled(kilo, listeners)
+    kill: () => killFor(stalled(), kilo, listeners)
   }
   const strays = await watchStrays(room, { clock, log })
+  const usage = createUsageWatch({
+    room,
+    folders: launched.folders,
+    disk: plan.disk,
+    limits: plan.limits,
+    clock,
+    log,
+    onMetric,
+    onExcess(failure) {
+      killFor(failure, kilo, listeners).catch((err: unknown) =>
+        log.error({ err }, 'failed to kill an agent')
+      )
+    }
+  })
   const turns = countTurns(ready.modes, async function* (turn, signal) {
+    let excess: AgentFailure | undefined
     try {
+      using _watched = usage.watchTurn()
       await giveTurnToken(turn.token)
       yield* runTurn(host, turn, signal)
     } finally {
       await giveTurnToken(undefined)
       // A room whose processes cannot be ended is ended itself, before the work of the turn is kept.
       if (!(await strays.end())) await kilo.kill()
+      excess = await usage.endTurn()
     }
+    if (excess) throw excess
   })
   return {
     ...createAgentRequests({ ...host, failure: listeners.failure }),
@@ -110,12 +136,22 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     },
     get turnsRunning() {
       return turns.running()
-    }
+    },
+    get hasOutgrown() {
+      return usage.hasOutgrown
+    },
+    stats: usage.stats
   }
 }
 
-function killStalled(kilo: Pick<KiloProcess, 'kill'>, listeners: AgentListeners): Promise<void> {
-  listeners.setFailure(new AgentFailure('stalled', 'The agent did not stop and was killed.'))
+const stalled = () => new AgentFailure('stalled', 'The agent did not stop and was killed.')
+
+function killFor(
+  failure: AgentFailure,
+  kilo: Pick<KiloProcess, 'kill'>,
+  listeners: AgentListeners
+): Promise<void> {
+  listeners.setFailure(failure)
   return kilo.kill()
 }
 

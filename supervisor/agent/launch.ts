@@ -13,6 +13,7 @@ import {
   type AgentFolder
 } from '../process/agent-folder.ts'
 import { reachNetwork } from '../egress/access.ts'
+import type { AgentLimits } from '../limits/agent-limits.ts'
 import type { Egress } from '../egress/egress.ts'
 import { createKiloHttp, type KiloHttp } from '../stream/kilo-http.ts'
 import type { Room, RoomCommand, RoomService } from '../room/room.ts'
@@ -40,6 +41,7 @@ export interface LaunchPlan {
   readonly modelTimeouts: ModelTimeouts
   readonly modelRetriesMax: number
   readonly times: AgentTimes
+  readonly limits: AgentLimits
   readonly clock: Clock
   readonly log: Log
   readonly password: string
@@ -54,6 +56,8 @@ export interface Launched {
   readonly http: KiloHttp
   /** The worktree's path in the room, and on this machine. */
   readonly roots: readonly string[]
+  /** The folders of this machine that the project's quota is for. */
+  readonly folders: readonly string[]
   readonly giveTurnToken: GiveTurnToken
   /** Has counted since the process was spawned. */
   readonly patience: StartPatience
@@ -99,7 +103,8 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
       void kilo.exited.then(() => http[Symbol.asyncDispose]())
       const roots = [...new Set([room.paths.work, worktree])]
       const url = `http://127.0.0.1:${port}`
-      return { room, kilo, http, roots, url, giveTurnToken, patience, releaseFolder }
+      const folders = [worktree, folder.own]
+      return { room, kilo, http, roots, folders, url, giveTurnToken, patience, releaseFolder }
     }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }
@@ -107,7 +112,15 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
 
 const openRoom = (plan: LaunchPlan, { own, given }: AgentFolder, marker: string) =>
   plan.runtime.rooms
-    .open({ marker, own, given, worktree: plan.worktree, log: plan.log })
+    .open({
+      marker,
+      own,
+      given,
+      worktree: plan.worktree,
+      // No file can be larger than everything together.
+      limits: { ...plan.limits, fileBytesMax: plan.limits.quotaBytes },
+      log: plan.log
+    })
     .catch((error: Error) => {
       throw unavailable(`The agent's room could not be opened: ${error.message}`)
     })

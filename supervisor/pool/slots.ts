@@ -30,11 +30,14 @@ export interface AgentSlots {
   /** Resolves when the project's agent has stopped, also one that is being started. */
   leave(projectId: ProjectId): Promise<void>
   leaveAll(): Promise<void>
+  /** What all agents use together; one that is starting does not count yet. */
+  memoryBytes(): Promise<number>
   all(): readonly Slot[]
 }
 
 export interface SlotOptions {
   readonly agentsMax: number
+  readonly memoryBytesMax: number
   readonly clock: Pick<Clock, 'now'>
   readonly log: Pick<Log, 'info' | 'warn'>
   readonly onStartFailed: () => void
@@ -42,7 +45,7 @@ export interface SlotOptions {
 
 /** One slot per project, and no more than `agentsMax` agents: an idle one is stopped for another project. */
 export function createAgentSlots(options: SlotOptions): AgentSlots {
-  const { agentsMax, clock, log } = options
+  const { agentsMax, memoryBytesMax, clock, log } = options
   const slots = new Map<ProjectId, OwnSlot>()
   const leaving = new Map<ProjectId, Promise<void>>()
 
@@ -66,9 +69,11 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
   const all = () => [...slots.values()]
   const admit = createAdmission({
     agentsMax,
+    memoryBytesMax,
     clock,
     log,
     slots: all,
+    memoryOf,
     idleFacts: idleFactsOf,
     leave
   })
@@ -127,9 +132,16 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
       await Promise.all([...all().map(leave), ...leaving.values()])
     },
 
+    async memoryBytes() {
+      const each = await Promise.all(all().map(memoryOf))
+      return each.reduce<number>((total, bytes) => total + (bytes ?? 0), 0)
+    },
+
     all
   }
 }
+
+const memoryOf = async ({ kilo }: Pick<Slot, 'kilo'>) => (await kilo?.stats())?.memoryBytes
 
 export const idleFactsOf = (slot: Slot, now: Date): IdleFacts => ({
   now,

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import getPort from 'get-port'
 import { within } from '#kernel/waiting.ts'
 import { measure } from '../process/measure.ts'
+import { limitFromOutside } from '../process/process-limits.ts'
 import { findMarked, killMarked, MARKER, signal, signalGroup } from '../process/tree.ts'
 import { ROOM_LIMITS } from './room-limits.ts'
 import { joinTo } from './room-services.ts'
@@ -42,6 +43,7 @@ function openPlainRoom(plan: RoomPlan, { kilo, ripgrep }: RoomPrograms): Room {
 
   const spawnProcess = async (command: RoomCommand) => {
     const started = await spawnPlain({ ...command, env: { ...command.env, [MARKER]: marker } })
+    if (plan.limits) limitFromOutside(started.pid, plan.limits)
     running.set(started.pid, started.exited)
     void started.exited.then(() => running.delete(started.pid))
     return started

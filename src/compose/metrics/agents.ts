@@ -1,5 +1,5 @@
-import { Counter, Histogram, type Registry } from 'prom-client'
-import type { SupervisorMetric } from '#supervisor'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { Supervisor, SupervisorMetric } from '#supervisor'
 
 export function createSupervisorMetrics(registry: Registry): (metric: SupervisorMetric) => void {
   const registers = [registry]
@@ -23,9 +23,41 @@ export function createSupervisorMetrics(registry: Registry): (metric: Supervisor
     registers
   })
 
+  const excesses = new Counter({
+    name: 'kilowatt_agent_limits_exceeded_total',
+    help: 'Turns that failed because their room exceeded a limit: out-of-memory, too-many-processes, disk-full',
+    labelNames: ['limit'],
+    registers
+  })
+
   return (metric) => {
+    if (metric.kind === 'limit-exceeded') return excesses.inc({ limit: metric.limit })
     if (metric.kind === 'egress-refused') return refusals.inc({ reason: metric.reason })
     events.inc({ kind: metric.kind })
     if (metric.kind === 'started') starts.observe(metric.durationMs / 1000)
   }
+}
+
+/** Exports how many agents run, and what they use together. */
+export function watchAgents(
+  registry: Registry,
+  supervisor: Pick<Supervisor, 'running' | 'memoryBytes'>
+): void {
+  const registers = [registry]
+  const running = new Gauge({
+    name: 'kilowatt_agents_running',
+    help: 'Agents that run now',
+    registers,
+    collect() {
+      running.set(supervisor.running().length)
+    }
+  })
+  const memory = new Gauge({
+    name: 'kilowatt_agents_memory_bytes',
+    help: 'Memory of all agents with their commands (proportional set size), of which AGENTS_MEMORY_BYTES is the limit',
+    registers,
+    async collect() {
+      memory.set(await supervisor.memoryBytes())
+    }
+  })
 }
