@@ -104,10 +104,9 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     clock,
     log,
     onMetric,
-    onExcess(failure) {
-      killFor(failure, kilo, listeners).catch((err: unknown) =>
-        log.error({ err }, 'failed to kill an agent')
-      )
+    async onExcess(failure) {
+      await killFor(failure, kilo, listeners)
+      if (failure.reason === 'disk-full') await launched.noteFull()
     }
   })
   const turns = countTurns(ready.modes, async function* (turn, signal) {

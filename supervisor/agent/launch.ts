@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { realpath } from 'node:fs/promises'
+import { access, realpath, rm, writeFile } from 'node:fs/promises'
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
 import {
   clearFolder,
+  DISPOSABLE,
   folderOf,
   makeFolder,
   removeNote,
@@ -58,6 +59,8 @@ export interface Launched {
   readonly roots: readonly string[]
   /** The folders of this machine that the project's quota is for. */
   readonly folders: readonly string[]
+  /** The project has exceeded its quota: the next start removes from the agent's own data what can be made again. */
+  readonly noteFull: () => Promise<void>
   readonly giveTurnToken: GiveTurnToken
   /** Has counted since the process was spawned. */
   readonly patience: StartPatience
@@ -91,6 +94,7 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
     await writeNote(folder, marker)
     const room = attempt.use(await openRoom({ ...plan, worktree }, folder, marker))
     if (room.pid !== undefined) await writeNote(folder, marker, room.pid)
+    await clearIfFull(room, folder)
     const port = await room.freePort()
     const kilo = await spawnAgent({ ...plan, worktree }, room, port)
     await writeNote(folder, marker, kilo.pid)
@@ -104,7 +108,9 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
       const roots = [...new Set([room.paths.work, worktree])]
       const url = `http://127.0.0.1:${port}`
       const folders = [worktree, folder.own]
-      return { room, kilo, http, roots, folders, url, giveTurnToken, patience, releaseFolder }
+      const noteFull = () => writeFile(folder.full, '')
+      const given = { folders, giveTurnToken, noteFull, patience, releaseFolder }
+      return { room, kilo, http, roots, url, ...given }
     }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }
@@ -126,6 +132,8 @@ const openRoom = (plan: LaunchPlan, { own, given }: AgentFolder, marker: string)
     })
 
 const FOLDERS_MS = 15_000
+/** 200,000 files take some seconds; what is left is removed when the quota is exceeded again. */
+const CLEAR_MS = 20_000
 
 async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<KiloProcess> {
   const { paths } = room
@@ -151,6 +159,19 @@ async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<K
   return spawnKilo(room, command, plan.log, plan.redact).catch((error: Error) => {
     throw unavailable(`Kilo could not be started: ${error.message}`)
   })
+}
+
+/** In the room, like everything below a folder that the agent can write. */
+async function clearIfFull(room: Room, folder: AgentFolder): Promise<void> {
+  const isFull = await access(folder.full).then(
+    () => true,
+    () => false
+  )
+  if (!isFull) return
+  const { own } = room.paths
+  const argv = ['/bin/rm', '-rf', '--', ...DISPOSABLE.map((name) => `${own}/${name}`)] as const
+  await room.run({ argv: [...argv], env: {}, cwd: own }, { timeoutMs: CLEAR_MS, outputBytes: 1000 })
+  await rm(folder.full, { force: true })
 }
 
 async function makeOwnFolders({ paths, run }: Room): Promise<void> {

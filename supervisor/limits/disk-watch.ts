@@ -54,8 +54,10 @@ export function createDiskWatch(options: DiskWatchOptions): DiskWatch {
 
   const measure = async (bounds?: WalkBounds) => {
     const sinceMs = clock.monotonicMs()
-    const free = await freeIn(folders)
-    const usage = await options.disk.measure(folders, bounds)
+    const [usage, free] = await Promise.all([
+      options.disk.measure(folders, bounds),
+      freeIn(folders)
+    ])
     const atMs = clock.monotonicMs()
     last = { usage, free, atMs, tookMs: atMs - sinceMs }
     return usage

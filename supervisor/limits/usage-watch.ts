@@ -15,8 +15,8 @@ export interface UsageWatchOptions extends DiskWatchOptions {
   readonly clock: Clock
   readonly log: Log
   readonly onMetric: (metric: SupervisorMetric) => void
-  /** A turn has exceeded a limit: the room must be ended. */
-  readonly onExcess: (failure: AgentFailure) => void
+  /** A turn has exceeded a limit: ends the room. */
+  readonly onExcess: (failure: AgentFailure) => Promise<void>
 }
 
 /** Compares what one room uses with its limits, by the server's own measurements. */
@@ -54,15 +54,14 @@ export function createUsageWatch(options: UsageWatchOptions): UsageWatch {
     return excessOf({ tasks, memoryBytes }, limits)
   }
 
-  const report = (failure: AgentFailure) => {
-    log.warn({ limit: failure.reason, reason: failure.message }, 'agent exceeded a limit')
-    options.onMetric({ kind: 'limit-exceeded', limit: failure.reason })
-  }
-  const end = (failure: AgentFailure) => {
+  const end = async (failure: AgentFailure) => {
     if (isEnded) return
     isEnded = true
-    report(failure)
-    options.onExcess(failure)
+    log.warn({ limit: failure.reason, reason: failure.message }, 'agent exceeded a limit')
+    options.onMetric({ kind: 'limit-exceeded', limit: failure.reason })
+    await options
+      .onExcess(failure)
+      .catch((err: unknown) => log.error({ err }, 'failed to end a room'))
   }
 
   const outgrows = async () => {
@@ -76,7 +75,12 @@ export function createUsageWatch(options: UsageWatchOptions): UsageWatch {
     watchTurn() {
       disk.beginTurn()
       const over = new AbortController()
-      const poll = { clock, log, signal: over.signal, onFound: end }
+      const poll = {
+        clock,
+        log,
+        signal: over.signal,
+        onFound: (failure: AgentFailure) => void end(failure)
+      }
       const everyMs = LIMITS.agentUsagePollMs
       void pollUntil(checkRoom, { ...poll, everyMs, maxMs: LIMITS.agentUsagePollMsMax })
       void pollUntil(disk.check, { ...poll, everyMs, maxMs: everyMs })
@@ -88,7 +92,7 @@ export function createUsageWatch(options: UsageWatchOptions): UsageWatch {
       try {
         hasOutgrown = await outgrows()
         const excess = await disk.endTurn()
-        if (excess) report(excess)
+        if (excess) await end(excess)
         return excess
       } catch (err) {
         log.error({ err }, 'failed to measure an agent after its turn')

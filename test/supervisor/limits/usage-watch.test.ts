@@ -40,11 +40,14 @@ async function givenWatch(t: Test, { room, worktree, own }: GivenRoom, limits = 
     clock: systemClock,
     log: silentLog,
     onMetric: (metric) => metrics.push(metric),
-    onExcess(failure) {
+    async onExcess(failure) {
       excess.resolve(failure)
-      void room.kill()
+      await room.kill()
     }
   })
+  // Until it knows what the project takes before the first turn.
+  await disk.measure([worktree, own])
+  await sleep(100)
   return { usage, metrics, excess: excess.promise }
 }
 
@@ -158,10 +161,12 @@ t.test('a turn near the quota is measured at its end', async (t) => {
     await fill('second', 20)
   }
   t.match(await usage.endTurn(), { reason: 'disk-full' }, 'although no poll has seen it')
+
+  const next = (await givenWatch(t, given)).usage
   {
-    using _watched = usage.watchTurn()
-    t.equal(await usage.endTurn(), undefined, 'a turn that begins over the quota may run')
+    using _watched = next.watchTurn()
+    t.equal(await next.endTurn(), undefined, 'a turn that begins over the quota may run')
     await fill('third', 40)
-    t.match(await usage.endTurn(), { reason: 'disk-full' }, 'and may not grow')
+    t.match(await next.endTurn(), { reason: 'disk-full' }, 'and may not grow')
   }
 })
