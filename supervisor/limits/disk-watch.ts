@@ -45,7 +45,7 @@ const HURRY_FACTOR = 2
 /**
  * A walk over a large project takes a second, so it is repeated seldom. In between the free space of the file system is
  * read, which costs nothing: a project can exceed its quota only when the file system has lost what it had left. The next
- * walk is due early when half of that is gone, whoever took it.
+ * walk is due early when half of that is gone, also when another project took it.
  */
 export function createDiskWatch(options: DiskWatchOptions): DiskWatch {
   const { folders, limits, clock, log } = options

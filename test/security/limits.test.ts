@@ -91,6 +91,6 @@ t.test('a greedy agent harms its own job only', { skip }, async (t) => {
   t.ok(process.memoryUsage().rss - before < 300_000_000, "the server's memory is flat")
 
   const { body } = await admin.call<string>('GET', '/metrics')
-  t.match(String(body), /kilowatt_agent_limits_exceeded_total\{limit="disk-full"\} 2/)
-  t.match(String(body), /kilowatt_agents_memory_bytes \d{9}/)
+  t.match(body, /kilowatt_agent_limits_exceeded_total\{limit="disk-full"\} 2/)
+  t.match(body, /kilowatt_agents_memory_bytes \d{9}/)
 })
