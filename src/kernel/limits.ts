@@ -64,6 +64,7 @@ export const LIMITS = {
   agentUsagePollMsMax: 3 * SECOND_MS,
   agentDiskWalkMs: SECOND_MS,
   agentDiskWalkMsMax: 20 * SECOND_MS,
+  agentDiskWalkAgeMs: 5 * MINUTE_MS,
   agentMemoryAgeMs: 5 * SECOND_MS,
   networkRetriesPerTurnMax: 3,
   stepsPerJobMax: 200,

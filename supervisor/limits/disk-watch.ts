@@ -1,12 +1,12 @@
 import { statfs } from 'node:fs/promises'
 import type { Clock } from '#kernel/clock.ts'
-import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import type { AgentFailure } from '../agent-failure.ts'
 import type { AgentLimits } from './agent-limits.ts'
 import type { DiskMeter } from './disk-meter.ts'
 import type { DiskUsage, WalkBounds } from './disk-walk.ts'
 import { excessOnDisk, isNearQuota, quotaOfTurn } from './limits-policy.ts'
+import { decideWalk, type Space } from './walk-policy.ts'
 
 export interface DiskWatchOptions {
   /** The project's folders, of which the quota is measured. */
@@ -22,30 +22,20 @@ export interface DiskWatch {
   beginTurn(): void
   /** Measures, when that is due. Resolves with the reason for which the turn must be ended. */
   check(): Promise<AgentFailure | undefined>
-  /** Near the quota: as `check`, and always measured. Otherwise the project is measured meanwhile, for the next turn. */
+  /** Near the quota: as `check`, and always measured. Otherwise, when a measurement is due, it is for the next turn. */
   endTurn(): Promise<AgentFailure | undefined>
 }
 
 interface Measurement {
   readonly usage: DiskUsage
-  readonly free: Free
+  readonly free: Space
   readonly atMs: number
   readonly tookMs: number
 }
 
-interface Free {
-  readonly bytes: number
-  readonly files: number
-}
-
-/** A pause is this many times as long as the walk before it: 5 % of a thread, or a third while the disk fills up. */
-const PAUSE_FACTOR = 20
-const HURRY_FACTOR = 2
-
 /**
- * A walk over a large project takes a second, so it is repeated seldom. In between the free space of the file system is
- * read, which costs nothing: a project can exceed its quota only when the file system has lost what it had left. The next
- * walk is due early when half of that is gone, also when another project took it.
+ * Walks the project's folders when `walk-policy.ts` says so. In between it reads only the free space of their file systems,
+ * which costs nothing.
  */
 export function createDiskWatch(options: DiskWatchOptions): DiskWatch {
   const { folders, limits, clock, log } = options
@@ -68,16 +58,14 @@ export function createDiskWatch(options: DiskWatchOptions): DiskWatch {
   const isDue = async () => {
     if (!last) return true
     const { usage, free, atMs, tookMs } = last
-    const pausedMs = clock.monotonicMs() - atMs
-    const pauseMs = Math.max(LIMITS.agentDiskWalkMs, tookMs * PAUSE_FACTOR)
-    if (pausedMs >= Math.min(pauseMs, LIMITS.agentDiskWalkMsMax)) return true
-    if (pausedMs < tookMs * HURRY_FACTOR) return false
     const now = await freeIn(folders)
-    const lost = { bytes: free.bytes - now.bytes, files: free.files - now.files }
-    return (
-      lost.bytes > (quota.quotaBytes - usage.bytes) / 2 ||
-      lost.files > (quota.quotaFiles - usage.files) / 2
-    )
+    return decideWalk({
+      tookMs,
+      pausedMs: clock.monotonicMs() - atMs,
+      left: { bytes: quota.quotaBytes - usage.bytes, files: quota.quotaFiles - usage.files },
+      lost: { bytes: free.bytes - now.bytes, files: free.files - now.files },
+      countsNoFiles: free.files === 0
+    })
   }
 
   const compare = async () => {
@@ -95,13 +83,13 @@ export function createDiskWatch(options: DiskWatchOptions): DiskWatch {
     check: async () => ((await isDue()) ? compare() : undefined),
     async endTurn() {
       if (!last || isNearQuota(last.usage, limits)) return compare()
-      measureLater()
+      if (await isDue()) measureLater()
       return undefined
     }
   }
 }
 
-async function freeIn(folders: readonly string[]): Promise<Free> {
+async function freeIn(folders: readonly string[]): Promise<Space> {
   const all = await Promise.all(folders.map((folder) => statfs(folder)))
   return {
     bytes: all.reduce((total, { bfree, bsize }) => total + bfree * bsize, 0),

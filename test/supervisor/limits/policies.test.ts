@@ -1,6 +1,6 @@
 import t from 'tap'
-import { limited } from '../../../supervisor/process/process-limits.ts'
-import { countsPerNamespace } from '../../../supervisor/process/process-limits.ts'
+import { decideWalk } from '../../../supervisor/limits/walk-policy.ts'
+import { countsPerNamespace, limited } from '../../../supervisor/process/process-limits.ts'
 import {
   excessOf,
   excessOnDisk,
@@ -51,6 +51,29 @@ t.test('measures at the end of a turn near the quota', async (t) => {
   t.notOk(isNearQuota(disk(40 * MB, 800), quota))
   t.ok(isNearQuota(disk(41 * MB), quota))
   t.ok(isNearQuota(disk(1, 801), quota))
+})
+
+t.test('walks a large project seldom, and early when the disk fills up', async (t) => {
+  const left = { bytes: 1000 * MB, files: 10_000 }
+  const none = { bytes: 0, files: 0 }
+  const quiet = { left, lost: none, countsNoFiles: false }
+  const short = { ...quiet, tookMs: 5 }
+  const long = { ...quiet, tookMs: 800 }
+  for (const [says, facts, expected] of [
+    ['a short one every second', { ...short, pausedMs: 1000 }, true],
+    ['not more often', { ...short, pausedMs: 900 }, false],
+    ['earlier when half of the rest is gone', { ...short, pausedMs: 20, lost: left }, true],
+    ['a long one not without a loss', { ...long, pausedMs: 100_000 }, false],
+    ['but after some minutes', { ...long, pausedMs: 300_000 }, true],
+    ['with a loss', { ...long, pausedMs: 16_000, lost: { bytes: 30 * MB, files: 0 } }, true],
+    ['of files, too', { ...long, pausedMs: 16_000, lost: { bytes: 0, files: 300 } }, true],
+    ['after a pause', { ...long, pausedMs: 15_000, lost: { bytes: 30 * MB, files: 0 } }, false],
+    ['a great loss', { ...long, pausedMs: 2000, lost: { bytes: 0, files: 6000 } }, true],
+    ['after a short pause', { ...long, pausedMs: 1500, lost: { bytes: 0, files: 6000 } }, false],
+    ['where no files are counted', { ...long, pausedMs: 16_000, countsNoFiles: true }, true]
+  ] as const) {
+    t.equal(decideWalk(facts), expected, says)
+  }
 })
 
 t.test('admits an agent by number and by memory', async (t) => {
