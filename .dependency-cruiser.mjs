@@ -59,7 +59,8 @@ export const SUPERVISOR_LAYERS = {
   turn: ['stream', 'kilo'],
   room: ['process'],
   egress: ['room', 'process'],
-  agent: ['turn', 'stream', 'kilo', 'room', 'egress', 'repository', 'process'],
+  limits: ['room', 'process'],
+  agent: ['turn', 'stream', 'kilo', 'room', 'egress', 'limits', 'repository', 'process'],
   pool: ['agent']
 }
 
@@ -83,7 +84,7 @@ const RESTRICTED_PACKAGES = {
   },
   'event-streams-where-they-are-read': {
     packages: ['eventsource-parser'],
-    places: ['^supervisor/stream/', '^fixtures/', '^src/gateway/protocols/']
+    places: ['^supervisor/stream/', '^fixtures/', '^src/gateway/answers/']
   }
 }
 

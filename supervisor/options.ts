@@ -5,6 +5,7 @@ import type { Log } from '#kernel/log.ts'
 import type { EndReason } from './agent-end.ts'
 import type { EgressSettings } from './egress/egress.ts'
 import type { RefusalReason } from './egress/refusals.ts'
+import type { AgentLimits } from './limits/agent-limits.ts'
 import type { RoomService } from './room/room.ts'
 
 /** A model provider that an agent may use: normally our gateway, with a token instead of the real key. */
@@ -99,6 +100,10 @@ export type SupervisorMetric =
   | { readonly kind: 'event-gap' }
   | { readonly kind: 'text-not-exact' }
   | { readonly kind: 'unrecognised'; readonly name: string }
+  /** A room was ended, or its turn failed, because of this limit. */
+  | { readonly kind: 'limit-exceeded'; readonly limit: string }
+  /** Stopped after its turn, above the soft limit of memory. */
+  | { readonly kind: 'recycled' }
   | { readonly kind: 'egress-refused'; readonly reason: RefusalReason }
 
 export interface SupervisorOptions {
@@ -112,6 +117,10 @@ export interface SupervisorOptions {
   /** Folders in which bubblewrap is searched beside Kilo's own; the default is those of PATH, then /usr/bin. */
   readonly bubblewrapFolders?: readonly string[]
   readonly agentsMax: number
+  /** What all agents may use together; the default is no limit. */
+  readonly agentsMemoryBytes?: number
+  /** Of each room; the default is `AGENT_LIMITS`. */
+  readonly limits?: Partial<AgentLimits>
   readonly idleStopMs: number
   /** Called at each start, so that every project can have a token of its own. */
   readonly providersFor: (projectId: ProjectId) => readonly ProviderAccess[]

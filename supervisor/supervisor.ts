@@ -7,13 +7,15 @@ import type { ProcessState } from './agent/kilo-process.ts'
 import { findRuntime, type Runtime } from './agent/runtime.ts'
 import type { RefusalReason } from './egress/refusals.ts'
 import { openEgress, type Egress } from './egress/egress.ts'
+import { AGENT_LIMITS } from './limits/agent-limits.ts'
+import { createDiskMeter } from './limits/disk-meter.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type SupervisorOptions } from './options.ts'
 import { createAgentRecords, type AgentRecords } from './pool/agent-records.ts'
 import { createStatusReader, type AgentStatus } from './pool/agent-status.ts'
 import { stopIdleAgents } from './pool/idle-stop.ts'
 import { lend, type BorrowedAgent } from './pool/lending.ts'
-import { createAgentSlots, type Slot } from './pool/slots.ts'
-import { clearLeftovers, removeFolder } from './process/agent-folder.ts'
+import { createAgentSlots, type AgentSlots, type Slot } from './pool/slots.ts'
+import { clearLeftovers, folderOf, removeFolder } from './process/agent-folder.ts'
 
 export interface RunningAgent {
   readonly projectId: ProjectId
@@ -52,6 +54,10 @@ export interface Supervisor extends AsyncDisposable {
   /** Stops the project's agent and deletes its data. */
   forget(projectId: ProjectId): Promise<void>
   running(): readonly RunningAgent[]
+  /** What all agents use together, measured at most some seconds ago. */
+  memoryBytes(): Promise<number>
+  /** What a project takes on disk: its worktree, and its agent's own data. */
+  diskUsage(projectId: ProjectId, worktree: string): Promise<{ bytes: number; files: number }>
 }
 
 const MODEL_RETRIES_MAX = 2
@@ -71,13 +77,15 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
   const records = createAgentRecords({ clock, times, log, onMetric })
   const slots = createAgentSlots({
     agentsMax: options.agentsMax,
+    memoryBytesMax: options.agentsMemoryBytes ?? Infinity,
     clock,
     log,
     records,
     onStartFailed: () => onMetric({ kind: 'start-failed' })
   })
   const egress = await openWayOut(options, runtime)
-  const start = createStarter(options, { runtime, agentsDir, egress, records })
+  const disk = createDiskMeter()
+  const start = createStarter(options, { runtime, agentsDir, egress, disk, records })
   const idleTimer = stopIdleAgents(slots, options)
   let latest = { modes: KNOWN_MODES, version: runtime.kilo.version }
   let closing = false
@@ -102,7 +110,8 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
           latest = kilo
           return kilo
         })
-      return lend({ slotFor, clock, probeAfterMs: times.probeAfterMs, signal })
+      const onReturned = (slot: Slot) => recycle(slots, slot, options)
+      return lend({ slotFor, clock, probeAfterMs: times.probeAfterMs, signal, onReturned })
     },
 
     peek: (projectId) => slots.find(projectId)?.kilo,
@@ -124,10 +133,16 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
     count: records.count,
     running: () => slots.all().flatMap(runningAgentOf),
 
+    memoryBytes: slots.memoryBytes,
+
+    diskUsage: (projectId, worktree) =>
+      disk.measure([worktree, folderOf(agentsDir, projectId).own]),
+
     async [Symbol.asyncDispose]() {
       closing = true
       idleTimer[Symbol.dispose]()
       await slots.leaveAll('shutdown')
+      await disk[Symbol.asyncDispose]()
       egress?.[Symbol.dispose]()
     }
   }
@@ -149,7 +164,9 @@ function createStarter(
   {
     records,
     ...given
-  }: Pick<AgentPlan, 'runtime' | 'agentsDir' | 'egress'> & { readonly records: AgentRecords }
+  }: Pick<AgentPlan, 'runtime' | 'agentsDir' | 'egress' | 'disk'> & {
+    readonly records: AgentRecords
+  }
 ) {
   const { clock, log } = options
   const onMetric = options.onMetric ?? (() => {})
@@ -173,6 +190,7 @@ function createStarter(
       modelTimeouts: { ...MODEL_TIMEOUTS, ...options.modelTimeouts },
       modelRetriesMax: options.modelRetriesMax ?? MODEL_RETRIES_MAX,
       times: { ...AGENT_TIMES, ...options.times },
+      limits: { ...AGENT_LIMITS, ...options.limits },
       log: log.child({ projectId }),
       clock,
       onMetric,
@@ -188,6 +206,18 @@ function createStarter(
     log.info({ projectId, pid: kilo.pid, durationMs: Math.round(durationMs) }, 'agent ready')
     return kilo
   }
+}
+
+/** Stops an agent that has outgrown its memory, once all its borrowers have returned it. */
+function recycle(
+  slots: Pick<AgentSlots, 'leave'>,
+  { projectId, kilo, borrowers }: Slot,
+  { log, onMetric }: Pick<SupervisorOptions, 'log' | 'onMetric'>
+): void {
+  if (!kilo?.hasOutgrown || borrowers > 0) return
+  log.info({ projectId }, 'agent stopped: it is above its soft limit of memory')
+  onMetric?.({ kind: 'recycled' })
+  void slots.leave(projectId, 'recycled')
 }
 
 function runningAgentOf({ projectId, kilo, lastUsedAt }: Slot): RunningAgent[] {

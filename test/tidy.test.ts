@@ -181,6 +181,7 @@ const PLANTS: readonly (readonly [path: string, imports: string, rule: string])[
   ['supervisor/turn/planted.ts', 'type ../agent/agent.ts', 'layer-of-supervisor-turn'],
   ['supervisor/room/planted.ts', '../agent/agent.ts', 'layer-of-supervisor-room'],
   ['supervisor/egress/planted.ts', '../agent/agent.ts', 'layer-of-supervisor-egress'],
+  ['supervisor/limits/planted.ts', '../agent/agent.ts', 'layer-of-supervisor-limits'],
   ['supervisor/agent/planted.ts', '../pool/slots.ts', 'layer-of-supervisor-agent'],
   ['supervisor/pool/planted.ts', '../supervisor.ts', 'layer-of-supervisor-pool'],
   ['supervisor/attic/planted.ts', '../options.ts', 'every-supervisor-folder-has-a-layer'],

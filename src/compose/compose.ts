@@ -54,7 +54,6 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
     createRetention({ db, clock, log, keepMs, onRemoved: metrics.framesRemoved })
   )
   const worker = opening.use(await openWorkerSide(config, services, tuning))
-  metrics.watchAgents(worker.supervisor.count)
 
   const closing = new AbortController()
   const app = await createApi({

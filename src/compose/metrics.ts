@@ -16,10 +16,10 @@ export interface Metrics {
   readonly gateway: (metric: GatewayMetric) => void
   /** Counts frames that retention has removed. */
   readonly framesRemoved: (frames: number) => void
+  /** Exports how many agents are in each state, and what they use. */
+  watchAgents(supervisor: Pick<Supervisor, 'count' | 'memoryBytes'>): void
   /** Exports the audit of the ledger: each of its sums must be zero. */
   watchLedger(db: Db, ledger: Ledger): void
-  /** Exports how many agents are in each state. */
-  watchAgents(count: Supervisor['count']): void
 }
 
 /** The metrics of `/metrics`, except those of the HTTP server. */
@@ -38,7 +38,7 @@ export function createMetrics(): Metrics {
     supervisor: createSupervisorMetrics(registry),
     gateway: createGatewayMetrics(registry),
     framesRemoved: (frames) => removed.inc(frames),
-    watchLedger: (db, ledger) => watchLedger(registry, db, ledger),
-    watchAgents: (count) => watchAgents(registry, count)
+    watchAgents: (supervisor) => watchAgents(registry, supervisor),
+    watchLedger: (db, ledger) => watchLedger(registry, db, ledger)
   }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { PriceList } from '#billing'
 import type { Config } from '#config'
-import { createEditing, type Editing } from '#editing'
+import { createEditing, createQuota, type Editing } from '#editing'
 import { openGateway, type Gateway, type GatewayOptions } from '#gateway'
 import { createProjectCommands, createWorker, type ProjectCommands, type Worker } from '#jobs'
 import type { ProjectId } from '#kernel/ids.ts'
@@ -56,6 +56,8 @@ export async function openWorkerSide(
       isolation: config.isolation,
       trustRepositories: config.trustRepositories,
       agentsMax: config.agentsMax,
+      agentsMemoryBytes: config.agentsMemoryBytes,
+      limits: config.agentLimits,
       idleStopMs: config.idleStopSeconds * 1000,
       providersFor: (projectId) => providersOf(config, prices, gateway, projectId),
       modelService: { accept: gateway.accept },
@@ -76,7 +78,14 @@ export async function openWorkerSide(
   const deps = { ...services, metrics: metrics.jobs, modes, workspaces, gateway, supervisor }
   const commands = createProjectCommands(deps)
   const worker = opening.use(createWorker({ ...deps, commands }))
-  const editing = createEditing({ ...services, workspaces })
+  metrics.watchAgents(supervisor)
+  const quota = createQuota({
+    measure: (id) => supervisor.diskUsage(id, workspaces.open(id).worktree),
+    limits: config.agentLimits,
+    clock,
+    log
+  })
+  const editing = createEditing({ ...services, workspaces, quota })
   await editing.recover()
 
   const opened = opening.move()

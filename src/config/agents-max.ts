@@ -1,8 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os'
 
-const GB = 1e9
-/** Memory of one working agent with the programs that it starts, measured. */
-const BYTES_PER_AGENT = 1.2 * GB
+/** What a further idle agent takes, measured. The memory budget decides; a number of agents only bounds it. */
+const BYTES_PER_IDLE_AGENT = 0.5e9
 /** The rest is for this process, the database's cache and the operating system. */
 const SHARE_FOR_AGENTS = 0.7
 const AGENTS_PER_CORE = 4
@@ -12,9 +11,16 @@ export interface Machine {
   readonly cores: number
 }
 
-/** The number of agents for this machine: limited by memory, and by cores. */
-export function agentsThatFit({ memoryBytes, cores }: Machine): number {
-  const fit = Math.floor((memoryBytes * SHARE_FOR_AGENTS) / BYTES_PER_AGENT)
+/** The memory of all agents together on this machine. */
+export const memoryForAgents = ({ memoryBytes }: Machine): number =>
+  Math.floor(memoryBytes * SHARE_FOR_AGENTS)
+
+/** The number of agents for this budget of memory, and this number of cores. */
+export function agentsThatFit(
+  agentsMemoryBytes: number,
+  { cores }: Pick<Machine, 'cores'>
+): number {
+  const fit = Math.floor(agentsMemoryBytes / BYTES_PER_IDLE_AGENT)
   return Math.max(1, Math.min(fit, cores * AGENTS_PER_CORE))
 }
 

@@ -3,7 +3,8 @@ import { isIP } from 'node:net'
 import { LIMITS } from '#kernel/limits.ts'
 import { parseCredits, toCredits, WALLET_MAX, type Microcredits } from '#kernel/money.ts'
 import type { AllowEntry } from '#net'
-import { agentsThatFit, type Machine, thisMachine } from './agents-max.ts'
+import { type AgentLimitSettings, readAgentLimits } from './agent-limits.ts'
+import { agentsThatFit, type Machine, memoryForAgents, thisMachine } from './agents-max.ts'
 import { ConfigError, refuse, refuseSecret } from './config-error.ts'
 import { readEgressAllow } from './egress-allow.ts'
 import { type ProviderSettings, readProviders } from './providers.ts'
@@ -59,6 +60,9 @@ export interface Config {
   /** Undefined: history is never removed. */
   readonly eventRetentionDays: number | undefined
   readonly agentsMax: number
+  /** What all agents may use together. */
+  readonly agentsMemoryBytes: number
+  readonly agentLimits: AgentLimitSettings
   readonly isolation: (typeof ISOLATIONS)[number]
   /** Agents without a room start on repositories with settings for Kilo, too. */
   readonly trustRepositories: boolean
@@ -85,6 +89,11 @@ export function readConfig(
     wholeNumber(env, name, { from: 1, to: 7 * DAY_SECONDS, standard })
   const sockets = (name: 'SOCKETS_PER_USER_MAX' | 'SOCKETS_PER_ADDRESS_MAX', standard: number) =>
     wholeNumber(env, name, { from: 1, to: 1_000_000, standard })
+  const agentsMemoryBytes = wholeNumber(env, 'AGENTS_MEMORY_BYTES', {
+    from: 1,
+    to: 1e15,
+    standard: memoryForAgents(machine)
+  })
   const dataDir = path(text(env, 'DATA_DIR') ?? 'data')
   const kiloBin = text(env, 'KILO_BIN')
   const priceList = text(env, 'PRICE_LIST')
@@ -122,8 +131,10 @@ export function readConfig(
     agentsMax: wholeNumber(env, 'AGENTS_MAX', {
       from: 1,
       to: 1000,
-      standard: agentsThatFit(machine)
+      standard: agentsThatFit(agentsMemoryBytes, machine)
     }),
+    agentsMemoryBytes,
+    agentLimits: readAgentLimits(env),
     isolation: oneOf(env, 'ISOLATION', ISOLATIONS, 'auto'),
     trustRepositories: oneOf(env, 'TRUST_REPOSITORIES', ['true', 'false'], 'false') === 'true',
     allowedOrigins: Object.freeze(list(env, 'ALLOWED_ORIGINS').map(checkOrigin)),

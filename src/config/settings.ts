@@ -104,6 +104,46 @@ export const SETTINGS = [
     meaning: 'maximum of concurrent agents'
   },
   {
+    name: 'AGENTS_MEMORY_BYTES',
+    standard: '70 % of the memory',
+    meaning: 'memory of all agents together; idle ones are stopped to stay below it'
+  },
+  {
+    name: 'AGENT_MEMORY_BYTES_SOFT',
+    standard: '1342177280',
+    meaning: 'an agent that takes more memory is stopped after its job'
+  },
+  {
+    name: 'AGENT_MEMORY_BYTES_MAX',
+    standard: '2147483648',
+    meaning: 'an agent that takes more memory, with its commands, is killed and its job fails'
+  },
+  {
+    name: 'AGENT_PROCESSES_MAX',
+    standard: '2048',
+    meaning: 'processes and threads of an agent and its commands; with more it is killed'
+  },
+  {
+    name: 'AGENT_OPEN_FILES_MAX',
+    standard: '8192',
+    meaning: 'open files of each process of an agent'
+  },
+  {
+    name: 'AGENT_NICE',
+    standard: '5',
+    meaning: 'niceness of agents and their commands, 0 to 19: the server gets the CPU first'
+  },
+  {
+    name: 'QUOTA_PROJECT_BYTES',
+    standard: '5368709120',
+    meaning: "disk space of a project's files and its agent's own data"
+  },
+  {
+    name: 'QUOTA_PROJECT_FILES',
+    standard: '200000',
+    meaning: "files and folders of a project and of its agent's own data"
+  },
+  {
     name: 'ISOLATION',
     standard: 'auto',
     meaning: 'sandbox of agents: bubblewrap, process or auto'

@@ -31,6 +31,7 @@ export async function saveFile(
   path: string,
   { content, ...options }: SaveRequest
 ) {
+  await deps.quota?.admit(projectId, content.length)
   const workspace = deps.workspaces.open(projectId)
   const head = await workspace.head()
   const sha = blobId(content)

@@ -6,3 +6,4 @@ export {
   type ProjectWithHead,
   type SaveRequest
 } from './editing.ts'
+export { createQuota, type Quota } from './quota.ts'

@@ -17,6 +17,7 @@ export const PROBLEM_STATUSES = {
   idempotency_in_flight: 409,
   file_changed: 412,
   payload_too_large: 413,
+  quota_exceeded: 413,
   idempotency_key_reused: 422,
   unknown_mode: 422,
   unknown_model: 422,

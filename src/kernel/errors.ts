@@ -21,6 +21,7 @@ export const REFUSALS = {
   file_changed: { title: 'File has changed', retryable: false },
   request_timeout: { title: 'Request too slow', retryable: true },
   payload_too_large: { title: 'Payload too large', retryable: false },
+  quota_exceeded: { title: 'Quota of the project exceeded', retryable: false },
   idempotency_key_reused: { title: 'Idempotency key reused', retryable: false },
   unknown_mode: { title: 'Unknown mode', retryable: false },
   unknown_model: { title: 'Unknown model', retryable: false },

@@ -18,6 +18,7 @@ export const JOB_FAILURES = {
   agent_stalled: { retryable: true, userPays: 'goodwill' },
   agent_out_of_memory: { retryable: true, userPays: 'goodwill' },
   agent_unavailable: { retryable: true, userPays: 'nothing' },
+  disk_full: { retryable: false, userPays: 'used' },
   permission_timeout: { retryable: true, userPays: 'used' },
   job_timeout: { retryable: true, userPays: 'used' },
   workspace_error: { retryable: true, userPays: 'nothing' },

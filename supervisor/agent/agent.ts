@@ -5,6 +5,8 @@ import { AgentFailure, unavailable } from '../agent-failure.ts'
 import { authorizationOf, createClient } from '../kilo/client.ts'
 import { createUnrecognisedNames } from '../kilo/known-names.ts'
 import { createRelativePath } from '../kilo/paths.ts'
+import type { DiskMeter } from '../limits/disk-meter.ts'
+import { createUsageWatch } from '../limits/usage-watch.ts'
 import type { SupervisorMetric } from '../options.ts'
 import { watchStrays } from '../process/strays.ts'
 import { createRedact } from '../redact.ts'
@@ -38,7 +40,9 @@ export interface RunningKilo extends Agent, AgentExit, Pick<Health, 'check'> {
   readonly startedAt: Date
   readonly state: ProcessState
   readonly turnsRunning: number
-  /** What its room uses, as the server measures it. */
+  /** Its last turn left it above the soft limit of memory: it should be stopped. */
+  readonly hasOutgrown: boolean
+  /** What its room uses, measured at most some seconds ago. */
   stats(): Promise<RoomStats>
 }
 
@@ -47,6 +51,7 @@ export interface AgentPlan extends Omit<LaunchPlan, 'password' | 'redact'> {
   readonly onMetric: (metric: SupervisorMetric) => void
   /** A turn has ended, and Kilo still runs. */
   readonly onTurnEnded?: () => void
+  readonly disk: DiskMeter
 }
 
 const STRAYS_LEFT = new AgentFailure('stopped', 'Processes of the turn could not be ended.')
@@ -100,15 +105,32 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
       kill(new AgentFailure('stalled', 'The agent did not stop and was killed.'), reason)
   }
   const strays = await watchStrays(room, { clock, log })
+  const usage = createUsageWatch({
+    room,
+    folders: launched.folders,
+    disk: plan.disk,
+    limits: plan.limits,
+    clock,
+    log,
+    onMetric,
+    async onExcess(failure) {
+      await kill(failure, 'over_limit')
+      if (failure.reason === 'disk-full') await launched.noteFull()
+    }
+  })
   const turns = countTurns(ready.modes, async function* (turn, signal) {
+    let excess: AgentFailure | undefined
     try {
+      using _watched = usage.watchTurn()
       await giveTurnToken(turn.token)
       yield* runTurn(host, turn, signal)
     } finally {
       await giveTurnToken(undefined)
       // A room whose processes cannot be ended is ended itself, before the work of the turn is kept.
       if (!(await strays.end())) await kill(STRAYS_LEFT, 'leftovers')
+      excess = await usage.endTurn()
     }
+    if (excess) throw excess
     if (kilo.state === 'ready') plan.onTurnEnded?.()
   })
   return {
@@ -116,7 +138,6 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     ...exit,
     ...ready,
     check: health.check,
-    stats: () => room.stats(),
     runTurn: turns.run,
     pid: kilo.pid,
     startedAt,
@@ -125,7 +146,11 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
     },
     get turnsRunning() {
       return turns.running()
-    }
+    },
+    get hasOutgrown() {
+      return usage.hasOutgrown
+    },
+    stats: usage.stats
   }
 }
 

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { realpath } from 'node:fs/promises'
+import { access, realpath, rm, writeFile } from 'node:fs/promises'
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
 import { unlessAborted } from '#kernel/waiting.ts'
 import {
   clearFolder,
+  DISPOSABLE,
   folderOf,
   makeFolder,
   OWN_FOLDERS,
@@ -14,6 +15,7 @@ import {
   type AgentFolder
 } from '../process/agent-folder.ts'
 import { reachNetwork } from '../egress/access.ts'
+import type { AgentLimits } from '../limits/agent-limits.ts'
 import type { Egress } from '../egress/egress.ts'
 import { createKiloHttp, type KiloHttp } from '../stream/kilo-http.ts'
 import type { Room, RoomCommand, RoomService } from '../room/room.ts'
@@ -45,6 +47,7 @@ export interface LaunchPlan {
   readonly modelTimeouts: ModelTimeouts
   readonly modelRetriesMax: number
   readonly times: AgentTimes
+  readonly limits: AgentLimits
   readonly clock: Clock
   readonly log: Log
   readonly password: string
@@ -59,6 +62,10 @@ export interface Launched {
   readonly http: KiloHttp
   /** The worktree's path in the room, and on this machine. */
   readonly roots: readonly string[]
+  /** The folders of this machine that the project's quota is for. */
+  readonly folders: readonly string[]
+  /** The project has exceeded its quota: the next start removes from the agent's own data what can be made again. */
+  readonly noteFull: () => Promise<void>
   readonly giveTurnToken: GiveTurnToken
   /** Has counted since the process was spawned. */
   readonly patience: StartPatience
@@ -96,6 +103,7 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
     await writeNote(folder, note)
     const room = attempt.use(await openRoom({ ...plan, worktree }, folder, marker))
     if (room.pid !== undefined) await writeNote(folder, { ...note, pid: room.pid })
+    await clearIfFull(room, folder)
     const port = await room.freePort()
     const kilo = await spawnAgent({ ...plan, worktree }, room, port)
     await writeNote(folder, { ...note, pid: kilo.pid })
@@ -108,7 +116,10 @@ export async function launch(plan: LaunchPlan, signal: AbortSignal): Promise<Lau
       void kilo.exited.then(() => http[Symbol.asyncDispose]())
       const roots = [...new Set([room.paths.work, worktree])]
       const url = `http://127.0.0.1:${port}`
-      return { room, kilo, http, roots, url, giveTurnToken, patience, releaseFolder }
+      const folders = [worktree, folder.own]
+      const noteFull = () => writeFile(folder.full, '')
+      const given = { folders, giveTurnToken, noteFull, patience, releaseFolder }
+      return { room, kilo, http, roots, url, ...given }
     }
     if (left === 0 || !PORT_TAKEN.test(problem)) throw unavailable(problem)
   }
@@ -135,12 +146,22 @@ async function checkSettingsFiles(
 
 const openRoom = (plan: LaunchPlan, { own, given }: AgentFolder, marker: string) =>
   plan.runtime.rooms
-    .open({ marker, own, given, worktree: plan.worktree, log: plan.log })
+    .open({
+      marker,
+      own,
+      given,
+      worktree: plan.worktree,
+      // No file can be larger than everything together.
+      limits: { ...plan.limits, fileBytesMax: plan.limits.quotaBytes },
+      log: plan.log
+    })
     .catch((error: Error) => {
       throw unavailable(`The agent's room could not be opened: ${error.message}`)
     })
 
 const FOLDERS_MS = 15_000
+/** 200,000 files take some seconds; what is left is removed when the quota is exceeded again. */
+const CLEAR_MS = 20_000
 
 async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<KiloProcess> {
   const { paths } = room
@@ -168,6 +189,19 @@ async function spawnAgent(plan: LaunchPlan, room: Room, port: number): Promise<K
   return spawnKilo(room, command, plan.log, plan.redact).catch((error: Error) => {
     throw unavailable(`Kilo could not be started: ${error.message}`)
   })
+}
+
+/** In the room, like everything below a folder that the agent can write. */
+async function clearIfFull(room: Room, folder: AgentFolder): Promise<void> {
+  const isFull = await access(folder.full).then(
+    () => true,
+    () => false
+  )
+  if (!isFull) return
+  const { own } = room.paths
+  const argv = ['/bin/rm', '-rf', '--', ...DISPOSABLE.map((name) => `${own}/${name}`)] as const
+  await room.run({ argv: [...argv], env: {}, cwd: own }, { timeoutMs: CLEAR_MS, outputBytes: 1000 })
+  await rm(folder.full, { force: true })
 }
 
 /**

@@ -17,6 +17,8 @@ export interface LendingOptions {
   /** The project's slot, or a new one. Throws when no agent may be started. */
   readonly slotFor: () => Slot
   readonly signal: AbortSignal
+  /** Called when the borrower has returned the agent. */
+  readonly onReturned?: (slot: Slot) => void
 }
 
 /**
@@ -32,7 +34,9 @@ export function lend(options: LendingOptions): BorrowedAgent {
     if (!taken) return
     taken.slot.borrowers -= 1
     taken.slot.lastUsedAt = clock.now()
+    const { slot } = taken
     taken = undefined
+    options.onReturned?.(slot)
   }
 
   const usable = async (): Promise<RunningKilo> => {

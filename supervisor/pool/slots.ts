@@ -46,11 +46,14 @@ export interface AgentSlots {
    */
   retire(projectId: ProjectId, reason: StopReason): Promise<void>
   leaveAll(reason: StopReason): Promise<void>
+  /** What all agents use together; one that is starting does not count yet. */
+  memoryBytes(): Promise<number>
   all(): readonly Slot[]
 }
 
 export interface SlotOptions {
   readonly agentsMax: number
+  readonly memoryBytesMax: number
   readonly clock: Pick<Clock, 'now' | 'sleep'>
   readonly log: Pick<Log, 'info' | 'warn'>
   readonly records: AgentRecords
@@ -61,7 +64,7 @@ const RETURN_POLL_MS = 50
 
 /** One slot per project, and no more than `agentsMax` agents: an idle one is stopped for another project. */
 export function createAgentSlots(options: SlotOptions): AgentSlots {
-  const { agentsMax, clock, log, records } = options
+  const { agentsMax, memoryBytesMax, clock, log, records } = options
   const slots = new Map<ProjectId, OwnSlot>()
   const leaving = new Map<ProjectId, Promise<void>>()
   /** Slots that their last borrower has not returned yet. */
@@ -98,9 +101,11 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
   const all = () => [...slots.values()]
   const admit = createAdmission({
     agentsMax,
+    memoryBytesMax,
     clock,
     log,
     slots: () => [...slots.values(), ...retiring],
+    memoryOf,
     idleFacts: idleFactsOf,
     leave: (slot) => leave(slot, 'evicted')
   })
@@ -197,9 +202,16 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
       await Promise.all([...all().map((slot) => leave(slot, reason)), ...leaving.values()])
     },
 
+    async memoryBytes() {
+      const each = await Promise.all([...slots.values(), ...retiring].map(memoryOf))
+      return each.reduce<number>((total, bytes) => total + (bytes ?? 0), 0)
+    },
+
     all
   }
 }
+
+const memoryOf = async ({ kilo }: Pick<Slot, 'kilo'>) => (await kilo?.stats())?.memoryBytes
 
 export const idleFactsOf = (slot: Slot, now: Date): IdleFacts => ({
   now,

@@ -16,6 +16,8 @@ export interface AgentFolder {
   readonly given: string
   /** The file that names the running process; an agent in a sandbox cannot reach it. */
   readonly note: string
+  /** Exists when the project exceeded its quota: the next start removes what can be made again. */
+  readonly full: string
 }
 
 interface ProcessNote {
@@ -30,8 +32,12 @@ interface ProcessNote {
 export const folderOf = (agentsDir: string, projectId: ProjectId | string): AgentFolder => ({
   own: join(agentsDir, projectId, 'own'),
   given: join(agentsDir, projectId, 'given'),
-  note: join(agentsDir, projectId, 'process.json')
+  note: join(agentsDir, projectId, 'process.json'),
+  full: join(agentsDir, projectId, 'full')
 })
+
+/** Below `own`: what tools and Kilo can make again, and the whole outputs of commands, of which Kilo keeps the beginning elsewhere. */
+export const DISPOSABLE = ['tmp', 'cache', 'home/.cache', 'home/.npm', 'data/kilo/tool-output']
 
 /** An empty list of models, among what the agent is given. */
 export const MODELS_FILE = 'models.json'

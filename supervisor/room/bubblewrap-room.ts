@@ -7,6 +7,7 @@ import { birthOf } from '#kernel/machine/process-birth.ts'
 import { SEALED } from '#kernel/machine/sandbox-arguments.ts'
 import { within } from '#kernel/waiting.ts'
 import { findInNamespace, measure } from '../process/measure.ts'
+import { limited } from '../process/process-limits.ts'
 import { killMarked, MARKER, signal } from '../process/tree.ts'
 import { ETC_FILES, INSIDE, kiloInside, mountArguments, ROOM_PROGRAM } from './mounts.ts'
 import { openRelay } from './relayed-room.ts'
@@ -121,7 +122,8 @@ async function startSandbox(plan: RoomPlan, options: BubblewrapOptions): Promise
   ]
   if (filter) args.push('--seccomp', String(FD.seccomp))
   // The arguments go through a pipe: a process of the room can read the command line of its first process.
-  const child = spawn(options.bubblewrap, ['--args', String(FD.args), '--', ...ROOM_PROGRAM], {
+  const program = plan.limits ? limited(plan.limits, ROOM_PROGRAM) : ROOM_PROGRAM
+  const child = spawn(options.bubblewrap, ['--args', String(FD.args), '--', ...program], {
     argv0: 'bwrap',
     cwd: '/',
     // The first process of the room keeps this environment, and every process inside can read it.

@@ -8,6 +8,7 @@ import getPort from 'get-port'
 import { within } from '#kernel/waiting.ts'
 import { measure } from '../process/measure.ts'
 import { findAgentProcesses, plainAgent } from '../process/agent-processes.ts'
+import { limitFromOutside } from '../process/process-limits.ts'
 import { killAll, MARKER, signal, signalGroup } from '../process/tree.ts'
 import { ROOM_LIMITS } from './room-limits.ts'
 import { joinTo } from './room-services.ts'
@@ -45,6 +46,7 @@ function openPlainRoom(plan: RoomPlan, { kilo, ripgrep }: RoomPrograms): Room {
 
   const spawnProcess = async (command: RoomCommand) => {
     const started = await spawnPlain({ ...command, env: { ...command.env, [MARKER]: marker } })
+    if (plan.limits) limitFromOutside(started.pid, plan.limits)
     running.set(started.pid, started.exited)
     void started.exited.then(() => running.delete(started.pid))
     return started

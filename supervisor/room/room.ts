@@ -1,5 +1,6 @@
 import type { Duplex, Readable, Writable } from 'node:stream'
 import type { Log } from '#kernel/log.ts'
+import type { ProcessLimits } from '../process/process-limits.ts'
 
 /** Where a process of the room finds its folders; in a sandbox these differ from the paths of this machine. */
 export interface RoomPaths {
@@ -33,6 +34,8 @@ export interface RoomPlan {
   readonly worktree: string
   readonly own: string
   readonly given: string
+  /** Undefined: those of the server. */
+  readonly limits?: ProcessLimits | undefined
   readonly log: Log
 }
 

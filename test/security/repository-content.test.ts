@@ -6,6 +6,7 @@ import { script, startScriptedModel } from '#fixtures'
 import { systemClock } from '#kernel/clock.ts'
 import { projectId } from '#kernel/ids.ts'
 import { silentLog } from '#kernel/log.ts'
+import { AGENT_LIMITS } from '../../supervisor/limits/agent-limits.ts'
 import { launch } from '../../supervisor/agent/launch.ts'
 import { findRuntime, type Runtime } from '../../supervisor/agent/runtime.ts'
 import { AGENT_TIMES } from '../../supervisor/options.ts'
@@ -40,6 +41,7 @@ async function observe(t: Test, change?: (runtime: Runtime) => Runtime) {
       modelTimeouts: { headerMs: 60_000 },
       modelRetriesMax: 1,
       times: AGENT_TIMES,
+      limits: AGENT_LIMITS,
       log: silentLog,
       redact: (text) => text
     },

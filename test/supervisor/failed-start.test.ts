@@ -8,6 +8,7 @@ import { silentLog } from '#kernel/log.ts'
 import t, { type Test } from 'tap'
 import { folderOf } from '../../supervisor/process/agent-folder.ts'
 import { launch } from '../../supervisor/agent/launch.ts'
+import { AGENT_LIMITS } from '../../supervisor/limits/agent-limits.ts'
 import { AGENT_TIMES } from '../../supervisor/options.ts'
 import { createRedact } from '../../supervisor/redact.ts'
 import { createPlainRooms } from '../../supervisor/room/plain-room.ts'
@@ -140,6 +141,7 @@ t.test('kills the process when its note cannot be written', async (t) => {
       modelTimeouts: { headerMs: 1000 },
       modelRetriesMax: 1,
       times: AGENT_TIMES,
+      limits: AGENT_LIMITS,
       clock: systemClock,
       log: silentLog,
       password: 'secret',

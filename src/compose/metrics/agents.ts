@@ -31,7 +31,15 @@ export function createSupervisorMetrics(registry: Registry): (metric: Supervisor
   })
   const counted = countersOf(registry)
 
+  const excesses = new Counter({
+    name: 'kilowatt_agent_limits_exceeded_total',
+    help: 'Turns that failed because their room exceeded a limit: out-of-memory, too-many-processes, disk-full',
+    labelNames: ['limit'],
+    registers
+  })
+
   return (metric) => {
+    if (metric.kind === 'limit-exceeded') return excesses.inc({ limit: metric.limit })
     if (metric.kind === 'ended') return stops.inc({ reason: metric.reason })
     const counter = counted[metric.kind]
     if (counter) return counter.inc()
@@ -54,15 +62,28 @@ function countersOf(registry: Registry): Partial<Record<SupervisorMetric['kind']
   }
 }
 
-/** Exports how many agents are in each state. */
-export function watchAgents(registry: Registry, count: Supervisor['count']): void {
+/** Exports how many agents are in each state, and what they use together. */
+export function watchAgents(
+  registry: Registry,
+  supervisor: Pick<Supervisor, 'count' | 'memoryBytes'>
+): void {
+  const registers = [registry]
   const agents = new Gauge({
     name: 'kilowatt_agents',
     help: 'Projects whose agent is in this state',
     labelNames: ['state'],
-    registers: [registry],
+    registers,
     collect() {
-      for (const [state, number] of Object.entries(count())) agents.set({ state }, number)
+      for (const [state, number] of Object.entries(supervisor.count()))
+        agents.set({ state }, number)
+    }
+  })
+  const memory = new Gauge({
+    name: 'kilowatt_agents_memory_bytes',
+    help: 'Memory of all agents with their commands (proportional set size), of which AGENTS_MEMORY_BYTES is the limit',
+    registers,
+    async collect() {
+      memory.set(await supervisor.memoryBytes())
     }
   })
 }

@@ -5,7 +5,11 @@ const CODES: Record<AgentFailureReason, JobFailureCode> = {
   stopped: 'interrupted',
   crashed: 'agent_crashed',
   stalled: 'agent_stalled',
-  unavailable: 'agent_unavailable'
+  unavailable: 'agent_unavailable',
+  'out-of-memory': 'agent_out_of_memory',
+  // The message names the limit.
+  'too-many-processes': 'agent_crashed',
+  'disk-full': 'disk_full'
 }
 
 /** A failed agent fails its job, with the same message. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog, type Log } from '#kernel/log.ts'
 import { findKilo, findRipgrep } from '../../../supervisor/agent/kilo-binary.ts'
+import type { ProcessLimits } from '../../../supervisor/process/process-limits.ts'
 import { createBubblewrapRooms, findBubblewrap } from '../../../supervisor/room/bubblewrap-rooms.ts'
 import { createPlainRooms } from '../../../supervisor/room/plain-room.ts'
 import type { Room, RoomKind, RunResult } from '../../../supervisor/room/room.ts'
@@ -18,7 +19,7 @@ export interface GivenRooms {
   readonly rooms: RoomKind
   /** Undefined when rooms of this kind can be made here. */
   readonly problem: string | undefined
-  open(name?: string, log?: Log): Promise<GivenRoom>
+  open(name?: string, log?: Log, limits?: ProcessLimits): Promise<GivenRoom>
 }
 
 export interface GivenRoom {
@@ -47,7 +48,7 @@ export async function givenRooms(t: Teardown, kind: 'bubblewrap' | 'plain'): Pro
     folder,
     rooms,
     problem: await rooms.problem(),
-    async open(name = `room-${(last += 1)}`, log = silentLog) {
+    async open(name = `room-${(last += 1)}`, log = silentLog, limits) {
       const marker = `${folder}-${name}`
       const plan = {
         worktree: join(folder, name, 'worktree'),
@@ -55,7 +56,7 @@ export async function givenRooms(t: Teardown, kind: 'bubblewrap' | 'plain'): Pro
         given: join(folder, name, 'given')
       }
       for (const path of Object.values(plan)) await mkdir(path, { recursive: true })
-      const room = await rooms.open({ ...plan, marker, log })
+      const room = await rooms.open({ ...plan, marker, log, limits })
       t.teardown(() => room[Symbol.asyncDispose]())
       const sh = (command: string) =>
         room.run(

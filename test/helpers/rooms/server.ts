@@ -22,13 +22,14 @@ async function openOne(name: string): Promise<void> {
   const worktree = join(folder, name, 'worktree')
   await makeFolder(agent)
   await mkdir(worktree, { recursive: true })
-  await writeNote(agent, marker)
+  const shown = kind === 'plain' ? worktree : undefined
+  await writeNote(agent, { marker, worktree: shown })
   const { own, given } = agent
   const room = await rooms.open({ worktree, own, given, marker, log: silentLog })
   const argv = ['/bin/bash', '-c', STUBBORN] as const
   const env = { PATH: '/usr/bin:/bin' }
   const started = await room.spawn({ argv: [...argv], env, cwd: room.paths.work })
-  await writeNote(agent, marker, room.pid ?? started.pid)
+  await writeNote(agent, { marker, worktree: shown, pid: room.pid ?? started.pid })
   await new Promise((resolve) => started.stdout.once('data', resolve))
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { type Config, ConfigError, HELP, readConfig } from '#config'
 import { credits, microcredits } from '#kernel/money.ts'
-import { agentsThatFit } from '../../../src/config/agents-max.ts'
+import { agentsThatFit, memoryForAgents } from '../../../src/config/agents-max.ts'
 import { SETTINGS } from '../../../src/config/settings.ts'
 
 const GB = 1e9
@@ -33,6 +33,16 @@ t.test('with nothing given, everything has a value', async (t) => {
     modelRetryWaitMaxSeconds: 120,
     eventRetentionDays: undefined,
     agentsMax: 8,
+    agentsMemoryBytes: 16_799_999_999,
+    agentLimits: {
+      memorySoftBytes: 1_342_177_280,
+      memoryMaxBytes: 2_147_483_648,
+      processesMax: 2048,
+      openFilesMax: 8192,
+      nice: 5,
+      quotaBytes: 5_368_709_120,
+      quotaFiles: 200_000
+    },
     isolation: 'auto',
     trustRepositories: false,
     allowedOrigins: [],
@@ -134,6 +144,18 @@ t.test('good values are read', async (t) => {
       { idleStopSeconds: 5, jobTimeoutSeconds: 60 }
     ],
     [{ AGENTS_MAX: '3' }, { agentsMax: 3 }],
+    [{ AGENTS_MEMORY_BYTES: '2000000000' }, { agentsMax: 4, agentsMemoryBytes: 2_000_000_000 }],
+    [
+      { AGENT_MEMORY_BYTES_MAX: '700000000', QUOTA_PROJECT_FILES: '5000' },
+      {
+        agentLimits: {
+          ...read({}).agentLimits,
+          memorySoftBytes: 700_000_000,
+          memoryMaxBytes: 700_000_000,
+          quotaFiles: 5000
+        }
+      }
+    ],
     [{ ISOLATION: 'process' }, { isolation: 'process' }],
     [{ TRUST_REPOSITORIES: 'true' }, { trustRepositories: true }],
     [{ TRUST_REPOSITORIES: 'false' }, { trustRepositories: false }],
@@ -241,6 +263,15 @@ t.test('a bad value is refused in one line that names it', async (t) => {
     ],
     [{ AGENTS_MAX: '0' }, 'AGENTS_MAX is "0": expected a whole number from 1 to 1000.'],
     [
+      { AGENT_MEMORY_BYTES_MAX: '1000' },
+      'AGENT_MEMORY_BYTES_MAX is "1000": expected a whole number from 600000000 to 1000000000000000.'
+    ],
+    [
+      { AGENT_MEMORY_BYTES_MAX: '700000000', AGENT_MEMORY_BYTES_SOFT: '700000001' },
+      'AGENT_MEMORY_BYTES_SOFT is 700000001: expected no more than AGENT_MEMORY_BYTES_MAX, which is 700000000.'
+    ],
+    [{ AGENT_NICE: '20' }, 'AGENT_NICE is "20": expected a whole number from 0 to 19.'],
+    [
       { EGRESS_ALLOW: 'a.example:443, b.example:99999' },
       'EGRESS_ALLOW is "b.example:99999": expected a port from 1 to 65535, or * for every port.'
     ],
@@ -295,15 +326,15 @@ t.test('a bad value is refused in one line that names it', async (t) => {
 
 t.test('agents are counted by memory, then by cores', async (t) => {
   for (const [gigabytes, cores, expected] of [
-    [1, 1, 1],
-    [4, 2, 2],
-    [8, 4, 4],
+    [0.5, 1, 1],
+    [4, 2, 5],
+    [8, 4, 11],
     [24, 2, 8],
-    [64, 16, 37],
+    [64, 16, 64],
     [64, 4, 16]
   ] as const) {
     t.equal(
-      agentsThatFit({ memoryBytes: gigabytes * GB, cores }),
+      agentsThatFit(memoryForAgents({ memoryBytes: gigabytes * GB, cores }), { cores }),
       expected,
       `${gigabytes} GB, ${cores} cores`
     )

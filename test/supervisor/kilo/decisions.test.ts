@@ -15,6 +15,7 @@ import {
   decisionOfStatus
 } from '../../../supervisor/kilo/known-names.ts'
 import { launch } from '../../../supervisor/agent/launch.ts'
+import { AGENT_LIMITS } from '../../../supervisor/limits/agent-limits.ts'
 import { AGENT_TIMES } from '../../../supervisor/options.ts'
 
 interface Schema {
@@ -94,6 +95,7 @@ async function readDoc(t: { teardown(end: () => unknown): void }): Promise<OpenA
       modelTimeouts: MODEL_TIMEOUTS,
       modelRetriesMax: 1,
       times: AGENT_TIMES,
+      limits: AGENT_LIMITS,
       clock: systemClock,
       log: silentLog,
       redact: (text) => text

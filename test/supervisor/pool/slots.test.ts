@@ -62,7 +62,7 @@ function given({ agentsMax = 2 } = {}) {
   const onMetric = (metric: SupervisorMetric) => void metrics.push(metric)
   const records = createAgentRecords({ clock, times: AGENT_TIMES, log: silentLog, onMetric })
   const slots = createAgentSlots({
-    ...{ agentsMax, clock, log: silentLog, records },
+    ...{ agentsMax, memoryBytesMax: Infinity, clock, log: silentLog, records },
     onStartFailed: () => {}
   })
   const processes: ReturnType<typeof createProcess>[] = []

@@ -8,11 +8,15 @@ t.test('maps each reason of an agent failure to the code of a job failure', asyn
     ['stopped', 'interrupted'],
     ['crashed', 'agent_crashed'],
     ['stalled', 'agent_stalled'],
-    ['unavailable', 'agent_unavailable']
+    ['unavailable', 'agent_unavailable'],
+    ['out-of-memory', 'agent_out_of_memory'],
+    ['too-many-processes', 'agent_crashed'],
+    ['disk-full', 'disk_full']
   ] as const) {
     const cause = new AgentFailure(reason, 'Kilo exited with code 3.')
     const failure = jobFailureOf(cause)
     t.match(failure, { code, message: 'Kilo exited with code 3.', cause }, reason)
-    t.ok(JOB_FAILURES[failure.code].retryable, `${reason} may be retried`)
+    const mayRetry = reason !== 'disk-full'
+    t.equal(JOB_FAILURES[failure.code].retryable, mayRetry, `${reason}: ${mayRetry}`)
   }
 })
