@@ -57,6 +57,8 @@ export interface AgentTimes {
   /** For a turn that Kilo calls busy, without an event, a tool that runs or a person who is asked. */
   readonly turnProgressMs: number
   readonly cancelGraceMs: number
+  /** A session that is busy for longer than this after the end of its turn costs the agent its life. */
+  readonly idleWaitMs: number
 }
 
 export const AGENT_TIMES: AgentTimes = {
@@ -75,7 +77,8 @@ export const AGENT_TIMES: AgentTimes = {
   turnOpenMaxMs: LIMITS.turnOpenMaxMs,
   turnSilenceMs: LIMITS.turnSilenceMs,
   turnProgressMs: LIMITS.turnProgressMs,
-  cancelGraceMs: LIMITS.cancelGraceMs
+  cancelGraceMs: LIMITS.cancelGraceMs,
+  idleWaitMs: LIMITS.sessionIdleWaitMs
 }
 
 /** The countable facts about agents. */
@@ -95,6 +98,8 @@ export type SupervisorMetric =
   /** An agent of an earlier server still ran when this one started. */
   | { readonly kind: 'orphan' }
   | { readonly kind: 'reconnected' }
+  /** A session was busy after the end of its turn. */
+  | { readonly kind: 'session-aborted' }
   /** A message of the stream was not readable, or one is missing. */
   | { readonly kind: 'event-garbage' }
   | { readonly kind: 'event-gap' }

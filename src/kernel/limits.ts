@@ -74,6 +74,7 @@ export const LIMITS = {
   agentDiskWalkMsMax: 20 * SECOND_MS,
   agentDiskWalkAgeMs: 5 * MINUTE_MS,
   agentMemoryAgeMs: 5 * SECOND_MS,
+  sessionIdleWaitMs: 5 * SECOND_MS,
   networkRetriesPerTurnMax: 3,
   stepsPerJobMax: 200,
   goodwillJobsPerHour: 3,

@@ -12,6 +12,7 @@ import { watchStrays } from '../process/strays.ts'
 import { createRedact } from '../redact.ts'
 import { createSequenceTracker } from '../stream/sequence.ts'
 import type { AgentTurn, TurnHost } from '../turn/host.ts'
+import { endBusySessions } from '../turn/busy-sessions.ts'
 import { runTurn } from '../turn/turn.ts'
 import type { RoomStats } from '../room/room.ts'
 import type { ProcessState } from './kilo-process.ts'
@@ -54,6 +55,7 @@ export interface AgentPlan extends Omit<LaunchPlan, 'password' | 'redact'> {
   readonly disk: DiskMeter
 }
 
+const SESSIONS_LEFT = new AgentFailure('stopped', 'Sessions of the turn could not be ended.')
 const STRAYS_LEFT = new AgentFailure('stopped', 'Processes of the turn could not be ended.')
 
 /** Starts a project's Kilo and resolves when it accepts prompts; when it rejects, no process is left running. */
@@ -118,6 +120,8 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
       if (failure.reason === 'disk-full') await launched.noteFull()
     }
   })
+  const onAborted = () => onMetric({ kind: 'session-aborted' })
+  const busy = { client, clock, log, waitMs: times.idleWaitMs, onAborted }
   const turns = countTurns(ready.modes, async function* (turn, signal) {
     let excess: AgentFailure | undefined
     try {
@@ -126,7 +130,10 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
       yield* runTurn(host, turn, signal)
     } finally {
       await giveTurnToken(undefined)
-      // A room whose processes cannot be ended is ended itself, before the work of the turn is kept.
+      // What cannot be ended costs the agent its life, before the work of the turn is kept.
+      if (kilo.state === 'ready' && !(await endBusySessions(busy, turn.agentSessionId))) {
+        await kill(SESSIONS_LEFT, 'leftovers')
+      }
       if (!(await strays.end())) await kill(STRAYS_LEFT, 'leftovers')
       excess = await usage.endTurn()
     }

@@ -2,7 +2,7 @@
 /**
  * The real Kilo behind a proxy with faults: the `KILO_BIN` of tests with a broken event stream.
  * It takes `serve --hostname … --port …` like Kilo, passes requests on, and configures its faults by `POST /faulty` with
- * `{ stream?, forMs?, refuse? }`. Its URL and password are in `$HOME/faulty.json`.
+ * `{ stream?, forMs?, refuse? }`. Its URL, password and worktree are in `$HOME/faulty.json`.
  *
  * `stream`: `cut` (the socket is destroyed), `end` (a clean end), `stall` (bytes are sent later), `half-open` (open, and
  * nothing is sent again), `drop` (Kilo's bytes are lost, the connection stays open), `hollow` (only heartbeats
@@ -68,7 +68,11 @@ server.listen(port, '127.0.0.1')
 await once(server, 'listening')
 writeFileSync(
   `${process.env.HOME}/faulty.json`,
-  JSON.stringify({ url: `http://127.0.0.1:${port}`, password: process.env.KILO_SERVER_PASSWORD })
+  JSON.stringify({
+    url: `http://127.0.0.1:${port}`,
+    password: process.env.KILO_SERVER_PASSWORD,
+    worktree: process.env.KILOWATT_WORKTREE
+  })
 )
 process.stdout.write(`kilo server listening on http://127.0.0.1:${port}\n`)
 

@@ -20,11 +20,16 @@ export interface FaultyKilo {
 /** The one that runs in this folder of an agent's own. */
 export async function faultyKilo(own: string): Promise<FaultyKilo> {
   const text = await readFile(join(own, 'home/faulty.json'), 'utf8')
-  const { url, password } = JSON.parse(text) as { url: string; password: string }
+  const { url, password, worktree } = JSON.parse(text) as Record<
+    'url' | 'password' | 'worktree',
+    string
+  >
   const call = async (path: string, init: RequestInit = {}) => {
     const headers = {
       authorization: `Basic ${btoa(`kilo:${password}`)}`,
-      'content-type': 'application/json'
+      'content-type': 'application/json',
+      // Kilo does not start in the worktree.
+      'x-kilo-directory': worktree
     }
     const answer = await fetch(url + path, { ...init, headers })
     if (!answer.ok) throw new Error(`Kilo answered ${answer.status} to ${path}`)

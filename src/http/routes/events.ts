@@ -75,6 +75,9 @@ async function answer(
   of: { projectId: ProjectId; jobId?: JobId; isOver?: boolean }
 ) {
   const { query, headers } = request
+  if (query.after !== undefined && query.cursor !== undefined) {
+    throw new AppError('invalid_request', '`cursor` is an alias of `after`: give one of them')
+  }
   const types = readTypes(query.types)
   varyByAccept(reply)
 

@@ -4,6 +4,7 @@ import { sessionId, type SessionId, type UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { parseCredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import { ownProject, type Project } from '#projects'
+import { checkPath } from '#workspaces'
 import type { ApiDeps } from '../job-deps.ts'
 import { chooseMode, chooseModel } from './mode-and-model.ts'
 import { countQueuedJobs, readRecentCosts } from '../stores/job-read-store.ts'
@@ -38,6 +39,7 @@ export async function resolveCommand(
   command: AiCommand
 ): Promise<ResolvedCommand> {
   const project = await ownProject(db, userId, projectId)
+  if (command.currentFilePath !== undefined) checkPath(command.currentFilePath)
   return {
     projectId: project.id,
     userId,

@@ -98,6 +98,13 @@ t.test('every refusal is a problem document', async (t) => {
     ['a project that is none', 'not_found', 'GET', '/projects/x'],
     ['a long id', 'invalid_request', 'GET', `/projects/${'x'.repeat(300)}`],
     ['a job that is none', 'not_found', 'GET', '/jobs/x'],
+    [
+      'an open file outside of the project',
+      'path_not_allowed',
+      'POST',
+      `/projects/${id}/ai-command`,
+      { text: 'hi', currentFilePath: '../secret' }
+    ],
     ['a path into git', 'path_not_allowed', 'GET', `/projects/${id}/files/.git/config`]
   ] as [string, keyof typeof REFUSALS, string, string, unknown?, Record<string, string>?][]) {
     isProblem(t, await ada.call(method, url, body, headers), code, says)

@@ -86,8 +86,11 @@ export function replayAnswers(app: App, store: IdempotencyStore): void {
 export const reservedUlidOf = (request: FastifyRequest): ReservedUlid =>
   request.claimed?.reservedId ?? reserveUlid()
 
-/** A request that failed with 5xx or 429 may succeed later, so its answer is not stored. */
-const isFinal = (status: number) => status < 500 && status !== 429
+/**
+ * A refusal had no effect, and what it was for may change: credits are bought, a job ends, a file is saved. So only
+ * successes are stored, and a refused request is carried out when it comes again.
+ */
+const isFinal = (status: number) => status < 400
 
 function idempotentRequest(request: FastifyRequest): IdempotentRequest | undefined {
   const key = request.headers['idempotency-key']

@@ -87,6 +87,7 @@ t.test('returns history in pages', async (t) => {
   const last = await page('after=4&limit=2')
   t.same([seqs(last), last.body.nextCursor], [[5], null])
   t.match((await page('after=99')).body, { items: [], nextCursor: null, lastSeq: 5 })
+  t.match(await page('after=1&cursor=1'), { status: 400, body: { code: 'invalid_request' } })
   t.match((await page('after=-1')).body.detail, 'query/after must be >= 0')
   t.same(seqs(await page('types=job:queued,job:success')), [1])
   t.same(seqs(await ada.call('GET', `/jobs/${jobId}/events?after=1`)), [2, 3, 4])
