@@ -12,9 +12,9 @@ import { createRandom } from '../helpers/random.ts'
 import { startServer } from '../helpers/server-process.ts'
 
 const SEED = Number(process.env['DROPS_SEED'] ?? randomInt(2 ** 31))
-const DROPS_MIN = runsOf({ usual: 400, deep: 1000 })
+const DROPS_MIN = runsOf({ usual: 200, deep: 1000 })
 /** A tool is two frames. */
-const TOOLS = runsOf({ usual: 1200, deep: 2500 })
+const TOOLS = runsOf({ usual: 600, deep: 2500 })
 /** Who reads, and how it is dropped. */
 interface Readers {
   readonly sockets: number

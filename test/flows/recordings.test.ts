@@ -7,7 +7,7 @@ import { openFramesProduct } from '../record/frames-of.ts'
 import type { StableFrame } from '../record/stable-frames.ts'
 
 /** How many recordings a usual run plays: a fresh sample each time. */
-const SCENES = 40
+const SCENES = 24
 /** How many recordings are played concurrently, each in a project of its own. */
 const PROJECTS = 6
 

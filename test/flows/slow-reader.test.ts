@@ -9,8 +9,8 @@ import { inTime } from '../helpers/patience.ts'
 import { givenProject } from '../helpers/product.ts'
 import { startServer } from '../helpers/server-process.ts'
 
-const TOOLS = 2000
-const OUTPUT_CHARS = 12_000
+const TOOLS = 1000
+const OUTPUT_CHARS = 24_000
 /** What the burst itself takes on its way, several times over; all that waits for a slow reader would come on top. */
 const GROWN_MIB_MAX = 300
 

@@ -6,7 +6,7 @@ import { runsOf, SEED } from '../helpers/property.ts'
 import { givenProject, seen, startProduct } from '../helpers/product.ts'
 import { createRandom } from '../helpers/random.ts'
 
-const MOMENTS = runsOf({ usual: 4, deep: 25 })
+const MOMENTS = runsOf({ usual: 2, deep: 25 })
 const SUB_AGENTS = 8
 const MS_MAX = 3000
 const QUIET_MS = 700
