@@ -33,6 +33,7 @@ export interface GatewayOptions {
 interface Times {
   readonly drainMs?: number
   readonly usageWaitMs?: number
+  readonly shareWaitMs?: number
   readonly silenceMs?: number
   readonly headersMs?: number
   readonly bodyGraceMs?: number
@@ -64,7 +65,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     })
   )
   const tokens = createTokens()
-  const accounts = createAccounts(times.usageWaitMs ?? LIMITS.usageWaitMs)
+  const accounts = createAccounts(
+    times.usageWaitMs ?? LIMITS.usageWaitMs,
+    times.shareWaitMs ?? LIMITS.modelShareWaitMs
+  )
   const dispatcher = new Agent({ connections: null, pipelining: 1 })
   const deps = {
     tokens,

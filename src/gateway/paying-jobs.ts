@@ -4,6 +4,7 @@ import type { ProjectId } from '#kernel/ids.ts'
 import { digestOf } from './tokens.ts'
 import type { Attribution } from './headers.ts'
 import { GatewayRefusal } from './refusal.ts'
+import { createSharedCredits, type SharedCredits } from './shared-credits.ts'
 
 /** The job that pays for the model requests of a project's agent. */
 export interface Account {
@@ -23,6 +24,8 @@ export interface OpenAccount extends Account {
   readonly projectId: ProjectId
   /** Aborts when the job has ended and its requests have not completed in time. */
   readonly signal: AbortSignal
+  /** How its concurrent requests wait for each other. */
+  readonly credits: SharedCredits
   /** Keeps the account open until the work has finished. */
   during<T>(work: Promise<T>): Promise<T>
 }
@@ -61,7 +64,7 @@ const SESSIONS_MAX = 1000
  * write them. Closing it rejects new requests, waits up to `usageWaitMs` for requests in
  * progress to report their usage, and then aborts them: they are charged by what is known then.
  */
-export function createAccounts(usageWaitMs: number): Accounts {
+export function createAccounts(usageWaitMs: number, shareWaitMs: number): Accounts {
   const open = new Map<ProjectId, Bound>()
 
   return {
@@ -72,6 +75,7 @@ export function createAccounts(usageWaitMs: number): Accounts {
         ...account,
         projectId,
         signal: stopper.signal,
+        credits: createSharedCredits(shareWaitMs),
         during(work) {
           inProgress.add(work)
           return work.finally(() => inProgress.delete(work))

@@ -76,11 +76,7 @@ export async function serveRequest(
     price
   }
 
-  const carryOut = async () => {
-    const { maxTokens } = await payFor(deps, account, facts, {
-      request: { id: facts.id, projectId: account.projectId, ...attribution, model },
-      wanted: protocol.maxTokens(body)
-    })
+  const send = async (maxTokens: number) => {
     protocol.prepare(body, maxTokens)
     const count = protocol.count()
     const forwarded = await forward({
@@ -107,6 +103,13 @@ export async function serveRequest(
     if (count.isImplausible()) deps.onMetric({ kind: 'implausible-usage', model })
     await recordEnd(deps, account, facts, forwarded, known)
   }
+  const carryOut = async () => {
+    const { maxTokens } = await payFor(deps, account, facts, {
+      request: { id: facts.id, projectId: account.projectId, ...attribution, model },
+      wanted: protocol.maxTokens(body)
+    })
+    await account.credits.holding(send(maxTokens))
+  }
   await account.during(carryOut())
 }
 
@@ -130,13 +133,16 @@ async function payFor(
   { request, wanted }: { request: RequestEstimate['request']; wanted: number | undefined }
 ): Promise<{ readonly maxTokens: number }> {
   const most = price.outputTokens ?? LIMITS.answerTokensDefault
-  const paid = await afford(account.purse, {
+  const estimate = () => ({
     request,
     price,
     inputTokens: inputs.atMost(key, size),
     inputTokensUsual: inputs.about(key, size) ?? tokensOfChars(size.textBytes),
     maxTokens: Math.min(wanted ?? most, most)
   })
+  // What its siblings do not use comes back, so that a job with credits left is not exhausted.
+  const attempt = () => afford(account.purse, estimate())
+  const paid = await account.credits.obtain(attempt, account.signal)
   if (paid) return paid
   account.onExhausted()
   throw new GatewayRefusal('exhausted', 'The credits of this job are used up.')

@@ -91,6 +91,7 @@ export const LIMITS = {
   modelDrainMs: 30 * SECOND_MS,
   modelSilenceMs: 2 * MINUTE_MS,
   usageWaitMs: 2 * SECOND_MS,
+  modelShareWaitMs: 30 * SECOND_MS,
 
   toolTextBytesMax: 16 * KIB,
   logJoinMs: 50,

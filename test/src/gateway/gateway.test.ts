@@ -348,7 +348,7 @@ t.test('sends on only what it has checked', async (t) => {
 })
 
 t.test('passes on 3 of 50 concurrent requests on a hold that fits 3', async (t) => {
-  const it = await givenGateway(t)
+  const it = await givenGateway(t, { times: { shareWaitMs: 0 } })
   const price = it.prices.find(OPENAI) as Price
   // No request ends and releases its part of the hold before all have been sent.
   const steps: Step[] = [{ hang: 'headers' }]
@@ -370,6 +370,29 @@ t.test('passes on 3 of 50 concurrent requests on a hold that fits 3', async (t) 
     Array.from({ length: 47 }, () => 402)
   )
   t.equal(job.exhausted(), 47)
+})
+
+t.test('lets concurrent requests wait for what their siblings give back', async (t) => {
+  const it = await givenGateway(t)
+  const price = it.prices.find(OPENAI) as Price
+  const body = bodyOf([{ say, chunks: 4, chunkMs: 50 }], { max_tokens: 4000 })
+  const bound = Math.ceil(JSON.stringify(body).length / 2) + 600
+  const held = toCredits((ceilingOf(bound, 4000, price) + 100n) as never)
+  const job = await it.job({ held, funds: held })
+  const url = addresses(it)[OPENAI]!
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, () => ask(url, job.token, body).then(({ status }) => status))
+  )
+  t.same(answers, [200, 200, 200, 200, 200], 'the credits suffice, one by one')
+  t.equal(job.exhausted(), 0)
+
+  const hanging = bodyOf([{ hang: 'headers' }], { max_tokens: 4000 })
+  void ask(url, job.token, hanging)
+  await until('the first to be sent', () => it.model.requests.length === 6)
+  const waiting = ask(url, job.token, body)
+  await job.end()
+  t.not((await waiting).status, 200, 'the end of the job ends the wait')
+  t.equal(it.model.requests.length, 6)
 })
 
 t.test(
