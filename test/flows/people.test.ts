@@ -100,10 +100,13 @@ t.test('permissions and questions', async (t) => {
       { question: 'Which database?', options: [{ label: 'Postgres' }, {}] }
     ])
     const path = `/jobs/${jobId}/questions/${asked.questionId}`
-    t.match(await client.call('POST', path, { answers: [['a'], ['b']] }), {
-      status: 400,
-      body: { code: 'invalid_request' }
-    })
+    for (const answers of [[['a'], ['b']], [[]], [[' ']], [['Postgres', 'SQLite']]]) {
+      t.match(
+        await client.call('POST', path, { answers }),
+        { status: 400, body: { code: 'invalid_request' } },
+        JSON.stringify(answers)
+      )
+    }
     t.ok((await client.call('POST', path, { answers: [['Postgres']] })).status < 300)
     const story = await project.story(jobId)
     t.match(story.only('job:question-resolved'), { answers: [['Postgres']], by: /^usr_/ })

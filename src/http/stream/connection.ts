@@ -6,7 +6,7 @@ import type { AppDeps, Timings } from '../app-deps.ts'
 import type { FieldError } from '../schema-refusal.ts'
 import { handleMessages } from './inbox.ts'
 import { keepAlive } from './keep-alive.ts'
-import { CLOSE, type ClientMessage } from './messages.ts'
+import { CLOSE, type ClientMessage, type Refused } from './messages.ts'
 import { notice, type NoticeData } from './notices.ts'
 import { createOutbox, type Line } from './outbox.ts'
 import { createSubscriptions, type SubscriptionDeps, type Viewer } from './subscriptions.ts'
@@ -58,13 +58,17 @@ export function serveConnection(
     }
   }
 
-  /** An invalid message is answered with `error`; a forbidden or unknown project closes the socket. */
-  function refuse(err: unknown): void {
+  /**
+   * An invalid message is answered with `error`, and so is a project that does not exist, as long as the socket has others.
+   * Without others, or when the project is forbidden, the socket is closed.
+   */
+  function refuse(err: unknown, { projectId, id }: Refused): void {
     if (socket.readyState !== socket.OPEN) return
     const code = err instanceof AppError ? err.code : 'internal'
     const message = err instanceof AppError ? err.message : 'internal server error'
-    if (code === 'invalid_request') {
-      return outbox.sendIfRoom(notice('error', { code, message, ...fieldsIn(err) }))
+    if (code === 'invalid_request' || (code === 'not_found' && subscriptions.count() > 0)) {
+      const named = { code, message, ...(id !== undefined && { id }), ...fieldsIn(err) }
+      return outbox.sendIfRoom(notice('error', named, projectId))
     }
     if (code === 'forbidden') return socket.close(CLOSE.forbidden, message)
     if (code === 'not_found') return socket.close(CLOSE.unknownProject, 'unknown project')

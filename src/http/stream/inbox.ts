@@ -1,6 +1,6 @@
 import type { WebSocket } from '@fastify/websocket'
 import { AppError } from '#kernel/errors.ts'
-import { CLOSE, readMessage, type ClientMessage } from './messages.ts'
+import { CLOSE, readMessage, refusedOf, type ClientMessage, type Refused } from './messages.ts'
 
 const WAITING_MAX = 200
 
@@ -8,7 +8,7 @@ const WAITING_MAX = 200
 export function handleMessages(
   socket: WebSocket,
   answer: (message: ClientMessage) => Promise<void>,
-  refuse: (err: unknown) => void
+  refuse: (err: unknown, refused: Refused) => void
 ): void {
   let waiting = 0
   let last = Promise.resolve()
@@ -23,7 +23,7 @@ export function handleMessages(
     if (++waiting > WAITING_MAX) return socket.close(CLOSE.overload, 'too many unanswered messages')
     last = last
       .then(() => next(data, isBinary))
-      .catch(refuse)
+      .catch((err: unknown) => refuse(err, isBinary ? {} : refusedOf(data)))
       .finally(() => waiting--)
   })
 }

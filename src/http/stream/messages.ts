@@ -37,6 +37,28 @@ export function readMessage(data: Buffer): ClientMessage {
   return message as ClientMessage
 }
 
+/** What an error names of the message that it refuses: its project, and the id that its client gave it. */
+export interface Refused {
+  readonly projectId?: string
+  readonly id?: string | number
+}
+
+const ID_CHARS_MAX = 200
+
+/** Also of a message that is invalid. */
+export function refusedOf(data: Buffer): Refused {
+  try {
+    const { projectId, id } = parse(data) as Record<string, unknown>
+    const isId = typeof id === 'number' || (typeof id === 'string' && id.length <= ID_CHARS_MAX)
+    return {
+      ...(typeof projectId === 'string' && projectId.length <= ID_CHARS_MAX && { projectId }),
+      ...(isId && { id })
+    }
+  } catch {
+    return {}
+  }
+}
+
 function parse(data: Buffer): unknown {
   try {
     return JSON.parse(data.toString('utf8'))

@@ -61,13 +61,21 @@ export const NOTICE_DATA = {
     {
       code: Type.String(),
       message: Type.String(),
+      id: Type.Optional(
+        Type.Union([Type.String(), Type.Number()], {
+          description: 'the `id` of the refused message, if it had one'
+        })
+      ),
       errors: Type.Optional(
         Type.Array(Type.Object({ path: Type.String(), message: Type.String() }), {
           description: 'the invalid fields'
         })
       )
     },
-    { description: 'a message was invalid; the socket stays open' }
+    {
+      description:
+        'a message was invalid, or a project of several does not exist any more; the socket stays open'
+    }
   )
 } as const satisfies Record<string, TSchema>
 

@@ -23,6 +23,7 @@ export interface Subscriptions {
   /** Subscribes to a project. An existing subscription to it starts over from the new cursor. */
   add(message: Extract<ClientMessage, { type: 'subscribe' }>): Promise<void>
   drop(projectId: string): void
+  count(): number
   /** Sends a heartbeat per subscription, and checks that the user may still read the project. */
   beat(): void
   end(): void
@@ -38,7 +39,7 @@ export function createSubscriptions(
   deps: SubscriptionDeps,
   outbox: Outbox,
   { userId, onlyProject }: Viewer,
-  failed: (err: unknown) => void
+  failed: (err: unknown, of: { readonly projectId: string }) => void
 ): Subscriptions {
   const running = new Map<string, Running>()
   const serialQueue = createSerialQueue()
@@ -48,7 +49,14 @@ export function createSubscriptions(
     running.delete(projectId)
   }
 
+  const fail = (err: unknown, projectId: string) => {
+    drop(projectId)
+    failed(err, { projectId })
+  }
+
   return {
+    count: () => running.size,
+
     async add({ projectId, after }) {
       if (onlyProject && projectId !== onlyProject) {
         throw new AppError('forbidden', 'this ticket is for another project')
@@ -71,7 +79,7 @@ export function createSubscriptions(
         progress,
         stop.signal
       ).catch((err: unknown) => {
-        if (!stop.signal.aborted) failed(err)
+        if (!stop.signal.aborted) fail(err, id)
       })
     },
 
@@ -82,8 +90,8 @@ export function createSubscriptions(
         if (progress.lastSeq === null) continue
         const data = { projectId: id, lastSeq: progress.lastSeq }
         outbox.sendIfRoom(notice('heartbeat', data, id))
-        // A deleted project ends the socket: live access needs the same permission as every request.
-        ownProject(deps.db, userId, id).catch(failed)
+        // A deleted project ends its subscription: live access needs the same permission as every request.
+        ownProject(deps.db, userId, id).catch((err: unknown) => fail(err, id))
       }
     },
 

@@ -35,8 +35,17 @@ export async function answerPrompt(
 
 function refuseMismatch(prompt: Prompt, answer: QuestionAnswer): void {
   if (prompt.kind !== 'question' || !('answers' in answer)) return
-  const asked = prompt.body.questions.length
-  if (answer.answers.length !== asked) {
-    throw new AppError('invalid_request', `Expected ${asked} answers, one per question`)
+  const { questions } = prompt.body
+  if (answer.answers.length !== questions.length) {
+    throw new AppError('invalid_request', `Expected ${questions.length} answers, one per question`)
+  }
+  for (const [at, { multiple }] of questions.entries()) {
+    const chosen = answer.answers[at]?.filter((text) => text.trim() !== '').length ?? 0
+    if (chosen === 0) {
+      throw new AppError('invalid_request', `The answer to question ${at + 1} is empty`)
+    }
+    if (chosen > 1 && !multiple) {
+      throw new AppError('invalid_request', `Question ${at + 1} takes one answer`)
+    }
   }
 }

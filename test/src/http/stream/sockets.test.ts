@@ -190,6 +190,10 @@ t.test('what is not a message is complained about, and the socket lives on', asy
     t.match(data, { code: 'invalid_request', message }, JSON.stringify(sent))
     if (sent !== '{') t.equal(`${data.errors[0].path} ${data.errors[0].message}`, message)
   }
+  for (const named of ['mine', 7]) {
+    socket.say({ type: 'subscribe', projectId: id, after: -1, id: named })
+    t.match(await socket.next('error'), { projectId: id, data: { id: named } })
+  }
   socket.say({ type: 'subscribe', projectId: 1, after: -1 })
   t.match((await socket.next('error')).data.errors, [
     { path: 'message/projectId' },
@@ -229,6 +233,24 @@ t.test('a project that is removed takes its sockets with it', async (t) => {
   socket.say({ type: 'subscribe', projectId: id })
   await socket.next('heartbeat')
   t.equal((await ada.call('DELETE', `/projects/${id}`)).status, 204)
+  t.match(await socket.closed(), { code: 4004 })
+})
+
+t.test('a project that is removed leaves the others of its socket', async (t) => {
+  const { ada, url, id } = await givenHistory(t, 1, { timings: { heartbeatMs: 30 } })
+  const { body: other } = await ada.call('POST', '/projects', { name: 'other' })
+  const socket = await openSocket(t, url, bearer(ada))
+  for (const projectId of [id, other.id]) socket.say({ type: 'subscribe', projectId })
+  await socket.next('heartbeat')
+  socket.say({ type: 'subscribe', projectId: projectIds.create(), id: 1 })
+  t.match(await socket.next('error'), { data: { code: 'not_found', id: 1 } })
+  t.equal((await ada.call('DELETE', `/projects/${id}`)).status, 204)
+  t.match(await socket.next('error'), { projectId: id, data: { code: 'not_found' } })
+  for (let heartbeats = 0; heartbeats < 3;) {
+    const { projectId } = await socket.next('heartbeat')
+    if (projectId === other.id) heartbeats += 1
+  }
+  t.equal((await ada.call('DELETE', `/projects/${other.id}`)).status, 204)
   t.match(await socket.closed(), { code: 4004 })
 })
 
