@@ -68,7 +68,7 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
     return { outcome, status, ttfbMs, durationMs, reported: count.reported(), failure }
   }
 
-  using agent = watchAgent(response, forwarding.drainMs)
+  using agent = watchAgent(response, forwarding.drainMs, forwarding.signal)
   // A stream without a first byte has produced no tokens; an unstreamed answer is produced before its first byte.
   if (!forwarding.streams) agent.keepReading()
   const signal = AbortSignal.any([forwarding.signal, agent.timedOut])
@@ -89,7 +89,8 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   if (status >= 400) {
     ttfbMs = Math.round(clock.monotonicMs() - startedAt)
     await passError(forwarding, upstream).catch(breakOff)
-    return { ...ended('refused', status), waitMs: retryAfterMs(upstream.headers, clock.now()) }
+    const waitMs = isTemporary(status) ? retryAfterMs(upstream.headers, clock.now()) : undefined
+    return { ...ended('refused', status), waitMs }
   }
 
   using silence = watchSilence(count, forwarding.silenceMs)
@@ -115,6 +116,9 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   await pass(answering, upstream, forwarding.streams, onFirstByte).catch(breakOff)
   return ended(count.reported() ? 'served' : 'estimated', status)
 }
+
+/** The agent repeats a request only after these. */
+const isTemporary = (status: number) => status === 429 || status >= 500
 
 async function pass(
   answering: Answering,

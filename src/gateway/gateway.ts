@@ -65,10 +65,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     })
   )
   const tokens = createTokens()
-  const accounts = createAccounts(
-    times.usageWaitMs ?? LIMITS.usageWaitMs,
-    times.shareWaitMs ?? LIMITS.modelShareWaitMs
-  )
+  const accounts = createAccounts({
+    usageWaitMs: times.usageWaitMs ?? LIMITS.usageWaitMs,
+    shareWaitMs: times.shareWaitMs ?? LIMITS.modelShareWaitMs,
+    clock
+  })
   const dispatcher = new Agent({ connections: null, pipelining: 1 })
   const deps = {
     tokens,

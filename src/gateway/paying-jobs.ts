@@ -1,5 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Purse } from '#billing'
+import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { digestOf } from './tokens.ts'
 import type { Attribution } from './headers.ts'
@@ -47,6 +48,14 @@ export interface Accounts {
   find(projectId: ProjectId, claim: Claim): OpenAccount
 }
 
+interface AccountOptions {
+  /** How long requests in progress may still report their usage when their job has ended. */
+  readonly usageWaitMs: number
+  /** How long a request waits for what its siblings give back. */
+  readonly shareWaitMs: number
+  readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
+}
+
 interface Bound {
   readonly account: OpenAccount
   readonly tokenDigest: Buffer
@@ -64,7 +73,7 @@ const SESSIONS_MAX = 1000
  * write them. Closing it rejects new requests, waits up to `usageWaitMs` for requests in
  * progress to report their usage, and then aborts them: they are charged by what is known then.
  */
-export function createAccounts(usageWaitMs: number, shareWaitMs: number): Accounts {
+export function createAccounts({ usageWaitMs, shareWaitMs, clock }: AccountOptions): Accounts {
   const open = new Map<ProjectId, Bound>()
 
   return {
@@ -75,7 +84,7 @@ export function createAccounts(usageWaitMs: number, shareWaitMs: number): Accoun
         ...account,
         projectId,
         signal: stopper.signal,
-        credits: createSharedCredits(shareWaitMs),
+        credits: createSharedCredits(shareWaitMs, clock),
         during(work) {
           inProgress.add(work)
           return work.finally(() => inProgress.delete(work))

@@ -6,7 +6,7 @@ import { GatewayRefusal } from './refusal.ts'
 
 /**
  * Fields that cost more than tokens, select another model than the named one, or send the request elsewhere. They are
- * refused, so that the agent hears of it; unknown fields are only removed.
+ * refused with a message to the agent; unknown fields are only removed.
  */
 const REFUSED_FIELDS = [
   ...['web_search_options', 'web_search', 'search_parameters', 'enable_search', 'plugins'],

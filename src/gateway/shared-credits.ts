@@ -1,3 +1,4 @@
+import type { Clock } from '#kernel/clock.ts'
 import { createSerialQueue, within } from '#kernel/waiting.ts'
 
 /** The concurrent requests of one job, which share its credits. */
@@ -12,19 +13,22 @@ export interface SharedCredits {
   holding<T>(work: Promise<T>): Promise<T>
 }
 
-export function createSharedCredits(waitMs: number): SharedCredits {
+export function createSharedCredits(
+  waitMs: number,
+  clock: Pick<Clock, 'monotonicMs' | 'sleep'>
+): SharedCredits {
   const inOrder = createSerialQueue()
   const holders = new Set<Promise<unknown>>()
 
   return {
     obtain: (attempt, signal) =>
       inOrder(async () => {
-        const until = performance.now() + waitMs
+        const until = clock.monotonicMs() + waitMs
         for (;;) {
           const obtained = await attempt()
-          const leftMs = until - performance.now()
+          const leftMs = until - clock.monotonicMs()
           if (obtained !== undefined || holders.size === 0 || leftMs <= 0) return obtained
-          await within(Promise.race([...holders, aborted(signal)]), leftMs)
+          await within(Promise.race([...holders, aborted(signal)]), leftMs, clock)
           if (signal.aborted) return undefined
         }
       }),

@@ -14,8 +14,15 @@ export interface AgentConnection extends Disposable {
   reset(): void
 }
 
-/** Observes whether the agent still reads the answer, and ends the drain time after it has disconnected. */
-export function watchAgent(response: ServerResponse, drainMs: number): AgentConnection {
+/**
+ * Observes whether the agent still reads the answer, and ends the drain time after it has disconnected. An agent that stays
+ * connected and does not read is not awaited any longer once the signal aborts.
+ */
+export function watchAgent(
+  response: ServerResponse,
+  drainMs: number,
+  signal: AbortSignal
+): AgentConnection {
   const drainTimeout = new AbortController()
   let timer: NodeJS.Timeout | undefined
   let gone = false
@@ -31,6 +38,7 @@ export function watchAgent(response: ServerResponse, drainMs: number): AgentConn
   const go = () => wake()
   response.on('close', disconnected)
   response.on('drain', go)
+  signal.addEventListener('abort', go)
   if (response.destroyed) disconnected()
 
   return {
@@ -42,7 +50,7 @@ export function watchAgent(response: ServerResponse, drainMs: number): AgentConn
       isKept = true
     },
     write(data) {
-      if (gone || response.write(data)) return undefined
+      if (gone || response.write(data) || signal.aborted) return undefined
       return new Promise<void>((resolve) => (wake = resolve))
     },
     reset: () => reset(response.socket),
@@ -50,6 +58,7 @@ export function watchAgent(response: ServerResponse, drainMs: number): AgentConn
       clearTimeout(timer)
       response.off('close', disconnected)
       response.off('drain', go)
+      signal.removeEventListener('abort', go)
     }
   }
 }

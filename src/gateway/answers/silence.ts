@@ -29,7 +29,9 @@ export function watchSilence(count: AnswerCount, silenceMs: number): Silence {
     return Math.min(silenceMs, count.reported() ? AFTER_USAGE_MS : AFTER_FINISH_MS)
   }
   const look = () => {
-    const now = `${count.stage()} ${count.content()} ${count.reported() !== undefined}`
+    // The usage matters only at the end of an answer; until then this runs once per piece.
+    const hasUsage = count.stage() !== 'open' && count.reported() !== undefined
+    const now = `${count.stage()} ${count.content()} ${hasUsage}`
     if (now === known) return
     known = now
     arm()

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, request as httpRequest } from 'node:http'
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { ceilingOf, priceOf, type Price } from '#billing'
@@ -7,7 +7,7 @@ import type { Step } from '#fixtures'
 import { silentLog } from '#kernel/log.ts'
 import { toCredits } from '#kernel/money.ts'
 import { until } from '../../helpers/patience.ts'
-import { ANTHROPIC, ask, bodyOf, givenGateway, KEY, OPENAI } from './given-gateway.ts'
+import { ANTHROPIC, ask, bodyOf, givenGateway, KEY, OPENAI, turnHeader } from './given-gateway.ts'
 
 type Given = Awaited<ReturnType<typeof givenGateway>>
 
@@ -221,6 +221,8 @@ t.test('passes on a refusal of the provider with the key redacted', async (t) =>
   t.notMatch(JSON.stringify(got), KEY)
   t.match(await job.closed(), [{ outcome: 'refused', status: 429, cost: 0n }])
   t.same(job.waits, [7000], 'and says how long the agent will wait')
+  await ask(addresses(it)[OPENAI]!, job.token, bodyOf([{ fail: 400, retryAfter: 7 }]))
+  t.same(job.waits, [7000], 'not of a refusal after which it does not wait')
 })
 
 t.test('sends the session headers to the provider, and not the job token', async (t) => {
@@ -435,6 +437,49 @@ t.test('ends the running requests of a job at its end', async (t) => {
   await job.end()
   t.match(await job.rows(), [{ state: 'done', outcome: 'estimated' }])
   t.equal((await asking).broken, true)
+})
+
+t.test('does not wait at the end of a job for an agent that does not read', async (t) => {
+  const piece = `data: ${JSON.stringify({ choices: [{ delta: { content: 'x'.repeat(50_000) } }] })}\n\n`
+  const provider = createServer((request, response) => {
+    request.resume()
+    const more = () => {
+      while (response.writable && response.write(piece));
+    }
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.on('drain', more)
+    more()
+  }).listen(0, '127.0.0.1')
+  t.teardown(() => void provider.close().closeAllConnections())
+  await once(provider, 'listening')
+  const baseUrl = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
+  const it = await givenGateway(t, {
+    providers: [{ id: 'openai-compatible', baseUrl, apiKey: KEY }],
+    times: { usageWaitMs: 50 }
+  })
+  const job = await it.job()
+  const asking = httpRequest(addresses(it)[OPENAI]!, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${job.token}`,
+      'x-session-id': 'ses_root',
+      ...turnHeader(job.token)
+    }
+  })
+  asking.on('error', () => {})
+  asking.end(JSON.stringify(bodyOf([{ say }])))
+  const [response] = (await once(asking, 'response')) as [IncomingMessage]
+  response.on('error', () => {})
+  response.pause()
+  // Until the buffers of the sockets are full, and the gateway waits for the agent.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const ended = await Promise.race([
+    job.end(),
+    new Promise((late) => setTimeout(late, 10_000, 'late'))
+  ])
+  t.not(ended, 'late')
+  t.match(await job.rows(), [{ state: 'done', outcome: 'estimated' }])
+  asking.destroy()
 })
 
 t.test('charges nothing for a request that arrives while its job ends', async (t) => {

@@ -2,6 +2,9 @@ import { Readable } from 'node:stream'
 import t from 'tap'
 import { priceOf, type Price } from '#billing'
 import type { Step, Wire } from '#fixtures'
+import { LIMITS } from '#kernel/limits.ts'
+import { createEventReader } from '../../../src/gateway/answers/answer-reader.ts'
+import { openai } from '../../../src/gateway/protocols/openai.ts'
 import { decoded } from '../../../src/gateway/answers/content-encoding.ts'
 import { ANTHROPIC, ask, bodyOf, givenGateway, OPENAI } from './given-gateway.ts'
 
@@ -107,6 +110,17 @@ t.test('what is no answer becomes a failure that says what came', async (t) => {
     const long = await askFor({ say: '', finish: 'length' })
     t.notMatch(long.text, /without content/, 'an answer that was cut short may be empty')
   }
+})
+
+t.test('an event without an end is bounded', (t) => {
+  const reader = createEventReader(openai.count())
+  const piece = Buffer.alloc(4 * 1024 * 1024, 'x')
+  reader.feed(Buffer.from('data: '))
+  const feed = () => {
+    for (let fed = 0; fed <= LIMITS.modelAnswerBytesMax; fed += piece.length) reader.feed(piece)
+  }
+  t.throws(feed, /too large/)
+  t.end()
 })
 
 t.test('refuses an encoding that it does not know', async (t) => {
