@@ -1,11 +1,10 @@
 import { NO_USAGE } from '#kernel/agent-events.ts'
 import {
   createContentCount,
-  messageOf,
+  createProgress,
   numberOr,
   tokensOfChars,
   type AnswerCount,
-  type AnswerStage,
   type Body,
   type ModelProtocol
 } from './protocol.ts'
@@ -71,9 +70,7 @@ export const anthropic: ModelProtocol = {
 function createCount(): AnswerCount {
   const usage = createUsageCount(ANTHROPIC_FIELDS, usageOfAnthropic)
   const content = createContentCount()
-  let stage: AnswerStage = 'open'
-  let stop: string | undefined
-  let error: string | undefined
+  const { finish, readError, ...progress } = createProgress(content.pieces, CUT_SHORT)
   // The number in the first event is not final.
   let hasAnswer = false
 
@@ -83,10 +80,6 @@ function createCount(): AnswerCount {
     content.text(block.partial_json)
     if (block.type === 'tool_use') content.call(block.name)
     if (block.type === 'redacted_thinking') content.call('thinking')
-  }
-  const finish = (reason: string | null | undefined) => {
-    stop = reason ?? stop
-    if (stage === 'open') stage = 'finished'
   }
 
   const readMessage = (message: Event) => {
@@ -109,32 +102,24 @@ function createCount(): AnswerCount {
       readUsage(event.usage)
       if (event.delta?.stop_reason) finish(event.delta.stop_reason)
     },
-    message_stop: () => void (stage = 'over'),
+    message_stop: progress.done,
     message: readMessage
   }
   const credible = () => (hasAnswer ? believed(usage, content.chars()) : undefined)
 
   return {
+    ...progress,
     read(data) {
       const event = data as Event
       readers[event.type ?? '']?.(event)
-      if (event.error === undefined || event.error === null) return
-      error ??= messageOf(event.error)
-      stage = 'over'
+      readError(event.error)
     },
-    done: () => (stage = 'over'),
-    stage: () => stage,
     content: content.pieces,
-    isEmpty: () =>
-      stage !== 'open' &&
-      error === undefined &&
-      content.pieces() === 0 &&
-      !CUT_SHORT.has(stop ?? ''),
-    failure: () => error,
     reported: () => (usage.has('prompt') ? credible() : undefined),
     isImplausible: () => usage.isImpossible() || (hasAnswer && credible() === undefined),
     known(inputTokens) {
-      if (error !== undefined && content.pieces() === 0 && !usage.has('prompt')) return NO_USAGE
+      if (progress.failure() !== undefined && content.pieces() === 0 && !usage.has('prompt'))
+        return NO_USAGE
       return estimateOf(usage, inputTokens, tokensOfChars(content.chars()))
     }
   }

@@ -1,11 +1,10 @@
 import { NO_USAGE } from '#kernel/agent-events.ts'
 import {
   createContentCount,
-  messageOf,
+  createProgress,
   numberOr,
   tokensOfChars,
   type AnswerCount,
-  type AnswerStage,
   type Body,
   type ModelProtocol
 } from './protocol.ts'
@@ -79,9 +78,7 @@ export const openai: ModelProtocol = {
 function createCount(): AnswerCount {
   const usage = createUsageCount(OPENAI_FIELDS, usageOfOpenai)
   const content = createContentCount()
-  let stage: AnswerStage = 'open'
-  let finish: string | undefined
-  let error: string | undefined
+  const { finish, readError, ...progress } = createProgress(content.pieces, CUT_SHORT)
 
   const readChoice = ({ delta, message: whole, finish_reason: reason }: Choice) => {
     const message = delta ?? whole
@@ -92,36 +89,24 @@ function createCount(): AnswerCount {
       content.call(call.function?.name)
       content.text(call.function?.arguments)
     }
-    if (typeof reason !== 'string' || reason === '') return
-    finish = reason
-    if (stage === 'open') stage = 'finished'
+    if (typeof reason === 'string' && reason !== '') finish(reason)
   }
 
   return {
+    ...progress,
     read(data) {
       const chunk = data as Chunk
-      if (chunk.error !== undefined && chunk.error !== null) {
-        error ??= messageOf(chunk.error)
-        stage = 'over'
-      }
+      readError(chunk.error)
       for (const choice of chunk.choices ?? []) readChoice(choice)
       for (const path of OPENAI_BLOCKS) usage.read(at(chunk, path))
     },
-    done: () => (stage = 'over'),
-    stage: () => stage,
     content: content.pieces,
-    isEmpty: () =>
-      stage !== 'open' &&
-      error === undefined &&
-      content.pieces() === 0 &&
-      !CUT_SHORT.has(finish ?? ''),
-    failure: () => error,
     reported: () =>
       usage.has('prompt') && usage.has('answer') ? believed(usage, content.chars()) : undefined,
     isImplausible: () =>
       usage.isImpossible() || (usage.has('answer') && !believed(usage, content.chars())),
     known: (input) =>
-      error !== undefined && content.pieces() === 0 && !usage.has('answer')
+      progress.failure() !== undefined && content.pieces() === 0 && !usage.has('answer')
         ? NO_USAGE
         : estimateOf(usage, input, tokensOfChars(content.chars()))
   }

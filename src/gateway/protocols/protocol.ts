@@ -85,8 +85,37 @@ export function createContentCount() {
   }
 }
 
+/**
+ * How far an answer has come by its protocol. With the reasons in `cutShort` an answer may end before its first visible
+ * character.
+ */
+export function createProgress(pieces: () => number, cutShort: ReadonlySet<string>) {
+  let stage: AnswerStage = 'open'
+  let reason: string | undefined
+  let error: string | undefined
+
+  return {
+    /** The provider has sent why the answer ends; the last reason counts. */
+    finish(given: string | null | undefined) {
+      reason = given ?? reason
+      if (stage === 'open') stage = 'finished'
+    },
+    done: () => void (stage = 'over'),
+    /** Reads an error object, which ends the answer; the first one counts. */
+    readError(given: unknown) {
+      if (given === undefined || given === null) return
+      error ??= messageOf(given)
+      stage = 'over'
+    },
+    stage: () => stage,
+    failure: () => error,
+    isEmpty: () =>
+      stage !== 'open' && error === undefined && pieces() === 0 && !cutShort.has(reason ?? '')
+  }
+}
+
 /** The message of an error object; a short form of anything else. */
-export function messageOf(error: unknown): string {
+function messageOf(error: unknown): string {
   const message = (error as { message?: unknown } | null)?.message
   if (typeof message === 'string' && message !== '') return message
   return typeof error === 'string' ? error : JSON.stringify(error)
