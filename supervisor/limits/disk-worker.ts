@@ -2,7 +2,6 @@ import { parentPort } from 'node:worker_threads'
 import { walkDisk, type DiskUsage, type WalkBounds } from './disk-walk.ts'
 
 export interface ToWalker {
-  readonly id: number
   readonly folders: readonly string[]
   readonly bounds: WalkBounds
 }
@@ -12,7 +11,7 @@ export type FromWalker =
   | { readonly id: number; readonly error: string }
 
 /** The thread that walks folders for `disk-meter.ts`. */
-parentPort?.on('message', ({ id, folders, bounds }: ToWalker) => {
+parentPort?.on('message', ({ id, folders, bounds }: ToWalker & { readonly id: number }) => {
   parentPort?.postMessage(answer(id, folders, bounds), [])
 })
 

@@ -3,13 +3,13 @@ import { parseJson } from './parse-json.ts'
 
 /** Messages to the worker thread. The bytes are transferred there and back, and never copied. */
 export interface ToParser {
-  readonly id: number
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
-export type FromParser = ToParser & ({ readonly value: unknown } | { readonly error: string })
+type Numbered = ToParser & { readonly id: number }
+export type FromParser = Numbered & ({ readonly value: unknown } | { readonly error: string })
 
-parentPort?.on('message', ({ id, bytes }: ToParser) => {
+parentPort?.on('message', ({ id, bytes }: Numbered) => {
   const answer = { id, bytes, ...outcomeOf(bytes) }
   parentPort?.postMessage(answer, [bytes.buffer])
 })
