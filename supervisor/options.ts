@@ -1,11 +1,10 @@
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
-import { LIMITS } from '#kernel/limits.ts'
+import { LIMITS, type AgentLimits } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import type { EndReason } from './agent-end.ts'
 import type { EgressSettings } from './egress/egress.ts'
 import type { RefusalReason } from './egress/refusals.ts'
-import type { AgentLimits } from './limits/agent-limits.ts'
 import type { RoomService } from './room/room.ts'
 
 /** A model provider that an agent may use: normally our gateway, with a token instead of the real key. */

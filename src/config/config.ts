@@ -1,9 +1,9 @@
 import { join, resolve } from 'node:path'
 import { isIP } from 'node:net'
-import { LIMITS } from '#kernel/limits.ts'
+import { LIMITS, type AgentLimits } from '#kernel/limits.ts'
 import { parseCredits, toCredits, WALLET_MAX, type Microcredits } from '#kernel/money.ts'
 import type { AllowEntry } from '#net'
-import { type AgentLimitSettings, readAgentLimits } from './agent-limits.ts'
+import { readAgentLimits } from './agent-limits.ts'
 import { agentsThatFit, type Machine, memoryForAgents, thisMachine } from './agents-max.ts'
 import { ConfigError, refuse, refuseSecret } from './config-error.ts'
 import { readEgressAllow } from './egress-allow.ts'
@@ -62,7 +62,7 @@ export interface Config {
   readonly agentsMax: number
   /** What all agents may use together. */
   readonly agentsMemoryBytes: number
-  readonly agentLimits: AgentLimitSettings
+  readonly agentLimits: AgentLimits
   readonly isolation: (typeof ISOLATIONS)[number]
   /** Agents without a room start on repositories with settings for Kilo, too. */
   readonly trustRepositories: boolean

@@ -15,7 +15,7 @@ import {
   type AgentFolder
 } from '../process/agent-folder.ts'
 import { reachNetwork } from '../egress/access.ts'
-import type { AgentLimits } from '../limits/agent-limits.ts'
+import type { AgentLimits } from '#kernel/limits.ts'
 import type { Egress } from '../egress/egress.ts'
 import { createKiloHttp, type KiloHttp } from '../stream/kilo-http.ts'
 import type { Room, RoomCommand, RoomService } from '../room/room.ts'

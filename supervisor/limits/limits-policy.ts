@@ -1,5 +1,5 @@
 import { AgentFailure } from '../agent-failure.ts'
-import type { AgentLimits } from './agent-limits.ts'
+import type { AgentLimits } from '#kernel/limits.ts'
 import { DEPTH_MAX, type DiskUsage } from './disk-walk.ts'
 
 export interface Occupied {

@@ -1,14 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { release, setPriority } from 'node:os'
+import type { AgentLimits } from '#kernel/limits.ts'
 
 /** Limits that the kernel applies to each process of a room. */
-export interface ProcessLimits {
-  /** Processes and threads, counted by the kernel for a room's own user; root is exempt. */
-  readonly processesMax: number
-  readonly openFilesMax: number
+export interface ProcessLimits extends Pick<AgentLimits, 'processesMax' | 'openFilesMax' | 'nice'> {
   readonly fileBytesMax: number
-  /** Subtracted from the share of CPU time that the server has: 0 to 19. */
-  readonly nice: number
 }
 
 /** The kernel's OOM killer takes a process with the highest score before any other: a room before the server. */

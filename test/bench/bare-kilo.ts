@@ -11,7 +11,7 @@ import { findRuntime } from '../../supervisor/agent/runtime.ts'
 import { launch } from '../../supervisor/agent/launch.ts'
 import { kiloConfig } from '../../supervisor/agent/kilo-config.ts'
 import { kiloEnvironment } from '../../supervisor/agent/kilo-environment.ts'
-import { AGENT_LIMITS } from '../../supervisor/limits/agent-limits.ts'
+import { AGENT_LIMITS } from '#kernel/limits.ts'
 import { AGENT_TIMES, MODEL_TIMEOUTS, type ProviderAccess } from '../../supervisor/options.ts'
 
 const MODEL = { providerID: 'openai-compatible', modelID: 'scripted' }

@@ -1,45 +1,14 @@
-import { chmod, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { silentLog } from '#kernel/log.ts'
 import { spawnKilo } from '../../supervisor/agent/kilo-process.ts'
 import { OUTPUT_LIMITS } from '../../supervisor/process/output-reader.ts'
 import { runsOf } from '../helpers/property.ts'
 import { allProcesses } from '../helpers/processes.ts'
 import { ENV, givenRooms } from '../helpers/rooms/given-rooms.ts'
-import { openStage, processesWith } from './helpers.ts'
-
-/** A program that starts as Kilo does, and does this besides. */
-const kiloThat = (does: string) => `#!${process.execPath}
-const { createServer } = require('node:http')
-const { spawn } = require('node:child_process')
-${does}
-const port = process.argv[process.argv.indexOf('--port') + 1]
-const bodies = {
-  '/global/health': { healthy: true, version: '7.7.7' },
-  '/config/warnings': [],
-  '/agent': [{ name: 'code', mode: 'primary' }]
-}
-createServer((request, response) => {
-  const { pathname } = new URL(request.url, 'http://localhost')
-  if (!request.headers.authorization) return response.writeHead(401).end()
-  if (pathname === '/global/event') {
-    response.writeHead(200, { 'content-type': 'text/event-stream' })
-    return response.write('data: {"payload":{"type":"server.connected"}}\\n\\n')
-  }
-  response.writeHead(200, { 'content-type': 'application/json' })
-  response.end(JSON.stringify(bodies[pathname]))
-}).listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
-`
-
-async function given(t: Test, program: string, times: object = {}) {
-  const kiloBin = join(t.testdir(), 'kilo')
-  await writeFile(kiloBin, program)
-  await chmod(kiloBin, 0o755)
-  return openStage(t, { kiloBin, isolation: 'process', times })
-}
+import { processesWith } from './helpers.ts'
+import { kiloThat, stageWith } from './programs.ts'
 
 const MIB = 1024 * 1024
 /** What the server may need for a second of output, and for the garbage of earlier ones. */
@@ -70,7 +39,7 @@ for (const [says, flood] of [
 ] as const) {
   t.test(`an agent that prints ${says} costs little memory and time`, async (t) => {
     const program = kiloThat(`setTimeout(() => ${flood}, 200)`)
-    const { project, supervisor, folder } = await given(t, program)
+    const { project, supervisor, folder } = await stageWith(t, program)
     const { id, pid } = await project()
     const stopWatching = watchOurselves()
     await sleep(FLOOD_MS)
@@ -85,7 +54,7 @@ for (const [says, flood] of [
 
 t.test('an agent that prints without end and never listens is not awaited for ever', async (t) => {
   const times = { startMs: 2000, startMaxMs: 4000 }
-  const { project, supervisor, folder } = await given(t, '#!/bin/sh\nyes & yes >&2\n', times)
+  const { project, supervisor, folder } = await stageWith(t, '#!/bin/sh\nyes & yes >&2\n', times)
   const stopWatching = watchOurselves()
   await t.rejects(project(), { reason: 'unavailable', message: /did not listen within \d s/ })
   const { growth, delayMs } = stopWatching()
@@ -100,7 +69,7 @@ t.test('an agent that ignores SIGTERM is killed after the grace period', async (
     process.on('SIGTERM', () => {})
     spawn('sh', ['-c', "trap '' TERM HUP; (setsid sleep 600 &); sleep 600"], { detached: true })
   `)
-  const { project, supervisor, folder, metrics } = await given(t, program, { stopMs: 1000 })
+  const { project, supervisor, folder, metrics } = await stageWith(t, program, { stopMs: 1000 })
   const { id } = await project()
   t.ok((await processesWith(folder)).length >= 3)
   await supervisor.stop(id)
@@ -139,7 +108,7 @@ t.test('a room whose processes are all suspended is ended after the grace period
 
 t.test('the status of an agent shows what its processes use', async (t) => {
   const program = kiloThat(`spawn('sleep', ['600'])`)
-  const { project, supervisor } = await given(t, program)
+  const { project, supervisor } = await stageWith(t, program)
   const { id, borrowed } = await project()
   const status = await supervisor.status(id)
   t.match(status, { state: 'ready', busy: true, restarts: 0, usage: { processes: 2 } })
@@ -151,7 +120,7 @@ t.test('the status of an agent shows what its processes use', async (t) => {
 })
 
 t.test('an agent that crashes on its own is counted, one that is stopped is not', async (t) => {
-  const { project, supervisor } = await given(t, kiloThat(''))
+  const { project, supervisor } = await stageWith(t, kiloThat(''))
   const { id, pid } = await project()
   process.kill(pid, 'SIGKILL')
   while ((await supervisor.status(id)).state !== 'stopped') await sleep(20)

@@ -1,8 +1,7 @@
-import { chmod, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { decideStart } from '../../supervisor/agent/start/patience-policy.ts'
-import { openStage, processesWith } from './helpers.ts'
+import { processesWith } from './helpers.ts'
+import { kiloThat, stageWith } from './programs.ts'
 
 t.test('decides whether a start is awaited', async (t) => {
   const bounds = { startMs: 60_000, startMaxMs: 180_000 }
@@ -27,34 +26,11 @@ t.test('decides whether a start is awaited', async (t) => {
 })
 
 /** Computes for this long, and then starts as Kilo does. */
-const computing = (ms: number) => `#!${process.execPath}
-const { createServer } = require('node:http')
-const until = Date.now() + ${ms}
-while (Date.now() < until);
-const port = process.argv[process.argv.indexOf('--port') + 1]
-const bodies = {
-  '/global/health': { healthy: true, version: '7.7.7' },
-  '/config/warnings': [],
-  '/agent': [{ name: 'code', mode: 'primary' }]
-}
-createServer((request, response) => {
-  const { pathname } = new URL(request.url, 'http://localhost')
-  if (!request.headers.authorization) return response.writeHead(401).end()
-  if (pathname === '/global/event') {
-    response.writeHead(200, { 'content-type': 'text/event-stream' })
-    return response.write('data: {"payload":{"type":"server.connected"}}\\n\\n')
-  }
-  response.writeHead(200, { 'content-type': 'application/json' })
-  response.end(JSON.stringify(bodies[pathname]))
-}).listen(port, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + port))
-`
+const computing = (ms: number) =>
+  kiloThat(`const until = Date.now() + ${ms}\nwhile (Date.now() < until);`)
 
-async function given(t: Test, program: string, startMaxMs: number) {
-  const kiloBin = join(t.testdir(), 'kilo')
-  await writeFile(kiloBin, program)
-  await chmod(kiloBin, 0o755)
-  return openStage(t, { kiloBin, isolation: 'process', times: { startMs: 1000, startMaxMs } })
-}
+const given = (t: Test, program: string, startMaxMs: number) =>
+  stageWith(t, program, { startMs: 1000, startMaxMs })
 
 t.test('starts a Kilo that is slow and makes progress', async (t) => {
   const { project, metrics } = await given(t, computing(3000), 120_000)

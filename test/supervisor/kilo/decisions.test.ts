@@ -15,7 +15,7 @@ import {
   decisionOfStatus
 } from '../../../supervisor/kilo/known-names.ts'
 import { launch } from '../../../supervisor/agent/launch.ts'
-import { AGENT_LIMITS } from '../../../supervisor/limits/agent-limits.ts'
+import { AGENT_LIMITS } from '#kernel/limits.ts'
 import { AGENT_TIMES } from '../../../supervisor/options.ts'
 
 interface Schema {
