@@ -8,7 +8,7 @@ import {
   type RequestMeter
 } from '#billing'
 import type { Config } from '#config'
-import { createEventLog, createFeed, type EventLog, type Feed } from '#events'
+import { createEventLog, createFeed, createRecentFrames, type EventLog, type Feed } from '#events'
 import type { JobSettings } from '#jobs'
 import { systemClock, type Clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
@@ -35,6 +35,7 @@ export async function createServices(
   { db, bus, queue, lock }: Backbone,
   given: { readonly metrics: Metrics; readonly log: Logger; readonly jobs?: Partial<JobSettings> }
 ): Promise<Services> {
+  const recent = createRecentFrames()
   return {
     db,
     bus,
@@ -44,8 +45,8 @@ export async function createServices(
     ledger: createLedger(),
     prices: await readPriceList(config.priceList),
     requests: createRequestMeter(),
-    events: createEventLog(db, bus),
-    feed: createFeed(db, bus),
+    events: createEventLog(db, bus, recent),
+    feed: createFeed(db, bus, recent),
     settings: {
       defaultModel: config.model,
       reserveCredits: config.reserveCredits,

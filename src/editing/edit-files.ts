@@ -68,9 +68,11 @@ export async function removeFile(
   return removed
 }
 
-export const appendFileChange = (
+export async function appendFileChange(
   { events }: Pick<EditingDeps, 'events'>,
   tx: Tx,
   projectId: ProjectId,
   data: FileChange
-) => events.append(tx, { projectId, jobId: null }, [{ type: 'file:changed', data: { ...data } }])
+): Promise<void> {
+  await events.append(tx, { projectId, jobId: null }, [{ type: 'file:changed', data: { ...data } }])
+}

@@ -16,29 +16,47 @@ const fencedBy = (projectId: ProjectId, token: bigint) => sql<boolean>`EXISTS (
   SELECT FROM project_leases WHERE project_id = ${projectId} AND token = ${String(token)})`
 
 /**
- * Appends the drafts with the next `seq` numbers of their project, all or none, in one statement. False when the fencing
- * token is outdated or the project does not exist: then nothing was written.
+ * Appends the drafts with the next `seq` numbers of their project, all or none, in one statement. Resolves with the
+ * frames as they can be read once the transaction is committed; with undefined when the fencing token is outdated or the
+ * project does not exist: then nothing was written.
  */
 export async function insertFrames(
   db: Db,
   { projectId, jobId, token }: FrameScope,
   drafts: readonly Draft[]
-): Promise<boolean> {
+): Promise<Appended | undefined> {
   const ids = drafts.map(() => eventId.create())
   const types = drafts.map(({ type }) => type)
   const data = drafts.map((draft) => JSON.stringify(draft.data))
 
-  const { numAffectedRows } = await sql`
+  const { rows } = await sql<{ first: string | null; at: Date }>`
     WITH scope AS (
       UPDATE projects SET last_seq = last_seq + ${drafts.length}::int
       WHERE id = ${projectId} AND ${token === undefined ? unfenced : fencedBy(projectId, token)}
       RETURNING last_seq - ${drafts.length}::int AS before
+    ), appended AS (
+      INSERT INTO project_events (project_id, seq, id, job_id, type, data)
+      SELECT ${projectId}, scope.before + draft.n, draft.id, ${jobId}, draft.type, draft.data::json
+      FROM scope, unnest(${ids}::text[], ${types}::text[], ${data}::text[])
+        WITH ORDINALITY AS draft (id, type, data, n)
+      RETURNING seq, created_at
     )
-    INSERT INTO project_events (project_id, seq, id, job_id, type, data)
-    SELECT ${projectId}, scope.before + draft.n, draft.id, ${jobId}, draft.type, draft.data::json
-    FROM scope, unnest(${ids}::text[], ${types}::text[], ${data}::text[])
-      WITH ORDINALITY AS draft (id, type, data, n)`.execute(db)
-  return numAffectedRows === BigInt(drafts.length)
+    SELECT min(seq) AS first, min(created_at) AS at FROM appended`.execute(db)
+  const [appended] = rows
+  if (!appended || appended.first === null) return undefined
+  const first = Number(appended.first)
+  const ts = appended.at.toISOString()
+  const common = { v: PROTOCOL_VERSION, projectId, jobId, ts } as const
+  return {
+    frames: drafts.map((draft, n) => ({ ...common, ...draft, id: ids[n]!, seq: first + n })),
+    bytes: data.reduce((sum, text) => sum + text.length, 0)
+  }
+}
+
+export interface Appended {
+  readonly frames: readonly Frame[]
+  /** The size of their data, as characters of JSON. */
+  readonly bytes: number
 }
 
 export interface FrameQuery {

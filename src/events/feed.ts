@@ -6,6 +6,7 @@ import { LIMITS } from '#kernel/limits.ts'
 import { historyOf, type Bus } from '#ports/bus.ts'
 import { readBatchAfter, readFramesAfter, readReach, type FrameQuery } from './event-store.ts'
 import { coalesceReads, type ReadPage } from './coalesced-reads.ts'
+import { createRecentFrames, type RecentFrames } from './recent-frames.ts'
 
 /** Followers poll at this interval, so a lost ring delays frames by at most this time. */
 const POLL_EVERY_MS = 5000
@@ -28,8 +29,15 @@ export interface Feed {
   ): AsyncGenerator<Frame>
 }
 
-/** History and live frames are read by one loop: read after the cursor, then wait for the bell. */
-export function createFeed(db: Db, bus: Bus): Feed {
+/**
+ * History and live frames are read by one loop: read after the cursor, then wait for the bell. Frames that this process has
+ * just appended are taken from `recent` instead.
+ */
+export function createFeed(
+  db: Db,
+  bus: Bus,
+  recent: Pick<RecentFrames, 'keep' | 'after'> = createRecentFrames()
+): Feed {
   const readPage: ReadPage = async (projectId, { isBehind, ...query }) => {
     if (isBehind) return readBatchAfter(db, projectId, { ...query, ...PAGE })
     // Live pages are small: a read without the byte limit takes a third of the time.
@@ -45,7 +53,12 @@ export function createFeed(db: Db, bus: Bus): Feed {
       const isFiltered = filter.types !== undefined || filter.jobId !== undefined
       const reading = isFiltered ? await readingFiltered(db, projectId, after) : readingAll(after)
       // A filtered reader detects gaps by the reach, so it must not join a read that began before the reach was read.
-      const read = isFiltered ? readPage : coalesced.read
+      const readRows = isFiltered ? readPage : coalesced.read
+      const read: ReadPage = async (id, position) => {
+        const frames = isFiltered ? undefined : recent.after(id, position.after)
+        return frames ? { frames, more: false } : readRows(id, position)
+      }
+      using _kept = recent.keep(projectId)
       let rung = Promise.withResolvers<void>()
       const wake = () => rung.resolve()
       const stopListening = bus.listen(historyOf(projectId), () => {

@@ -1,4 +1,5 @@
 export { createEventLog, type EventLog } from './event-log.ts'
 export { createFeed, type Feed } from './feed.ts'
+export { createRecentFrames } from './recent-frames.ts'
 export { createRetention, type Retention } from './retention.ts'
 export type { FrameQuery, FrameScope } from './event-store.ts'

@@ -76,7 +76,7 @@ export async function finishJob(
   result: JobResult
 ): Promise<void> {
   const status = statusOf(result.failure)
-  const { mismatch, goodwill } = await inTransaction(deps.db, async (tx) => {
+  const { mismatch, goodwill, appended } = await inTransaction(deps.db, async (tx) => {
     const bill = await settleBill(deps.requests, tx, job.id, result.reported)
     const paid = await deps.ledger.resolve(tx, {
       holdId: job.id,
@@ -108,17 +108,17 @@ export async function finishJob(
       ...(goodwill === null ? {} : { goodwill })
     }
     const scope = { projectId: job.project_id, jobId: job.id, ...(token === null ? {} : { token }) }
-    await deps.events.append(tx, scope, [
+    const appended = await deps.events.append(tx, scope, [
       {
         type: 'job:credits-used',
         data: { credits: credits.charged, usage: bill.usage, final: true }
       },
       lastFrame(result, failure, credits)
     ])
-    return { ...bill, goodwill }
+    return { ...bill, goodwill, appended }
   })
 
-  deps.events.announce(job.project_id)
+  deps.events.announce(job.project_id, appended)
   if (mismatch.length > 0) {
     deps.metrics.usageMismatch()
     deps.log.warn({ jobId: job.id, mismatch }, 'agent and gateway disagree on a step')

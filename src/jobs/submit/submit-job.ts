@@ -36,7 +36,7 @@ export async function submitJob(
   if (existing) return existing
   const resolved = await resolveCommand(deps, deps.db, userId, projectId, command)
 
-  const { job, position } = await inTransaction(deps.db, async (tx) => {
+  const { job, position, appended } = await inTransaction(deps.db, async (tx) => {
     const id = jobId.from(reservedId)
     // The wallet is locked first, as everywhere: this order of locks excludes deadlocks.
     const reserved = await reserve(deps, tx, id, resolved)
@@ -45,11 +45,11 @@ export async function submitJob(
     const job = await insertJob(tx, { ...resolved, id, sessionId, reserved })
     const position = await countJobsAhead(tx, job)
     const scope = { projectId: resolved.projectId, jobId: id }
-    await deps.events.append(tx, scope, [queuedFrame(job, position)])
-    return { job, position }
+    const appended = await deps.events.append(tx, scope, [queuedFrame(job, position)])
+    return { job, position, appended }
   })
 
-  deps.events.announce(job.project_id)
+  deps.events.announce(job.project_id, appended)
   deps.queue.ring(job.project_id)
   deps.log.info({ projectId: job.project_id, jobId: job.id, position }, 'job queued')
   return answerOf(job, position)
