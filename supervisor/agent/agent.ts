@@ -138,10 +138,16 @@ export async function startAgent(plan: AgentPlan, signal: AbortSignal): Promise<
       excess = await usage.endTurn()
     }
     if (excess) throw excess
-    if (kilo.state === 'ready') plan.onTurnEnded?.()
+    if (kilo.state !== 'ready') return
+    prepareSession()
+    plan.onTurnEnded?.()
+  })
+  const { prepareSession, ...requests } = createAgentRequests({
+    ...host,
+    failure: listeners.failure
   })
   return {
-    ...createAgentRequests({ ...host, failure: listeners.failure }),
+    ...requests,
     ...exit,
     ...ready,
     check: health.check,

@@ -1,10 +1,12 @@
 import { AgentFailure } from '../agent-failure.ts'
 import { statusOf, type KiloClient, type SessionUsage } from '../kilo/client.ts'
 import type { TurnHost } from '../turn/host.ts'
+import { createSpareSession } from './spare-session.ts'
 
 /** The requests to an agent outside of a turn's events. */
 export interface AgentRequests {
-  openSession(title: string): Promise<string>
+  /** A conversation without messages. */
+  openSession(): Promise<string>
   hasSession(agentSessionId: string): Promise<boolean>
   answerPermission(permissionId: string, reply: 'once' | 'reject', message?: string): Promise<void>
   /** One list of chosen labels per question; null rejects the question without an answer. */
@@ -13,7 +15,7 @@ export interface AgentRequests {
   sessionUsage(agentSessionId: string): Promise<SessionUsage>
 }
 
-export interface AgentRequestsOptions extends Pick<TurnHost, 'redact' | 'endedWithin'> {
+export interface AgentRequestsOptions extends Pick<TurnHost, 'redact' | 'endedWithin' | 'log'> {
   readonly client: Pick<
     KiloClient,
     | 'createSession'
@@ -28,8 +30,11 @@ export interface AgentRequestsOptions extends Pick<TurnHost, 'redact' | 'endedWi
 }
 
 /** A request that Kilo does not respond to rejects with the failure of the agent. */
-export function createAgentRequests(agent: AgentRequestsOptions): AgentRequests {
+export function createAgentRequests(
+  agent: AgentRequestsOptions
+): AgentRequests & { prepareSession(): void } {
   const { client } = agent
+  const spare = createSpareSession(client.createSession, agent.log)
 
   const orFailure = async <T>(response: Promise<T>): Promise<T> => {
     try {
@@ -50,7 +55,8 @@ export function createAgentRequests(agent: AgentRequestsOptions): AgentRequests 
   }
 
   return {
-    openSession: (title) => orFailure(client.createSession(title)),
+    openSession: () => orFailure(spare.take()),
+    prepareSession: spare.prepare,
     hasSession: (id) => orFailure(client.hasSession(id)),
     answerPermission: (id, reply, message) =>
       unlessAnswered(client.replyPermission(id, reply, message)),

@@ -4,7 +4,9 @@ import type { KiloClient } from '../kilo/client.ts'
 
 /** The root session becomes idle some milliseconds after the event that closes its turn. */
 const CLOSING_MS = 250
-const POLL_MS = 50
+/** The first poll comes soon, because a usual turn is about to become idle; each next one takes twice as long. */
+const POLL_MS_MIN = 5
+const POLL_MS_MAX = 50
 
 export interface BusySessionsOptions {
   readonly client: Pick<KiloClient, 'statuses' | 'abort'>
@@ -26,7 +28,7 @@ export async function endBusySessions(
 ): Promise<boolean> {
   const startedAtMs = clock.monotonicMs()
   const aborted = new Set<string>()
-  for (;;) {
+  for (let pollMs = POLL_MS_MIN; ; pollMs = Math.min(2 * pollMs, POLL_MS_MAX)) {
     const statuses = await client.statuses().catch(() => undefined)
     if (!statuses) return false
     if (statuses.size === 0) return true
@@ -40,6 +42,6 @@ export async function endBusySessions(
       log.info({ session }, 'session aborted: it was busy after the end of its turn')
       await client.abort(session).catch(() => {})
     }
-    await clock.sleep(POLL_MS)
+    await clock.sleep(pollMs)
   }
 }

@@ -56,9 +56,9 @@ const POLLS = (['added', 'modified', 'deleted'] as const).map((status): Change[]
 
 t.test('each event becomes the frames of the table', async (t) => {
   const { run, written } = await givenRun()
-  const { read } = createFileWatch(run)
+  const { read, toolSeen } = createFileWatch(run)
   const polling: Promise<unknown>[] = []
-  const files = { read, schedule: () => void polling.push(read()) }
+  const files = { read, schedule: () => void polling.push(read()), toolSeen }
   const noAgent = {} as Agent
 
   for (const [type, samples] of Object.entries(SAMPLES)) {

@@ -78,7 +78,7 @@ export async function play(
   onEvent: (event: AgentEvent) => unknown = () => {},
   signal = never()
 ): Promise<Played> {
-  const agentSessionId = turn.agentSessionId ?? (await agent.openSession('a test'))
+  const agentSessionId = turn.agentSessionId ?? (await agent.openSession())
   const events: AgentEvent[] = []
   const whole = { mode: 'code', model: MODEL, ...turn, agentSessionId }
   for await (const event of agent.runTurn(whole, signal)) {

@@ -5,7 +5,12 @@ import type { JobRun } from './run-context.ts'
 export interface FileWatch {
   /** Reads the worktree soon; calls while a read is scheduled are coalesced into it. */
   schedule(): void
-  /** Reads the worktree now, and answers what the job has changed so far. */
+  /** The turn uses tools: a process that a tool started may write at any time until the agent has ended it. */
+  toolSeen(): void
+  /**
+   * What the job has changed so far. Reads the worktree now, unless the turn used no tool and the last scheduled read began
+   * after everything else.
+   */
   read(): Promise<readonly Change[]>
 }
 
@@ -14,12 +19,15 @@ export function createFileWatch(run: JobRun): FileWatch {
   const inOrder = createSerialQueue()
   let known: readonly Change[] = []
   let isScheduled = false
+  let isCurrent = false
+  let usesTools = false
 
   const readNow = async () => {
     const now = await run.workspace.changes()
     const restored = await readIds(undoneChanges(known, now))
     for (const draft of fileFrames(known, now, restored)) run.writer.write(draft)
     known = now
+    isCurrent = true
     return known
   }
   /** The blob ids that these files have now; files that are absent have none. */
@@ -34,7 +42,10 @@ export function createFileWatch(run: JobRun): FileWatch {
   }
 
   return {
-    read: () => inOrder(readNow),
+    read: () => inOrder(async () => (isCurrent && !usesTools ? known : readNow())),
+    toolSeen() {
+      usesTools = true
+    },
     schedule() {
       if (isScheduled) return
       isScheduled = true

@@ -51,6 +51,7 @@ export async function handleEvent(
     }
     case 'tool.updated':
       run.writer.write(toolFrame(event))
+      files.toolSeen()
       if (event.mayWrite) files.schedule()
       return
     case 'todo.updated':
@@ -84,6 +85,8 @@ export async function handleEvent(
       run.deps.metrics.unrecognisedEvent(event.name)
       return
     case 'turn.finished':
+      // Read while the agent makes sure that nothing of the turn is left.
+      files.schedule()
       return event.outcome
   }
 }

@@ -114,7 +114,7 @@ async function findConversation({ deps, job }: JobRun, starting: Promise<Agent>)
   const [agent, session] = await Promise.all([starting, readSession(deps.db, job.session_id)])
   const known = session?.agent_session_id
   if (known && (await agent.hasSession(known))) return { agent, agentSessionId: known }
-  return { agent, agentSessionId: await agent.openSession(session?.title ?? job.text) }
+  return { agent, agentSessionId: await agent.openSession() }
 }
 
 /** Records that the prompt is about to be sent, so that it is never sent a second time. */

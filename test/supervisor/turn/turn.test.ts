@@ -32,7 +32,7 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
 
   await t.test('reports usage per step, and per session', async (t) => {
     model.reset()
-    const agentSessionId = await agent.openSession('a conversation')
+    const agentSessionId = await agent.openSession()
     const usage = { input: 1000, output: 50, reasoning: 5, cacheRead: 300, cacheWrite: 0 }
     const { events } = await play(agent, { agentSessionId, text: script({ say: 'a', usage }) })
 
@@ -204,7 +204,7 @@ t.test('runs turns of a real Kilo, isolated as well as this machine allows', asy
   })
 
   await t.test('stops a turn whose reader leaves', async (t) => {
-    const agentSessionId = await agent.openSession('left')
+    const agentSessionId = await agent.openSession()
     const text = script({ say: 'word '.repeat(400), chunks: 400, chunkMs: 20 })
     const turn = { agentSessionId, mode: 'code', model: 'openai-compatible/scripted', text }
     for await (const event of agent.runTurn(turn, new AbortController().signal)) {
