@@ -22,13 +22,16 @@ t.test('without a tool the read at the end of the turn is not repeated', async (
   t.equal(reads(), 1)
 })
 
-t.test('a process of a tool may write until it is ended, so the worktree is read again', async (t) => {
-  const { files, reads } = given()
-  files.toolSeen()
-  files.schedule()
-  await files.read()
-  t.equal(reads(), 2)
-})
+t.test(
+  'a process of a tool may write until it is ended, so the worktree is read again',
+  async (t) => {
+    const { files, reads } = given()
+    files.toolSeen()
+    files.schedule()
+    await files.read()
+    t.equal(reads(), 2)
+  }
+)
 
 t.test('a turn that ended without a scheduled read is read', async (t) => {
   const { files, reads } = given()
