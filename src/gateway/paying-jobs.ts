@@ -14,6 +14,8 @@ export interface Account {
   readonly model: string
   /** The root of the conversations that may spend: its sub-agents follow. */
   readonly agentSessionId: string
+  /** Requests wait for it, and are refused when it rejects: the agent must not act before. */
+  readonly ready: Promise<unknown>
   /** Called when the credits do not cover a request. */
   readonly onExhausted: () => void
   /** Called when the provider refuses a request and accepts the next one after so long. */
@@ -79,6 +81,8 @@ export function createAccounts({ usageWaitMs, shareWaitMs, clock }: AccountOptio
   return {
     bind(projectId, account) {
       const stopper = new AbortController()
+      // The job knows: it is stopping then.
+      account.ready.catch(() => {})
       const inProgress = new Set<Promise<unknown>>()
       const it: OpenAccount = {
         ...account,

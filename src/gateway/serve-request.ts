@@ -7,6 +7,7 @@ import { requestId, type ProjectId, type RequestId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
 import { ZERO } from '#kernel/money.ts'
+import { unlessAborted } from '#kernel/waiting.ts'
 import type { BodyBudget } from '#net'
 import type { Accounts, OpenAccount } from './paying-jobs.ts'
 import { afford, type RequestEstimate } from './afford.ts'
@@ -104,6 +105,7 @@ export async function serveRequest(
     await recordEnd(deps, account, facts, forwarded, known)
   }
   const carryOut = async () => {
+    await beginOf(account)
     const { maxTokens } = await payFor(deps, account, facts, {
       request: { id: facts.id, projectId: account.projectId, ...attribution, model },
       wanted: protocol.maxTokens(body)
@@ -111,6 +113,12 @@ export async function serveRequest(
     await account.credits.holding(send(maxTokens))
   }
   await account.during(carryOut())
+}
+
+async function beginOf({ ready, signal }: OpenAccount): Promise<void> {
+  await unlessAborted(ready, signal).catch((cause: unknown) => {
+    throw new GatewayRefusal('no_job', 'The job ended before its worktree was ready.', { cause })
+  })
 }
 
 function projectOf({ tokens }: ServeDeps, request: IncomingMessage): ProjectId {

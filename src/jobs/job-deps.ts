@@ -67,6 +67,8 @@ export interface ModelGate {
       readonly purse: Purse
       readonly model: string
       readonly agentSessionId: string
+      /** Model requests wait for it, and are refused when it rejects. */
+      readonly ready: Promise<unknown>
       readonly onExhausted: () => void
       readonly onRateLimited: (waitMs: number) => void
     }

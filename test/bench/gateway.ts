@@ -108,6 +108,7 @@ async function givenGateway(closing: AsyncDisposableStack, baseUrl: string) {
     purse,
     model: MODEL,
     agentSessionId: 'ses_bench',
+    ready: Promise.resolve(),
     onExhausted: () => {},
     onRateLimited: () => {}
   }

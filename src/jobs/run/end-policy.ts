@@ -59,7 +59,7 @@ function modelNotFound({ model, defaultModel }: TurnEnd, message: string): strin
 }
 
 /** An error that is neither a job's nor an agent's failure is a fault of this server: the user does not pay for it. */
-function toJobFailure(error: unknown): JobFailure {
+export function toJobFailure(error: unknown): JobFailure {
   if (error instanceof JobFailure) return error
   if (error instanceof AgentFailure) return jobFailureOf(error)
   return new JobFailure('interrupted', 'an internal error ended the job', { cause: error })

@@ -24,6 +24,8 @@ export function createFileWatch(run: JobRun): FileWatch {
 
   const readNow = async () => {
     const now = await run.workspace.changes()
+    // The worktree is not on the job's branch yet: what differs is not the job's.
+    if (run.base === undefined) return known
     const restored = await readIds(undoneChanges(known, now))
     for (const draft of fileFrames(known, now, restored)) run.writer.write(draft)
     known = now

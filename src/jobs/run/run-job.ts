@@ -6,9 +6,9 @@ import type { Agent } from '#supervisor'
 import { finishJob, type JobResult } from '../finish/finish-job.ts'
 import type { WorkerDeps } from '../job-deps.ts'
 import { readHeldCommit, readJob } from '../stores/job-read-store.ts'
-import { updateJobStatus, type JobRow } from '../stores/job-store.ts'
+import { updateJobBase, updateJobStatus, type JobRow } from '../stores/job-store.ts'
 import { readSession, updateAgentSession } from '../stores/session-store.ts'
-import { decideEnd, type JobEnding, type TurnEnd } from './end-policy.ts'
+import { decideEnd, toJobFailure, type JobEnding, type TurnEnd } from './end-policy.ts'
 import { createFileWatch, type FileWatch } from './file-watch.ts'
 import { handleEvent } from './handle-event.ts'
 import { openInbox } from './job-inbox.ts'
@@ -66,9 +66,11 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome | un
     onExpired: async (prompt) => refuseExpired(run, await borrowed.agent, prompt)
   })
 
+  // Kilo receives the prompt meanwhile: the gateway holds its model requests, and so its tools, until the branch is open.
+  await using branch = openBranch(run)
   // A Kilo that hangs must not hold up a job that was asked to stop.
   const finding = unlessAborted(findConversation(run, borrowed.agent), signal)
-  const [{ agent, agentSessionId }] = await both(finding, openBranch(run))
+  const { agent, agentSessionId } = await finding
   await begin(run, agentSessionId)
 
   // Released before the work is kept: by then the cost of the last requests is known.
@@ -76,6 +78,7 @@ async function takeTurn(run: JobRun, files: FileWatch): Promise<TurnOutcome | un
     purse: run.purse,
     model: job.model,
     agentSessionId,
+    ready: branch.opened,
     onExhausted: () => run.stop(exhausted()),
     onRateLimited: (waitMs) => stopUnlessWorthWaiting(run, waitMs)
   })
@@ -95,18 +98,27 @@ const turnOf = (job: JobRow, agentSessionId: string) => ({
   currentFilePath: job.current_file_path ?? undefined
 })
 
-/** Waits for both even when one fails, so that neither runs on concurrently with what comes next. */
-async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
-  await Promise.allSettled([a, b])
-  return Promise.all([a, b])
+interface OpeningBranch extends AsyncDisposable {
+  /** Rejects when the worktree cannot be moved to the branch; then the job is stopping. */
+  readonly opened: Promise<void>
 }
 
-/** The conversation's branch continues from work that waits for review; otherwise it starts from main. */
-async function openBranch(run: JobRun): Promise<void> {
-  const commit = await readHeldCommit(run.deps.db, run.job)
-  const from = commit === null ? ('main' as const) : { commit }
-  const started = run.workspace.startJob(run.branch, { job: run.job.id, from })
-  run.base = (await inWorkspace(started)).base
+/**
+ * Moves the worktree to the conversation's branch, which continues from work that waits for review, or else starts from
+ * main. Disposing it waits for the end of that, so that nothing of it runs on concurrently with what comes next.
+ */
+function openBranch(run: JobRun): OpeningBranch {
+  const { deps, job, branch, workspace } = run
+  const open = async () => {
+    const commit = await readHeldCommit(deps.db, job)
+    const from = commit === null ? ('main' as const) : { commit }
+    const { base } = await inWorkspace(workspace.startJob(branch, { job: job.id, from }))
+    run.base = base
+    if (!(await updateJobBase(deps.db, job.id, run.lease.token, base))) throw overtaken()
+  }
+  const opened = open()
+  const settled = opened.catch((error: unknown) => run.stop(toJobFailure(error)))
+  return { opened, [Symbol.asyncDispose]: () => settled }
 }
 
 /** The agent once it has started, and the conversation of its own that belongs to this session, or a new one. */
@@ -119,12 +131,11 @@ async function findConversation({ deps, job }: JobRun, starting: Promise<Agent>)
 
 /** Records that the prompt is about to be sent, so that it is never sent a second time. */
 async function begin(run: JobRun, agentSessionId: string): Promise<void> {
-  const { deps, job, branch, base } = run
+  const { deps, job, branch } = run
   run.signal.throwIfAborted()
   const now = deps.clock.now()
   const begun = await updateJobStatus(deps.db, job.id, run.lease.token, 'running', {
     branch,
-    ...(base === undefined ? {} : { base }),
     agent_session_id: agentSessionId,
     prompt_sent_at: now
   })

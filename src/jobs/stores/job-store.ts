@@ -80,7 +80,6 @@ export async function claimNextJob(
 
 export interface JobChanges {
   readonly branch?: string
-  readonly base?: string
   readonly agent_session_id?: string
   readonly prompt_sent_at?: Date
 }
@@ -105,6 +104,23 @@ export async function updateJobStatus(
   // A job that settles can no longer be cancelled, so a request to cancel must not have come before.
   const guarded = status === 'settling' ? step.where('cancel_requested_at', 'is', null) : step
   return (await guarded.executeTakeFirst()).numUpdatedRows === 1n
+}
+
+/** The commit that the branch of an active job starts from. False when a later lease has claimed the job. */
+export async function updateJobBase(
+  db: Db,
+  id: JobId,
+  token: bigint,
+  base: string
+): Promise<boolean> {
+  const updated = await db
+    .updateTable('jobs')
+    .set({ base })
+    .where('id', '=', id)
+    .where('token', '=', String(token))
+    .where('status', 'in', ACTIVE)
+    .executeTakeFirst()
+  return updated.numUpdatedRows === 1n
 }
 
 export async function updateReserved(db: Db, id: JobId, reserved: Microcredits): Promise<void> {

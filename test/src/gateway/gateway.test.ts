@@ -6,6 +6,7 @@ import { ceilingOf, priceOf, type Price } from '#billing'
 import type { Step } from '#fixtures'
 import { silentLog } from '#kernel/log.ts'
 import { toCredits } from '#kernel/money.ts'
+import { within } from '#kernel/waiting.ts'
 import { until } from '../../helpers/patience.ts'
 import { ANTHROPIC, ask, bodyOf, givenGateway, KEY, OPENAI, turnHeader } from './given-gateway.ts'
 
@@ -210,6 +211,29 @@ t.test('lets only requests of the running job spend', async (t) => {
   const refused = it.metrics.flatMap((metric) => (metric.kind === 'refused' ? [metric.why] : []))
   t.match(new Set(refused), new Set(['no_job', 'wrong_turn', 'wrong_session']))
 })
+
+t.test(
+  'holds the requests of a job that is not ready, and refuses them when it never is',
+  async (t) => {
+    const it = await givenGateway(t)
+    const url = addresses(it)[OPENAI]!
+    const ready = Promise.withResolvers<void>()
+    const job = await it.job({ ready: ready.promise })
+    const held = ask(url, job.token, bodyOf([{ say }]))
+    t.equal(await within(held, 100), undefined)
+    t.equal(it.model.requests.length, 0, 'the provider was not asked')
+    t.same(await job.rows(), [], 'nothing was reserved')
+    ready.resolve()
+    t.equal((await held).status, 200)
+
+    const never = Promise.withResolvers<void>()
+    const failed = await it.job({ ready: never.promise })
+    const refused = ask(url, failed.token, bodyOf([{ say }]))
+    never.reject(new Error('git failed'))
+    t.equal((await refused).status, 403)
+    t.same(await failed.rows(), [])
+  }
+)
 
 t.test('passes on a refusal of the provider with the key redacted', async (t) => {
   const it = await givenGateway(t)

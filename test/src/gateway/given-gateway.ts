@@ -53,6 +53,7 @@ export async function givenGateway(t: Test, options: Partial<GatewayOptions> = {
     model = OPENAI,
     agentSessionId = 'ses_root',
     project = projectId.create(),
+    ready = Promise.resolve(),
     token = gateway.tokenFor(project)
   } = {}) => {
     const user = userId.create()
@@ -75,6 +76,7 @@ export async function givenGateway(t: Test, options: Partial<GatewayOptions> = {
         purse,
         model,
         agentSessionId,
+        ready,
         onExhausted: () => (exhausted += 1),
         onRateLimited: (ms) => waits.push(ms)
       }

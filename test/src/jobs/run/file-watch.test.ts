@@ -11,7 +11,11 @@ function given() {
       return []
     }
   }
-  const files = createFileWatch({ workspace, writer: { write() {} } } as unknown as JobRun)
+  const files = createFileWatch({
+    base: 'c0',
+    workspace,
+    writer: { write() {} }
+  } as unknown as JobRun)
   return { files, reads: () => reads }
 }
 
