@@ -15,6 +15,7 @@ import {
   updateKeyUse,
   type ApiKey
 } from './key-store.ts'
+import { createKeyCache } from './key-cache.ts'
 import { hashOf, isApiKey, newApiKey } from './keys.ts'
 
 /** The user of a key, and the key's id. */
@@ -52,7 +53,8 @@ export interface Accounts {
 }
 
 /** Users and their API keys. Every method takes a database or the caller's transaction first. */
-export function createAccounts(clock: Pick<Clock, 'now'> = systemClock): Accounts {
+export function createAccounts(clock: Pick<Clock, 'now' | 'monotonicMs'> = systemClock): Accounts {
+  const cache = createKeyCache(clock)
   const insertKey = async (db: Db, user: UserId, { name, expiresAt }: KeyRequest) => {
     const apiKey = newApiKey()
     const hash = hashOf(apiKey)
@@ -60,6 +62,8 @@ export function createAccounts(clock: Pick<Clock, 'now'> = systemClock): Account
     const row = { id, hash, userId: user, name: name ?? null, expiresAt: expiresAt ?? null }
     return { ...(await insertApiKey(db, row)), apiKey }
   }
+  const changingKeys = <T>(db: Db, change: (tx: Db) => Promise<T>) =>
+    inTransaction(db, change).finally(cache.clear)
 
   return {
     create: (db, { name } = {}) =>
@@ -76,15 +80,20 @@ export function createAccounts(clock: Pick<Clock, 'now'> = systemClock): Account
       // A malformed key costs no query.
       if (!isApiKey(key)) return undefined
       const now = clock.now()
-      const found = await findKeyOfHash(db, hashOf(key), now)
+      const hash = hashOf(key)
+      const cached = cache.find(hash)
+      const store = cache.beginRead()
+      const found = cached ?? (await findKeyOfHash(db, hash, now))
       if (!found) return undefined
       const unusedMs = now.getTime() - (found.lastUsedAt?.getTime() ?? 0)
-      if (unusedMs > LIMITS.keyUseEveryMs) await updateKeyUse(db, found.id, now)
+      const isUse = unusedMs > LIMITS.keyUseEveryMs
+      if (isUse) await updateKeyUse(db, found.id, now)
+      if (isUse || !cached) store(hash, { ...found, lastUsedAt: isUse ? now : found.lastUsedAt })
       return { userId: found.userId, keyId: found.id }
     },
 
     createKey: (db, user, wanted) =>
-      inTransaction(db, async (tx) => {
+      changingKeys(db, async (tx) => {
         const now = clock.now()
         if (wanted.expiresAt && wanted.expiresAt <= now) {
           throw new AppError('invalid_request', 'expiresAt must be in the future')
@@ -100,7 +109,7 @@ export function createAccounts(clock: Pick<Clock, 'now'> = systemClock): Account
     keys: readApiKeys,
 
     revoke: (db, user, given) =>
-      inTransaction(db, async (tx) => {
+      changingKeys(db, async (tx) => {
         const id = keyId.parse(given)
         if (id && (await revokeKey(tx, user, id, clock.now()))) return id
         throw unknownKey(given)

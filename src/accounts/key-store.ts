@@ -55,7 +55,7 @@ const active = (db: Db, now: Date) => db.selectFrom('api_keys').where(isActive(n
 
 export function findKeyOfHash(db: Db, hash: string, now: Date) {
   return active(db, now)
-    .select(['id', 'user_id as userId', 'last_used_at as lastUsedAt'])
+    .select(['id', 'user_id as userId', 'expires_at as expiresAt', 'last_used_at as lastUsedAt'])
     .where('hash', '=', hash)
     .executeTakeFirst()
 }

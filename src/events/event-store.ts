@@ -143,6 +143,15 @@ const frameOf = (projectId: ProjectId, row: Row): Frame => ({
   data: row.data
 })
 
+export async function readLastSeq(db: Db, projectId: ProjectId): Promise<number> {
+  const row = await db
+    .selectFrom('projects')
+    .select('last_seq')
+    .where('id', '=', projectId)
+    .executeTakeFirst()
+  return Number(row?.last_seq ?? 0)
+}
+
 /** The last `seq`, and the oldest one that is still kept (last + 1 when there is none). */
 export async function readReach(db: Db, projectId: ProjectId) {
   const row = await db

@@ -4,7 +4,13 @@ import type { Frame } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { historyOf, type Bus } from '#ports/bus.ts'
-import { readBatchAfter, readFramesAfter, readReach, type FrameQuery } from './event-store.ts'
+import {
+  readBatchAfter,
+  readFramesAfter,
+  readLastSeq,
+  readReach,
+  type FrameQuery
+} from './event-store.ts'
 import { coalesceReads, type ReadPage } from './coalesced-reads.ts'
 import { createRecentFrames, type RecentFrames } from './recent-frames.ts'
 
@@ -16,6 +22,7 @@ const PAGE = { limit: LIMITS.framesPerPage, bytesMax: LIMITS.framesPageBytesMax 
 export interface Feed {
   /** One page of history, oldest first. */
   page(projectId: ProjectId, page: FrameQuery): Promise<Frame[]>
+  lastSeq(projectId: ProjectId): Promise<number>
   /** The last `seq` of a project, and the oldest `seq` that its history still contains. */
   reach(projectId: ProjectId): Promise<{ lastSeq: number; oldestSeq: number }>
   /**
@@ -47,6 +54,7 @@ export function createFeed(
   const coalesced = coalesceReads(readPage)
   return {
     page: (projectId, page) => readFramesAfter(db, projectId, page),
+    lastSeq: (projectId) => readLastSeq(db, projectId),
     reach: (projectId) => readReach(db, projectId),
 
     async *follow(projectId, { after, ...filter }, signal) {

@@ -19,16 +19,9 @@ import { cancelJob } from './manage/cancel-job.ts'
 import { listMessages, listSessions } from './read/conversations.ts'
 import { estimateJob } from './submit/estimate-job.ts'
 import type { ApiDeps } from './job-deps.ts'
-import { ACTIVE } from './job-states.ts'
-import {
-  countJobsAhead,
-  ownJob,
-  readJobsOfProject,
-  readUnfinishedJobs
-} from './stores/job-read-store.ts'
+import { ownJob, readJobsOfProject, readUnfinishedJobs } from './stores/job-read-store.ts'
 import type { JobRow } from './stores/job-store.ts'
-import { viewOf } from './read/job-view.ts'
-import { readOpenPrompts } from './stores/prompt-store.ts'
+import { readViews } from './read/read-views.ts'
 import { readAgent, restartAgent } from './manage/project-agent.ts'
 import { removeProject } from './manage/remove-project.ts'
 import { retryJob } from './submit/retry-job.ts'
@@ -83,18 +76,9 @@ export interface Jobs {
 
 /** Joins what users can do with jobs; each operation has a file of its own. */
 export function createJobs(deps: ApiDeps): Jobs {
-  const { db, feed } = deps
-
-  const view = async (job: JobRow) => {
-    const isActive = (ACTIVE as readonly string[]).includes(job.status)
-    const [prompts, ahead, { lastSeq }] = await Promise.all([
-      isActive ? readOpenPrompts(db, [job.id]) : [],
-      job.status === 'queued' ? countJobsAhead(db, job) : null,
-      feed.reach(job.project_id)
-    ])
-    return viewOf(job, { prompts, ahead, lastSeq })
-  }
-  const views = (rows: readonly JobRow[]) => Promise.all(rows.map(view))
+  const { db } = deps
+  const views = (rows: readonly JobRow[]) => readViews(deps, rows)
+  const view = async (job: JobRow) => (await views([job]))[0]!
 
   return {
     submit: (user, project, command, reservedId) =>

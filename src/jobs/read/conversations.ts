@@ -66,7 +66,7 @@ async function messagesOf(feed: Feed, job: JobRow): Promise<MessageView[]> {
 async function answerOf(feed: Feed, job: JobRow): Promise<string> {
   const parts = new Map<string, string>()
   const signal = AbortSignal.timeout(10_000)
-  const { lastSeq } = await feed.reach(job.project_id)
+  const lastSeq = await feed.lastSeq(job.project_id)
   let after = 0
   while (after < lastSeq) {
     signal.throwIfAborted()

@@ -112,6 +112,18 @@ export async function countJobsAhead(db: Db, job: JobRow): Promise<number> {
   return Number(ahead)
 }
 
+/** The ids of the project's unfinished jobs, in the order in which they run. */
+export async function readQueue(db: Db, projectId: ProjectId): Promise<JobId[]> {
+  const rows = await db
+    .selectFrom('jobs')
+    .select('id')
+    .where('project_id', '=', projectId)
+    .where('status', 'in', UNFINISHED)
+    .orderBy('position')
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
 export async function countQueuedJobs(db: Db, projectId: ProjectId): Promise<number> {
   const { queued } = await db
     .selectFrom('jobs')
