@@ -15,9 +15,9 @@ const AT_ONCE = 50
 export async function benchStreamMemory(print: (line: string) => void): Promise<void> {
   await using kilowatt = await startKilowatt()
   await using floor = await startFloor()
-  const projectId = await kilowatt.project()
+  const openOne = await kilowatt.audience(SOCKETS)
   const ways = {
-    kilowatt: await perSocket(kilowatt.server.pid, () => kilowatt.watch(projectId)),
+    kilowatt: await perSocket(kilowatt.server.pid, openOne),
     floor: await perSocket(floor.relay.pid, () => floor.socketTo('/idle'))
   }
 

@@ -7,6 +7,7 @@ import getPort from 'get-port'
 import { WebSocket } from 'ws'
 import { REPLAY_KILO } from '#fixtures'
 import { SUBPROTOCOL } from '#kernel/frames.ts'
+import { LIMITS } from '#kernel/limits.ts'
 import { createApiClient, type ApiClient } from '../../../src/demo/api-client.ts'
 import { seedDataDir } from '../../helpers/databases/template.ts'
 import { burstPrompt, type Burst } from './burst.ts'
@@ -27,6 +28,8 @@ export interface Kilowatt extends AsyncDisposable {
   open(): Promise<WebSocket>
   /** A socket that follows a project, once its snapshot has come. */
   watch(projectId: string, after?: number): Promise<WebSocket>
+  /** How to open so many sockets that follow a project: from several users and addresses, as the server's limits require. */
+  audience(sockets: number): Promise<() => Promise<WebSocket>>
   /** A project of its own with an agent of its own, and one watcher. */
   way(): Promise<Way>
 }
@@ -52,27 +55,47 @@ export async function startKilowatt(): Promise<Kilowatt> {
   }
   const server = opening.use(await start('src/main.ts', [], env, PROBE))
   const adminKey = (await readFile(join(dataDir, 'admin-key'), 'utf8')).trim()
-  const { apiKey: key } = await createApiClient(server.url, adminKey).post<{ apiKey: string }>(
-    '/users'
-  )
-  const client = createApiClient(server.url, key)
+  const operator = createApiClient(server.url, adminKey)
+  const newUser = async () => {
+    const { apiKey: key } = await operator.post<{ apiKey: string }>('/users')
+    return { key, client: createApiClient(server.url, key) }
+  }
+  const { key, client } = await newUser()
   const onlyOnce = { 'idempotency-key': randomUUID() }
   await client.post('/wallet/purchase', { credits: 100_000 }, onlyOnce)
 
-  const project = async () => (await client.post<{ id: string }>('/projects', { name: 'bench' })).id
-  const open = async () => {
+  const projectOf = async (of: ApiClient) =>
+    (await of.post<{ id: string }>('/projects', { name: 'bench' })).id
+  const project = () => projectOf(client)
+  const openAs = async (bearer: string, localAddress = '127.0.0.1') => {
     const socket = new WebSocket(`${server.url.replace('http', 'ws')}/ws`, SUBPROTOCOL, {
-      headers: { authorization: `Bearer ${key}` }
+      headers: { authorization: `Bearer ${bearer}` },
+      localAddress
     })
     await once(socket, 'open')
     return socket
   }
-  const watch = async (projectId: string, after?: number) => {
-    const socket = await open()
+  const open = () => openAs(key)
+  const watch = async (projectId: string, after?: number) => follow(await open(), projectId, after)
+  const follow = async (socket: WebSocket, projectId: string, after?: number) => {
     const snapshot = untilText(socket, (text) => text.includes('"type":"snapshot"'))
     socket.send(JSON.stringify({ type: 'subscribe', projectId, after }))
     await snapshot
     return socket
+  }
+  const audience = async (sockets: number) => {
+    const users: { key: string; projectId: string }[] = []
+    while (users.length < sockets / LIMITS.socketsPerUserMax) {
+      const user = await newUser()
+      users.push({ key: user.key, projectId: await projectOf(user.client) })
+    }
+    let opened = 0
+    return async () => {
+      const user = users[opened % users.length]!
+      const address = `127.0.0.${2 + (opened % Math.ceil(sockets / LIMITS.socketsPerAddressMax))}`
+      opened += 1
+      return follow(await openAs(user.key, address), user.projectId)
+    }
   }
   const way = async (): Promise<Way> => {
     const projectId = await project()
@@ -93,6 +116,7 @@ export async function startKilowatt(): Promise<Kilowatt> {
     project,
     open,
     watch,
+    audience,
     way,
     [Symbol.asyncDispose]: () => opened.disposeAsync()
   }
