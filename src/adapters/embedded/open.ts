@@ -47,7 +47,7 @@ export async function openEmbedded(options: {
 }
 
 /** What a data folder of ours, or the root of a new volume, may hold when the server starts. */
-const OURS = new Set(['db', 'lock', 'projects', 'agents', 'admin-key', 'lost+found'])
+const OURS = new Set(['db', 'db.new', 'lock', 'projects', 'agents', 'admin-key', 'lost+found'])
 
 /** Closes the data folder to other users. A folder with files of others is refused before anything of it changes. */
 async function openDataDir(dataDir: string): Promise<void> {

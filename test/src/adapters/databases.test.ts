@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sql } from 'kysely'
@@ -56,6 +56,9 @@ function databaseContract(name: string, open: (t: Test) => Promise<Db>): void {
 // The first test creates and migrates the database; the others open it again.
 const dir = await mkdtemp(join(tmpdir(), 'kilowatt-databases-'))
 t.teardown(() => rm(dir, { recursive: true, force: true }))
+// A crash in the middle of the first start left this.
+await mkdir(join(dir, 'db.new'))
+await writeFile(join(dir, 'db.new', 'PG_VERSION'), 'half')
 databaseContract('PGlite', async (t) => {
   const db = await openEmbeddedDatabase(join(dir, 'db'))
   t.teardown(() => db.destroy())
