@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { AnswerCount, ModelProtocol } from '../protocols/protocol.ts'
+import type { AnswerCount, CallIds, ModelProtocol } from '../protocols/protocol.ts'
 import type { AgentConnection } from './agent-connection.ts'
 import type { Silence } from './silence.ts'
 
@@ -13,6 +13,7 @@ export interface Answering {
   readonly agent: AgentConnection
   readonly protocol: ModelProtocol
   readonly count: AnswerCount
+  readonly callIds: CallIds
   readonly silence: Silence
   readonly mayBeEmpty: boolean
   /** Removes the provider's key from texts. */

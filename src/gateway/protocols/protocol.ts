@@ -30,6 +30,12 @@ export interface AnswerCount {
   known(inputTokens: number): Usage
 }
 
+/** Which id each tool call of an answer has. */
+export interface CallIds {
+  /** The id of the call at this place of the answer, for which the provider has sent this one. */
+  idFor(call: unknown, sent: unknown): unknown
+}
+
 /** The wire protocol of a provider, as far as metering depends on it. */
 export interface ModelProtocol {
   /** The path after the version. */
@@ -49,10 +55,14 @@ export interface ModelProtocol {
   /** Characters of everything that counts as input. */
   promptChars(body: Body): number
   count(): AnswerCount
+  /** Sets the ids of the tool calls in an event or a whole answer. True if one has changed. */
+  setCallIds(data: Body, ids: CallIds): boolean
   /** A refusal of the gateway in the provider's error format. */
   refusal(type: string, message: string): object
   /** The same as a piece of a stream. */
   refusalPiece(type: string, message: string): string
+  /** An event as a piece of a stream. */
+  piece(event: Body): string
   /** The stream that says the same as a whole answer. */
   streamOf(whole: Record<string, unknown>): string
 }
