@@ -3,6 +3,7 @@ import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import type { Db, Schema } from '#db'
 import { PROTOCOL_VERSION, type Draft, type Frame } from '#kernel/frames.ts'
 import { eventId, type JobId, type ProjectId } from '#kernel/ids.ts'
+import { storableJson } from '#kernel/text.ts'
 
 export interface FrameScope {
   readonly projectId: ProjectId
@@ -26,7 +27,7 @@ export async function insertFrames(
 ): Promise<boolean> {
   const ids = drafts.map(() => eventId.create())
   const types = drafts.map(({ type }) => type)
-  const data = drafts.map((draft) => JSON.stringify(draft.data))
+  const data = drafts.map((draft) => storableJson(draft.data))
 
   const { numAffectedRows } = await sql`
     WITH scope AS (

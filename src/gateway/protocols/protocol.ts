@@ -1,4 +1,5 @@
 import type { Usage } from '#kernel/agent-events.ts'
+import { isVisible } from '#kernel/text.ts'
 
 /** The body of a request. */
 export type Body = Record<string, unknown>
@@ -73,9 +74,6 @@ export const tokensOfChars = (chars: number): number => Math.ceil(chars / 4)
 export const numberOr = <T>(value: unknown, other: T): number | T =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : other
 
-/** Invisible characters: a text of only these says nothing. */
-const INVISIBLE = /^[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*$/u
-
 /** Collects the texts of an answer: how long they are, and whether they say something. */
 export function createContentCount() {
   let chars = 0
@@ -84,7 +82,7 @@ export function createContentCount() {
     text(value: unknown) {
       if (typeof value !== 'string') return
       chars += value.length
-      if (!INVISIBLE.test(value)) pieces += 1
+      if (isVisible(value)) pieces += 1
     },
     /** A call says something even without arguments. */
     call(name: unknown) {

@@ -2,6 +2,7 @@ import type { Selectable } from 'kysely'
 import type { Db, Schema } from '#db'
 import type { Question } from '#kernel/agent-events.ts'
 import type { JobId, SessionId } from '#kernel/ids.ts'
+import { storableJson } from '#kernel/text.ts'
 import type { PermissionAnswer, QuestionAnswer } from '../job-schemas.ts'
 
 export interface PermissionBody {
@@ -38,7 +39,7 @@ export async function insertPrompt(
       id: prompt.id,
       job_id: jobId,
       kind: prompt.kind,
-      body: JSON.stringify(prompt.body),
+      body: storableJson(prompt.body),
       expires_at: prompt.expiresAt
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
@@ -81,7 +82,7 @@ export async function updatePromptAnswer(
 ): Promise<boolean> {
   const open = db
     .updateTable('job_prompts')
-    .set({ answer: JSON.stringify(given.answer), answered_by: given.by, answered_at: at })
+    .set({ answer: storableJson(given.answer), answered_by: given.by, answered_at: at })
     .where('id', '=', id)
     .where('answer', 'is', null)
     .where('resolved_at', 'is', null)

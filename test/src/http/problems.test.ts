@@ -31,10 +31,16 @@ t.test('names a refused field and its allowed values', async (t) => {
   for (const [body, detail] of [
     [{}, 'body is missing name'],
     [{ name: 'x', review: 'maybe' }, 'body/review must be one of merge, hold'],
-    [{ name: 'x', nam: 'y' }, 'body/nam is not a known field']
+    [{ name: 'x', nam: 'y' }, 'body/nam is not a known field'],
+    [{ name: '\u200b\u2060' }, 'body/name must have a visible character']
   ] as const) {
     t.match(await ada.call('POST', '/projects', body), { status: 400, body: { detail } })
   }
+  const command = `/projects/${await ada.project()}/ai-command`
+  t.match(await ada.call('POST', command, { text: ' \u200b\ufeff' }), {
+    status: 400,
+    body: { detail: 'body/text must have a visible character' }
+  })
 })
 
 t.test('every refusal is a problem document', async (t) => {
