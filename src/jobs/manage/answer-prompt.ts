@@ -1,5 +1,6 @@
 import { AppError } from '#kernel/errors.ts'
 import type { UserId } from '#kernel/ids.ts'
+import { isVisible } from '#kernel/text.ts'
 import { inboxOf } from '#ports/bus.ts'
 import type { ApiDeps } from '../job-deps.ts'
 import type { PermissionAnswer, QuestionAnswer } from '../job-schemas.ts'
@@ -40,7 +41,7 @@ function refuseMismatch(prompt: Prompt, answer: QuestionAnswer): void {
     throw new AppError('invalid_request', `Expected ${questions.length} answers, one per question`)
   }
   for (const [at, { multiple }] of questions.entries()) {
-    const chosen = answer.answers[at]?.filter((text) => text.trim() !== '').length ?? 0
+    const chosen = answer.answers[at]?.filter(isVisible).length ?? 0
     if (chosen === 0) {
       throw new AppError('invalid_request', `The answer to question ${at + 1} is empty`)
     }
