@@ -8,6 +8,7 @@ import type { WorkerDeps } from '../job-deps.ts'
 import { readHeldCommit, readJob } from '../stores/job-read-store.ts'
 import { updateJobStatus, type JobRow } from '../stores/job-store.ts'
 import { readSession, updateAgentSession } from '../stores/session-store.ts'
+import { onceThereIsRoom } from './disk-room.ts'
 import { decideEnd, type JobEnding, type TurnEnd } from './end-policy.ts'
 import { createFileWatch, type FileWatch } from './file-watch.ts'
 import { handleEvent } from './handle-event.ts'
@@ -33,7 +34,8 @@ export async function runJob(
   const result = await keepOrSalvage(run, files, end)
   await run.writer.flush()
   const reported = { steps: run.reportedSteps, ...run.meter.total() }
-  await finishJob(deps, job, lease.token, { ...result, reported })
+  const finish = () => finishJob(deps, job, lease.token, { ...result, reported })
+  await onceThereIsRoom(deps, run.giveUp, finish)
 }
 
 function endOf(run: JobRun, turn: Pick<TurnEnd, 'outcome' | 'error'>): JobEnding {
@@ -46,7 +48,10 @@ function endOf(run: JobRun, turn: Pick<TurnEnd, 'outcome' | 'error'>): JobEnding
 
 /** Follows the decision. Work that cannot be kept after all is salvaged, for the reason that prevented it. */
 async function keepOrSalvage(run: JobRun, files: FileWatch, end: JobEnding): Promise<Concluded> {
-  if (end.kind === 'fail') return salvageWork(run, files, end.failure)
+  if (end.kind === 'fail') {
+    const salvage = () => salvageWork(run, files, end.failure)
+    return onceThereIsRoom(run.deps, run.giveUp, salvage)
+  }
   try {
     await settle(run)
     return { ...(await keepWork(run, files)), failure: null }
