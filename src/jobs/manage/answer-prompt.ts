@@ -8,7 +8,7 @@ import { ownJob } from '../stores/job-read-store.ts'
 import { readPrompt, updatePromptAnswer, type Prompt } from '../stores/prompt-store.ts'
 
 /**
- * Stores a person's answer and rings for the job's inbox. The first answer counts: a second one, one after the deadline,
+ * Stores a person's answer and rings for the job's inbox. The first answer counts: a second one, also after that of the policy,
  * and one to a prompt of another job are refused with `not_found`.
  */
 export async function answerPrompt(

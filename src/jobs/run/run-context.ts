@@ -27,8 +27,8 @@ export interface JobRun extends Disposable {
   readonly signal: AbortSignal
   /** Aborts when this worker can do nothing more for the job: its lease is lost, or the server stops. */
   readonly giveUp: AbortSignal
-  /** When the job has to end. */
-  readonly deadline: Date
+  /** When the job has to end, by the monotonic clock. */
+  readonly deadlineMs: number
   /** Stops the job for this reason; the first reason counts. */
   stop(failure: JobFailure): void
   /** The commit that its branch started from; undefined until the worktree is on that branch. */
@@ -95,7 +95,7 @@ export function openRun(
     reportedSteps: [],
     signal: stopper.signal,
     giveUp,
-    deadline: new Date(deps.clock.now().getTime() + deps.settings.jobTimeoutMs),
+    deadlineMs: deps.clock.monotonicMs() + deps.settings.jobTimeoutMs,
     stop,
     base: undefined,
     commit: null,

@@ -151,9 +151,9 @@ async function settle({ deps, job, lease }: JobRun): Promise<void> {
 }
 
 /** A job does not wait for a provider longer than it is allowed to, or than it has left. */
-function stopUnlessWorthWaiting({ deps, deadline, stop }: JobRun, waitMs: number): void {
+function stopUnlessWorthWaiting({ deps, deadlineMs, stop }: JobRun, waitMs: number): void {
   const now = deps.clock.now()
-  const leftMs = deadline.getTime() - now.getTime()
+  const leftMs = deadlineMs - deps.clock.monotonicMs()
   if (waitMs <= Math.min(deps.settings.modelRetryWaitMaxMs, leftMs)) return
   const at = new Date(Math.min(now.getTime() + waitMs, LATEST_TIME)).toISOString()
   const seconds = Math.ceil(waitMs / 1000)

@@ -71,8 +71,8 @@ export async function readPrompt(db: Db, jobId: JobId, id: string): Promise<Prom
 }
 
 /**
- * Stores the first answer: false when there is one already, or the agent no longer waits. A person's answer must come
- * before the prompt's deadline, the policy's comes after it.
+ * Stores the first answer: false when there is one already, or the agent no longer waits. The policy answers at the
+ * prompt's deadline, which the job measures itself: `expires_at` is for people, whose clock may be set meanwhile.
  */
 export async function updatePromptAnswer(
   db: Db,
@@ -80,14 +80,12 @@ export async function updatePromptAnswer(
   given: { readonly answer: PermissionAnswer | QuestionAnswer; readonly by: string },
   at: Date
 ): Promise<boolean> {
-  const open = db
+  const done = await db
     .updateTable('job_prompts')
     .set({ answer: storableJson(given.answer), answered_by: given.by, answered_at: at })
     .where('id', '=', id)
     .where('answer', 'is', null)
     .where('resolved_at', 'is', null)
-  const done = await open
-    .where('expires_at', given.by === POLICY ? '<=' : '>', at)
     .executeTakeFirst()
   return done.numUpdatedRows === 1n
 }
