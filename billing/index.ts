@@ -21,6 +21,7 @@ export type {
 export { priceMemo } from './prices/price-memo.ts'
 export { readPriceList, type PriceList } from './prices/price-list.ts'
 export { ceilingOf, costUsd, priceOf, type Price } from './prices/pricing.ts'
+export { HIDDEN_TOKENS, smallestCost } from './prices/request-bounds.ts'
 export { createPurse, type Purse } from './purse.ts'
 export { reconcile, type Disagreement, type Step } from './reconcile.ts'
 export { createRequestMeter, type RequestMeter } from './request-meter.ts'

@@ -60,6 +60,42 @@ t.test('no folder holds more than 15 files', async (t) => {
   }
 })
 
+/** What reads the wall clock itself: the clock, times of files, and the times that messages of a socket show. */
+const WALL_CLOCK: ReadonlySet<string> = new Set([
+  'src/kernel/clock.ts',
+  'src/kernel/machine/lock-file.ts',
+  'src/adapters/embedded/data-lock.ts',
+  'src/http/stream/notices.ts'
+])
+/** What calculates with it: times that people read, calendar days, and the times in Kilo's messages. */
+const INSTANTS: ReadonlySet<string> = new Set([
+  'src/events/retention.ts',
+  'src/jobs/finish/finish-job.ts',
+  'src/jobs/run/prompts.ts',
+  'src/workspaces/history/commits.ts',
+  'supervisor/egress/project-usage.ts',
+  'supervisor/kilo/notices.ts',
+  'supervisor/pool/agent-records.ts',
+  'supervisor/turn/opening.ts'
+])
+
+t.test('no duration is measured by the wall clock, which can be set', async (t) => {
+  const readers: [RegExp, ReadonlySet<string>][] = [
+    [/Date\.now\(\)|new Date\(\)/, WALL_CLOCK],
+    [/now\(\)\.getTime\(\)/, INSTANTS]
+  ]
+  for (const path of find('{src,supervisor,billing}/**/*.{ts,mjs}')) {
+    const text = await read(path)
+    for (const [pattern, allowed] of readers) {
+      t.equal(
+        pattern.test(text),
+        allowed.has(path),
+        `${path}: use the monotonic clock (${pattern})`
+      )
+    }
+  }
+})
+
 t.test('every decision states why, what it costs, and what would change it', async (t) => {
   const letters = find('docs/decisions/*.md')
   t.ok(letters.length > 0)

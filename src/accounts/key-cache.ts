@@ -1,7 +1,7 @@
 import type { Clock } from '#kernel/clock.ts'
 import type { KeyId, UserId } from '#kernel/ids.ts'
 
-/** A revocation by another server takes effect within this time; one by this server at once. */
+/** A revocation by another server takes effect within this time; one by this server immediately. */
 const MAX_AGE_MS = 1000
 const ENTRIES_MAX = 10_000
 

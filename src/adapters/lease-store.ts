@@ -30,7 +30,10 @@ export async function takeLeaseRow(
   return row && BigInt(row.token)
 }
 
-/** Extends a lease; false when it has expired or another worker has it. */
+/**
+ * Extends a lease; false when another worker has it. One that has expired and was not taken is extended all the same: the
+ * clock may have been set forward, or the holder's machine suspended.
+ */
 export async function renewLeaseRow(
   db: Db,
   projectId: ProjectId,
@@ -42,7 +45,6 @@ export async function renewLeaseRow(
     .set({ expires_at: fromNow(ttlMs) })
     .where('project_id', '=', projectId)
     .where('token', '=', String(token))
-    .where('expires_at', '>', sql<Date>`clock_timestamp()`)
     .executeTakeFirst()
   return done.numUpdatedRows === 1n
 }

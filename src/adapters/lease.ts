@@ -2,6 +2,7 @@ import type { Db } from '#db'
 import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { within } from '#kernel/waiting.ts'
 import type { Lease } from '#ports/lock.ts'
 import { releaseLeaseRow, renewLeaseRow, takeLeaseRow } from './lease-store.ts'
 
@@ -16,6 +17,9 @@ const TIMES: LeaseTimes = {
   renewEveryMs: LIMITS.leaseRenewEveryMs,
   giveUpAfterMs: LIMITS.leaseGiveUpAfterMs
 }
+
+/** A busy process runs its timers later than this only when it hangs as a suspended one does. */
+const LATE_MS = 500
 
 /**
  * Acquires the lease row of a project and renews it until disposal. Its signal aborts when another worker has the row, or
@@ -38,18 +42,26 @@ export async function openLease(
   let expiry: NodeJS.Timeout
   const renewedAt = (ms: number) => {
     clearTimeout(expiry)
-    const leftMs = ms + times.giveUpAfterMs - clock.monotonicMs()
-    expiry = setTimeout(() => lose('renewals failed'), leftMs)
+    const dueMs = ms + times.giveUpAfterMs
+    expiry = setTimeout(() => void expire(dueMs), dueMs - clock.monotonicMs())
   }
-  const renew = async () => {
+  const renew = async (): Promise<boolean> => {
     const startedAt = clock.monotonicMs()
     try {
-      if (!(await renewLeaseRow(db, projectId, token, times.ttlMs)))
-        return lose('another worker took it over')
-      if (!released) renewedAt(startedAt)
+      const isOwn = await renewLeaseRow(db, projectId, token, times.ttlMs)
+      if (!isOwn) lose('another worker took it over')
+      else if (!released) renewedAt(startedAt)
+      return isOwn
     } catch {
       // The next renewal tries again, until `giveUpAfterMs`.
+      return false
     }
+  }
+  /** A timer that is late means that this process was suspended, and no renewal was tried: the row decides. */
+  const expire = async (dueMs: number) => {
+    const wasSuspended = clock.monotonicMs() - dueMs > LATE_MS
+    if (wasSuspended && (await within(renew(), times.renewEveryMs, clock))) return
+    lose('renewals failed')
   }
   renewedAt(askedAt)
   const renewing = setInterval(() => void renew(), times.renewEveryMs)

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { sql } from 'kysely'
 import type { Config } from '#config'
 import { createIdempotencyStore } from '#db'
 import { createApp, type AppDeps, type Health } from '#http'
 import { createJobs } from '#jobs'
-import type { Services } from './services.ts'
+import { createReadiness } from './readiness.ts'
+import { foldersOf, type Services } from './services.ts'
 import { VERSION } from './version.ts'
 import type { WorkerSide } from './worker-side.ts'
 
@@ -45,7 +45,12 @@ export function createApi(options: ApiOptions): Promise<FastifyInstance> {
       uid: supervisor.uid,
       ...options.health
     }),
-    ready: () => sql`SELECT 1`.execute(db).then(Boolean, () => false),
+    ready: createReadiness({
+      db,
+      disk: services.disk,
+      folders: foldersOf(config),
+      log: services.log
+    }),
     metrics: metrics.registry,
     publicUrl: config.publicUrl,
     allowedOrigins: config.allowedOrigins,

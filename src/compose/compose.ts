@@ -4,11 +4,12 @@ import type { Config } from '#config'
 import { createRetention } from '#events'
 import type { JobSettings } from '#jobs'
 import { systemClock } from '#kernel/clock.ts'
+import { watchDiskSpace } from '#kernel/machine/disk-space.ts'
 import { createApi, listen, type ApiTuning } from './api-side.ts'
 import { openBackbone } from './backbone.ts'
 import { listenForMetrics } from './metrics/listener.ts'
 import { createMetrics } from './metrics.ts'
-import { createServices } from './services.ts'
+import { createServices, foldersOf } from './services.ts'
 import { openWorkerSide, type WorkerTuning } from './worker-side.ts'
 
 /** What a test may set besides the configuration: shorter times, nothing else. */
@@ -43,8 +44,10 @@ export async function compose(config: Config, log: Logger, tuning: Tuning = {}):
   const backbone = opening.use(await openBackbone(config, clock, log))
   const { db } = backbone
   const admin = await loadOrCreateAdminKey(config.dataDir, config.adminApiKey)
+  const disk = opening.use(watchDiskSpace({ folders: foldersOf(config), log }))
   const services = await createServices(config, backbone, {
     metrics,
+    disk,
     log,
     ...(tuning.jobs && { jobs: tuning.jobs })
   })

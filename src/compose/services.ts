@@ -12,6 +12,7 @@ import { createEventLog, createFeed, createRecentFrames, type EventLog, type Fee
 import type { JobSettings } from '#jobs'
 import { systemClock, type Clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import type { DiskSpace } from '#kernel/machine/disk-space.ts'
 import type { Backbone } from '#ports/backbone.ts'
 import type { Logger } from 'pino'
 import type { Metrics } from './metrics.ts'
@@ -26,6 +27,7 @@ export interface Services extends Pick<Backbone, 'db' | 'bus' | 'queue' | 'lock'
   readonly feed: Feed
   readonly settings: JobSettings
   readonly metrics: Metrics
+  readonly disk: DiskSpace
   readonly clock: Clock
   readonly log: Logger
 }
@@ -33,7 +35,12 @@ export interface Services extends Pick<Backbone, 'db' | 'bus' | 'queue' | 'lock'
 export async function createServices(
   config: Config,
   { db, bus, queue, lock }: Backbone,
-  given: { readonly metrics: Metrics; readonly log: Logger; readonly jobs?: Partial<JobSettings> }
+  given: {
+    readonly metrics: Metrics
+    readonly disk: DiskSpace
+    readonly log: Logger
+    readonly jobs?: Partial<JobSettings>
+  }
 ): Promise<Services> {
   const recent = createRecentFrames()
   return {
@@ -59,7 +66,11 @@ export async function createServices(
       ...given.jobs
     },
     metrics: given.metrics,
+    disk: given.disk,
     clock: systemClock,
     log: given.log
   }
 }
+
+/** A folder of each place that is written to. */
+export const foldersOf = ({ dataDir, projectsDir }: Config) => [dataDir, projectsDir]

@@ -3,6 +3,7 @@ import { jsonArrayFrom } from 'kysely/helpers/postgres'
 import type { Db, Schema } from '#db'
 import { PROTOCOL_VERSION, type Draft, type Frame } from '#kernel/frames.ts'
 import { eventId, type JobId, type ProjectId } from '#kernel/ids.ts'
+import { storableJson } from '#kernel/text.ts'
 
 export interface FrameScope {
   readonly projectId: ProjectId
@@ -27,7 +28,7 @@ export async function insertFrames(
 ): Promise<Appended | undefined> {
   const ids = drafts.map(() => eventId.create())
   const types = drafts.map(({ type }) => type)
-  const data = drafts.map((draft) => JSON.stringify(draft.data))
+  const data = drafts.map((draft) => storableJson(draft.data))
 
   const { rows } = await sql<{ first: string | null; at: Date }>`
     WITH scope AS (
@@ -48,7 +49,14 @@ export async function insertFrames(
   const ts = appended.at.toISOString()
   const common = { v: PROTOCOL_VERSION, projectId, jobId, ts } as const
   return {
-    frames: drafts.map((draft, n) => ({ ...common, ...draft, id: ids[n]!, seq: first + n })),
+    frames: drafts.map(({ type }, n) => ({
+      ...common,
+      type,
+      id: ids[n]!,
+      seq: first + n,
+      // What was written, which is not always what was given.
+      data: JSON.parse(data[n]!) as unknown
+    })),
     bytes: data.reduce((sum, text) => sum + text.length, 0)
   }
 }

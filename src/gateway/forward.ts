@@ -7,6 +7,7 @@ import type { Clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { watchAgent } from './answers/agent-connection.ts'
 import { complaintOf, fail, type Answering } from './answers/answering.ts'
+import { createCallIds } from './answers/call-ids.ts'
 import { decoded } from './answers/content-encoding.ts'
 import { passStreamed } from './answers/pass-stream.ts'
 import { passWhole } from './answers/pass-whole.ts'
@@ -56,7 +57,7 @@ const REST_MS_MAX = 500
 
 /**
  * Forwards a request to its provider and streams the answer back with backpressure. When the provider's connection
- * breaks, the agent's connection is reset at the same byte, so that Kilo sees the failure as it happened.
+ * breaks, the agent's connection is reset after the same event, so that Kilo sees the failure as it happened.
  */
 export async function forward(forwarding: Forwarding): Promise<Forwarded> {
   const { url, headers, body, dispatcher, response, protocol, count, scrub, clock } = forwarding
@@ -109,6 +110,7 @@ export async function forward(forwarding: Forwarding): Promise<Forwarded> {
     agent,
     protocol,
     count,
+    callIds: createCallIds(),
     silence,
     scrub
   }

@@ -1,9 +1,8 @@
+import { HIDDEN_TOKENS } from '#billing'
 import type { Usage } from '#kernel/agent-events.ts'
 import type { Body } from './protocols/protocol.ts'
 
 const BYTES_PER_TOKEN_MIN = 2
-/** Tokens that a provider adds to the body: its own instructions about tools, and around each message. */
-const HIDDEN_TOKENS = 500
 /** Images are priced by their dimensions, not by their bytes; no known provider exceeds this. */
 const IMAGE_TOKENS_MAX = 5000
 const SHRUNK_MARGIN = 1.25

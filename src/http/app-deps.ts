@@ -10,7 +10,9 @@ import type { Editing } from '#editing'
 import type { EventLog, Feed } from '#events'
 import type { Jobs } from '#jobs'
 import type { Clock } from '#kernel/clock.ts'
+import type { AppError } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import type { DiskSpace } from '#kernel/machine/disk-space.ts'
 
 /** What the HTTP server needs from the rest of the product. */
 export interface AppDeps {
@@ -29,8 +31,9 @@ export interface AppDeps {
   readonly clock: Clock
   readonly version: string
   readonly health: () => Health | Promise<Health>
-  /** Whether the server can accept work: the database answers. */
-  readonly ready: () => boolean | Promise<boolean>
+  /** Why the server cannot accept work now; undefined when it can. */
+  readonly ready: () => Promise<AppError | undefined>
+  readonly disk: Pick<DiskSpace, 'isFull'>
   readonly metrics: Registry
   /** Browser origins, compared whole. */
   readonly allowedOrigins: readonly string[]

@@ -5,6 +5,7 @@ import { timingsOf, type App, type AppDeps } from './app-deps.ts'
 import { createAuthentication } from './plugins/auth.ts'
 import { readJsonBodies } from './plugins/json-body.ts'
 import { admitBrowsers, limitRates } from './plugins/cors-and-rate-limits.ts'
+import { refuseOnFullDisk } from './plugins/disk-full.ts'
 import { refuseUnstorableText } from './plugins/storable-text.ts'
 import { publishDocuments } from './plugins/openapi.ts'
 import { replayAnswers } from './plugins/idempotency/idempotency.ts'
@@ -68,6 +69,7 @@ export async function createApp(given: AppDeps): Promise<FastifyInstance> {
   const deps = { ...given, signal, authentication, connections }
   await publishDocuments(app, deps.version)
   refuseUnstorableText(app)
+  refuseOnFullDisk(app, deps.disk)
   replayAnswers(app, deps.idempotency)
 
   healthRoutes(app, deps)

@@ -25,6 +25,7 @@ export const PROBLEM_STATUSES = {
   rate_limited: 429,
   internal: 500,
   agent_unavailable: 503,
+  disk_full: 503,
   database_unavailable: 503,
   shutting_down: 503
 } as const satisfies Record<RefusalCode, number>

@@ -1,4 +1,5 @@
 import { AppError } from '#kernel/errors.ts'
+import { VISIBLE } from '#kernel/text.ts'
 
 const ERRORS_SHOWN_MAX = 10
 
@@ -37,6 +38,8 @@ function messageFor({ keyword, params, message }: SchemaError): string {
       return `is missing ${list(params['requiredProperties'])}`
     case 'enum':
       return `must be one of ${list(params['allowedValues'])}`
+    case 'pattern':
+      return String(params['pattern']).includes(VISIBLE) ? 'must have a visible character' : message
     default:
       return message
   }

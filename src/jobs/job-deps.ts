@@ -5,6 +5,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { Goodwill } from '#kernel/frames.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
+import type { DiskSpace } from '#kernel/machine/disk-space.ts'
 import type { Microcredits } from '#kernel/money.ts'
 import type { Bus } from '#ports/bus.ts'
 import type { ProjectLock } from '#ports/lock.ts'
@@ -36,6 +37,7 @@ export interface ApiDeps {
 /** What carrying out jobs needs besides: here supervisor, billing, workspaces and events meet. */
 export interface WorkerDeps extends ApiDeps {
   readonly lock: ProjectLock
+  readonly disk: DiskSpace
   readonly gateway: ModelGate
   readonly supervisor: Supervisor
   readonly workspaces: Workspaces

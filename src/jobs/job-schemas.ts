@@ -9,12 +9,12 @@ import {
   Review,
   UsageTotals
 } from '#kernel/frames.ts'
-import { Nullable, OnlyThese, Time } from '#kernel/schema-kit.ts'
+import { Nullable, OnlyThese, Time, VisibleText } from '#kernel/schema-kit.ts'
 
 /** A prompt for the agent. */
 export const AiCommand = Type.Object(
   {
-    text: Type.String({ minLength: 1, maxLength: LIMITS.promptCharsMax, pattern: '\\S' }),
+    text: VisibleText(LIMITS.promptCharsMax),
     mode: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     currentFilePath: Type.Optional(Type.String({ minLength: 1, maxLength: 4096 })),
     model: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),

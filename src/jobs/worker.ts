@@ -72,6 +72,8 @@ async function serveProject(
 
 async function drain(deps: WorkerDeps, lease: Lease, stopping: AbortSignal): Promise<void> {
   while (!stopping.aborted && !lease.signal.aborted) {
+    // Queued jobs wait: the sweep rings for them again.
+    if (await deps.disk.isFull()) return
     const job = await claimNextJob(deps.db, lease.projectId, lease.token, deps.clock.now())
     if (!job) return
 

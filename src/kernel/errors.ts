@@ -29,6 +29,7 @@ export const REFUSALS = {
   rate_limited: { title: 'Too many requests', retryable: true },
   internal: { title: 'Internal server error', retryable: true },
   agent_unavailable: { title: 'Agent unavailable', retryable: true },
+  disk_full: { title: 'Disk is full', retryable: true },
   database_unavailable: { title: 'Database unavailable', retryable: true },
   shutting_down: { title: 'Server is shutting down', retryable: true }
 } as const satisfies Record<string, Meaning>

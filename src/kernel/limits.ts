@@ -37,6 +37,11 @@ export const LIMITS = {
   diffPatchBytesMax: 256 * KIB,
   diffFilesMax: 3000,
 
+  diskReserveBytes: 64 * MIB,
+  diskWatchMs: SECOND_MS,
+  readyMs: 5 * SECOND_MS,
+  readyAgeMs: SECOND_MS,
+
   leaseTtlMs: 30 * SECOND_MS,
   leaseRenewEveryMs: 10 * SECOND_MS,
   leaseGiveUpAfterMs: 20 * SECOND_MS,

@@ -19,10 +19,10 @@ export interface AdmissionOptions<S extends Admissible> {
   readonly agentsMax: number
   /** For all agents together. */
   readonly memoryBytesMax: number
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Pick<Clock, 'monotonicMs'>
   readonly log: Pick<Log, 'info'>
   readonly slots: () => readonly S[]
-  readonly idleFacts: (slot: S, now: Date) => IdleFacts
+  readonly idleFacts: (slot: S, nowMs: number) => IdleFacts
   /** What an admitted slot uses now; undefined while its agent starts. */
   readonly memoryOf: (slot: S) => Promise<number | undefined>
   /** Stops the agent of a slot. */
@@ -49,9 +49,9 @@ export function createAdmission<S extends Admissible>(options: AdmissionOptions<
       const usedBytes = await Promise.all(admitted.map(options.memoryOf))
       const decision = decideAdmission({ agentsMax, memoryBytesMax, usedBytes })
       if (decision === 'admit') break
-      const now = clock.now()
+      const nowMs = clock.monotonicMs()
       const chosen = chooseToStop(
-        admitted.map((other) => ({ slot: other, ...options.idleFacts(other, now) }))
+        admitted.map((other) => ({ slot: other, ...options.idleFacts(other, nowMs) }))
       )
       if (!chosen) throw unavailable(REFUSALS[decision](agentsMax))
       const { projectId } = chosen.slot

@@ -2,6 +2,7 @@ import type { Clock } from '#kernel/clock.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import type { Log } from '#kernel/log.ts'
+import { cutChars, storable } from '#kernel/text.ts'
 import { follow } from '#kernel/transitions.ts'
 import { AGENT_ENDS, type AgentEnd } from '../agent-end.ts'
 import { unavailable, type AgentFailure } from '../agent-failure.ts'
@@ -141,7 +142,7 @@ export function createAgentRecords(options: RecordsOptions): AgentRecords {
 
     ended(projectId, { reason, how }, isPresent) {
       const entry = entryOf(projectId)
-      entry.lastEnd = { reason, how: how.slice(0, HOW_CHARS_MAX), at: clock.now() }
+      entry.lastEnd = { reason, how: storable(cutChars(how, HOW_CHARS_MAX)), at: clock.now() }
       onMetric({ kind: 'ended', reason })
       apply(projectId, entry, AGENT_ENDS[reason].isFailure ? 'failure' : 'stop')
       if (isPresent) rest(entry)

@@ -1,6 +1,7 @@
 export interface IdleFacts {
-  readonly now: Date
-  readonly lastUsedAt: Date
+  /** By the monotonic clock, as `lastUsedMs`. */
+  readonly nowMs: number
+  readonly lastUsedMs: number
   /** It is starting, borrowed, or carries out a turn. */
   readonly busy: boolean
 }
@@ -8,14 +9,14 @@ export interface IdleFacts {
 /** An agent that is not busy is stopped when it was not used for `idleStopMs`. */
 export function decideIdle(facts: IdleFacts, idleStopMs: number): 'keep' | 'stop' {
   if (facts.busy) return 'keep'
-  return facts.now.getTime() - facts.lastUsedAt.getTime() >= idleStopMs ? 'stop' : 'keep'
+  return facts.nowMs - facts.lastUsedMs >= idleStopMs ? 'stop' : 'keep'
 }
 
 /** The agent that is stopped when a full pool needs a slot: the one that has been idle longest, if any is idle. */
 export function chooseToStop<A extends IdleFacts>(agents: readonly A[]): A | undefined {
   return agents
     .filter(({ busy }) => !busy)
-    .sort((a, b) => a.lastUsedAt.getTime() - b.lastUsedAt.getTime())
+    .sort((a, b) => a.lastUsedMs - b.lastUsedMs)
     .at(0)
 }
 

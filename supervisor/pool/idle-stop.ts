@@ -12,7 +12,7 @@ export function stopIdleAgents(
   const stopIdle = () => {
     for (const slot of slots.all()) {
       const { projectId } = slot
-      if (decideIdle(idleFactsOf(slot, clock.now()), idleStopMs) === 'keep') continue
+      if (decideIdle(idleFactsOf(slot, clock.monotonicMs()), idleStopMs) === 'keep') continue
       log.info({ projectId }, 'idle agent stopped')
       void slots.leave(projectId, 'idle')
     }

@@ -12,7 +12,7 @@ export interface BorrowedAgent extends Disposable {
 }
 
 export interface LendingOptions {
-  readonly clock: Pick<Clock, 'now'>
+  readonly clock: Pick<Clock, 'now' | 'monotonicMs'>
   readonly probeAfterMs: number
   /** The project's slot, or a new one. Throws when no agent may be started. */
   readonly slotFor: () => Slot
@@ -33,7 +33,7 @@ export function lend(options: LendingOptions): BorrowedAgent {
   const giveBack = () => {
     if (!taken) return
     taken.slot.borrowers -= 1
-    taken.slot.lastUsedAt = clock.now()
+    use(taken.slot, clock)
     const { slot } = taken
     taken = undefined
     options.onReturned?.(slot)
@@ -74,9 +74,14 @@ interface Taken {
 }
 
 function take(slot: Slot, { clock, probeAfterMs }: LendingOptions): Taken {
-  const isIdle = decideCheck(idleFactsOf(slot, clock.now()), probeAfterMs) === 'check'
+  const isIdle = decideCheck(idleFactsOf(slot, clock.monotonicMs()), probeAfterMs) === 'check'
   if (slot.kilo && isIdle) slot.isChecked = false
   slot.borrowers += 1
-  slot.lastUsedAt = clock.now()
+  use(slot, clock)
   return { slot, mustCheck: !slot.isChecked }
+}
+
+function use(slot: Slot, clock: LendingOptions['clock']): void {
+  slot.lastUsedAt = clock.now()
+  slot.lastUsedMs = clock.monotonicMs()
 }

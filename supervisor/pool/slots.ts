@@ -17,7 +17,9 @@ export interface Slot {
   readonly kilo: RunningKilo | undefined
   /** How many borrowers have not returned it yet. */
   borrowers: number
+  /** For people; how long it has been idle is measured by the monotonic clock. */
   lastUsedAt: Date
+  lastUsedMs: number
   /** False from the moment that a borrower finds it idle until it has responded. */
   isChecked: boolean
 }
@@ -54,7 +56,7 @@ export interface AgentSlots {
 export interface SlotOptions {
   readonly agentsMax: number
   readonly memoryBytesMax: number
-  readonly clock: Pick<Clock, 'now' | 'sleep'>
+  readonly clock: Pick<Clock, 'now' | 'monotonicMs' | 'sleep'>
   readonly log: Pick<Log, 'info' | 'warn'>
   readonly records: AgentRecords
   readonly onStartFailed: () => void
@@ -173,6 +175,7 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
         kilo: undefined,
         borrowers: 0,
         lastUsedAt: clock.now(),
+        lastUsedMs: clock.monotonicMs(),
         isChecked: true,
         leftFor: undefined,
         hurry: new AbortController(),
@@ -213,9 +216,9 @@ export function createAgentSlots(options: SlotOptions): AgentSlots {
 
 const memoryOf = async ({ kilo }: Pick<Slot, 'kilo'>) => (await kilo?.stats())?.memoryBytes
 
-export const idleFactsOf = (slot: Slot, now: Date): IdleFacts => ({
-  now,
-  lastUsedAt: slot.lastUsedAt,
+export const idleFactsOf = (slot: Slot, nowMs: number): IdleFacts => ({
+  nowMs,
+  lastUsedMs: slot.lastUsedMs,
   busy: isBusy(slot)
 })
 

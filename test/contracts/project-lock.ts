@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import type { Db } from '#db'
 import { userId, projectId, type ProjectId } from '#kernel/ids.ts'
@@ -18,6 +19,18 @@ export async function givenProject(db: Db): Promise<ProjectId> {
   const project = { id: projectId.create(), userId: user, name: 'p', review: 'merge' as const }
   return (await insertProject(db, project)).id
 }
+
+const rowOf = (db: Db, id: ProjectId) =>
+  db
+    .selectFrom('project_leases')
+    .select('expires_at')
+    .where('project_id', '=', id)
+    .executeTakeFirstOrThrow()
+
+const HALF_HOUR_MS = 30 * 60 * 1000
+
+/** Nothing of this process runs for so long. */
+const suspend = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 
 const SHORT = { ttlMs: 2000, renewEveryMs: 200, giveUpAfterMs: 1500 }
 
@@ -69,6 +82,49 @@ export function projectLockContract(name: string, open: (t: Test) => Promise<Loc
     t.equal(lease?.signal.aborted, false)
     t.equal(await openLock().acquire(project), undefined)
   })
+
+  t.test(`${name}: a step of the clock ends no lease that its holder renews`, async (t) => {
+    const { db, open: openLock } = await open(t)
+    const project = await givenProject(db)
+    await using lease = await openLock(SHORT).acquire(project)
+    for (const hours of [-1, 1]) {
+      // As the row looks after the database's clock was set forward, or back.
+      const step = sql<Date>`expires_at + ${hours} * interval '1 hour'`
+      await db
+        .updateTable('project_leases')
+        .set({ expires_at: step })
+        .where('project_id', '=', project)
+        .execute()
+      const { expires_at: stepped } = await rowOf(db, project)
+      await until('a renewal', async () => {
+        const { expires_at: now } = await rowOf(db, project)
+        return Math.abs(now.getTime() - stepped.getTime()) > HALF_HOUR_MS
+      })
+      t.equal(lease?.signal.aborted, false)
+      t.equal(await openLock().acquire(project), undefined)
+    }
+  })
+
+  t.test(
+    `${name}: a holder that was suspended keeps its lease unless another one came`,
+    async (t) => {
+      const { db, open: openLock } = await open(t)
+      const [kept, taken] = [await givenProject(db), await givenProject(db)]
+      await using lease = await openLock(SHORT).acquire(kept)
+      await using lost = await openLock(SHORT).acquire(taken)
+      const next = sql<string>`token + 1`
+      await db
+        .updateTable('project_leases')
+        .set({ token: next })
+        .where('project_id', '=', taken)
+        .execute()
+      suspend(SHORT.ttlMs * 2)
+      await until('the loss of the one', () => lost?.signal.aborted === true)
+      await new Promise((resolve) => setTimeout(resolve, SHORT.giveUpAfterMs))
+      t.equal(lease?.signal.aborted, false)
+      t.equal(await openLock().acquire(kept), undefined)
+    }
+  )
 
   t.test(`${name}: a lease that was taken over aborts its signal`, async (t) => {
     const { db, open: openLock } = await open(t)

@@ -100,7 +100,7 @@ t.test('permissions and questions', async (t) => {
       { question: 'Which database?', options: [{ label: 'Postgres' }, {}] }
     ])
     const path = `/jobs/${jobId}/questions/${asked.questionId}`
-    for (const answers of [[['a'], ['b']], [[]], [[' ']], [['Postgres', 'SQLite']]]) {
+    for (const answers of [[['a'], ['b']], [[]], [['\u200b ']], [['Postgres', 'SQLite']]]) {
       t.match(
         await client.call('POST', path, { answers }),
         { status: 400, body: { code: 'invalid_request' } },

@@ -11,24 +11,24 @@ import { PROCESS_STATES } from '../../supervisor/agent/kilo-process.ts'
 import { createRedact } from '../../supervisor/redact.ts'
 import { TURN_STATES } from '../../supervisor/turn/ending.ts'
 
-const now = new Date('2026-01-01T12:00:00Z')
-const ago = (ms: number) => new Date(now.getTime() - ms)
+const nowMs = 3_600_000
+const ago = (ms: number) => nowMs - ms
 
 t.test('stops an agent that has been idle for long', async (t) => {
-  for (const [title, lastUsedAt, busy, expected] of [
+  for (const [title, lastUsedMs, busy, expected] of [
     ['used a moment ago', ago(1_000), false, 'keep'],
     ['idle for a minute', ago(60_000), false, 'stop'],
     ['idle for long, but borrowed', ago(600_000), true, 'keep']
   ] as const) {
-    t.equal(decideIdle({ now, lastUsedAt, busy }, 60_000), expected, title)
+    t.equal(decideIdle({ nowMs, lastUsedMs, busy }, 60_000), expected, title)
   }
 })
 
 t.test('stops the agent that has been idle longest for another project', async (t) => {
   const agent = (name: string, ms: number, busy = false) => ({
     name,
-    now,
-    lastUsedAt: ago(ms),
+    nowMs,
+    lastUsedMs: ago(ms),
     busy
   })
   t.equal(chooseToStop([agent('a', 5), agent('b', 9), agent('c', 7)])?.name, 'b')

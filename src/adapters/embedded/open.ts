@@ -12,6 +12,8 @@ import { createEmbeddedLock } from './lock.ts'
 import { makePrivateFolder, makeTreePrivate } from './private-folder.ts'
 import { createEmbeddedQueue } from './queue.ts'
 import { startAutovacuum } from './autovacuum.ts'
+import { keepSpareWal } from './spare-wal.ts'
+import { createWriteGate } from './write-gate.ts'
 
 /** The backbone within this process: PGlite in `dataDir`, everything else in memory. */
 export async function openEmbedded(options: {
@@ -25,8 +27,10 @@ export async function openEmbedded(options: {
   await openDataDir(options.dataDir)
   opening.use(await lockDataDir(options.dataDir))
   const folder = join(options.dataDir, 'db')
-  const db = await openEmbeddedDatabase(folder)
-  opening.defer(() => db.destroy())
+  const database = await openEmbeddedDatabase(folder)
+  opening.defer(() => database.destroy())
+  const spareWal = opening.use(keepSpareWal(database, folder, options.log))
+  const db = database.withPlugin(createWriteGate(() => spareWal.isExhausted))
   // PGlite creates a new database with files that everybody may read and write.
   makeTreePrivate(folder)
   // This process owns the folder, so every holder of a lease is dead.

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import type { AnswerCount, ModelProtocol } from '../protocols/protocol.ts'
+import { cutChars } from '#kernel/text.ts'
+import type { AnswerCount, CallIds, ModelProtocol } from '../protocols/protocol.ts'
 import type { AgentConnection } from './agent-connection.ts'
 import type { Silence } from './silence.ts'
 
@@ -13,6 +14,7 @@ export interface Answering {
   readonly agent: AgentConnection
   readonly protocol: ModelProtocol
   readonly count: AnswerCount
+  readonly callIds: CallIds
   readonly silence: Silence
   readonly mayBeEmpty: boolean
   /** Removes the provider's key from texts. */
@@ -40,7 +42,7 @@ export function complaintOf(
     .decode(beginning)
     .replaceAll(/[\p{C}\s]+/gu, ' ')
     .trim()
-  const excerpt = shortened(scrub(readable), EXCERPT_CHARS)
+  const excerpt = cutChars(scrub(readable), EXCERPT_CHARS)
   const type = contentType === '' ? 'no content type' : contentType
   const quoted = excerpt === '' ? 'an empty body' : `“${excerpt}”`
   return `The model provider ${what} (status ${status}, ${type}): ${quoted}`
@@ -48,9 +50,7 @@ export function complaintOf(
 
 /** What a provider wrote in an error object that it sent with a good status. */
 export const reportedError = ({ scrub }: Answering, message: string): string =>
-  `The model provider reported an error in its answer: “${shortened(scrub(message), ERROR_CHARS)}”`
-
-const shortened = (text: string, chars: number) => Array.from(text).slice(0, chars).join('')
+  `The model provider reported an error in its answer: “${cutChars(scrub(message), ERROR_CHARS)}”`
 
 /** Answers the agent with a failure: with a status where nothing was sent yet, otherwise within the stream. */
 export function fail({ response, agent, protocol }: Answering, message: string): void {

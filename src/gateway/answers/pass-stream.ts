@@ -39,32 +39,31 @@ export async function passStreamed(
 }
 
 /**
- * Passes events on byte by byte until the answer is over by its protocol. The end of an answer without content is held
+ * Passes whole events on until the answer is over by its protocol. The end of an answer without content is held
  * back: it becomes a failure, and so does a stream that ends before the protocol says that it has.
  */
 async function passEvents(answering: Answering, body: AsyncIterable<Uint8Array>): Promise<void> {
   const { response, agent, count, silence } = answering
-  const reader = createEventReader(count)
+  const reader = createEventReader(answering)
   let beginning = Buffer.alloc(0)
-  const read = async (chunk: Uint8Array) => {
-    if (beginning.length < EXCERPT_BYTES) beginning = Buffer.concat([beginning, chunk])
-    reader.feed(chunk)
+  const pass = async (events: Uint8Array) => {
     silence.look()
-    const isHeld = isMissing(answering) || count.failure() !== undefined
-    const waiting = isHeld ? undefined : agent.write(chunk)
+    const isHeld = events.length === 0 || isMissing(answering) || count.failure() !== undefined
+    const waiting = isHeld ? undefined : agent.write(events)
     if (waiting) await silence.during(waiting)
   }
   try {
     for await (const chunk of body) {
-      await read(chunk)
+      if (beginning.length < EXCERPT_BYTES) beginning = Buffer.concat([beginning, chunk])
+      await pass(reader.feed(chunk))
       if (count.stage() === 'over') break
     }
   } catch (error) {
+    reader.end()
     // By its protocol the answer has ended, and the provider did not close the connection.
     if (!silence.signal.aborted || count.stage() === 'open') throw error
-  } finally {
-    reader.end()
   }
+  await pass(reader.end())
 
   const complain = (what: string) =>
     fail(answering, complaintOf(answering, what, beginning.subarray(0, EXCERPT_BYTES)))

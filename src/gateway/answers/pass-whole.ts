@@ -37,9 +37,11 @@ export async function passWhole(
   if (count.stage() === 'open') return complain('did not send an answer')
   if (isMissing(answering)) return complain('sent an answer without content')
   if (agent.gone) return
+  const isChanged = protocol.setCallIds(answer, answering.callIds)
   const type = asStream ? 'text/event-stream' : 'application/json'
   if (!response.headersSent) response.writeHead(status, { ...headers, 'content-type': type })
-  response.end(asStream ? protocol.streamOf(answer) : bytes)
+  if (asStream) response.end(protocol.streamOf(answer))
+  else response.end(isChanged ? JSON.stringify(answer) : bytes)
 }
 
 /** Undefined when the body is too large. */

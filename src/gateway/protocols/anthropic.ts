@@ -6,6 +6,7 @@ import {
   tokensOfChars,
   type AnswerCount,
   type Body,
+  type CallIds,
   type ModelProtocol
 } from './protocol.ts'
 import { believed, createUsageCount, estimateOf } from './usage-count.ts'
@@ -40,6 +41,9 @@ const FIELDS = new Set([
   ...['output_config', 'output_format', 'cache_control']
 ])
 
+const piece = (data: { readonly type?: unknown }) =>
+  `event: ${String(data.type)}\ndata: ${JSON.stringify(data)}\n\n`
+
 /** `POST /messages`: the first event contains the input tokens, the last one the output tokens. */
 export const anthropic: ModelProtocol = {
   path: '/messages',
@@ -63,8 +67,28 @@ export const anthropic: ModelProtocol = {
   promptChars: ({ system, messages, tools }) => JSON.stringify([system, messages, tools]).length,
   count: createCount,
   refusal: (type, message) => ({ type: 'error', error: { type, message } }),
+  setCallIds,
   refusalPiece: (type, message) => piece(anthropic.refusal(type, message)),
+  piece,
   streamOf
+}
+
+/** A call is named where its block starts; in a whole answer the blocks are a list. */
+function setCallIds(data: Body, ids: CallIds): boolean {
+  const { type, index, content_block: started, content } = data as Event & { index?: unknown }
+  if (type === 'content_block_start') return setCallId(started, index, ids)
+  if (!Array.isArray(content)) return false
+  const changed = (content as Block[]).map((block, index) => setCallId(block, index, ids))
+  return changed.includes(true)
+}
+
+function setCallId(block: Block | null | undefined, index: unknown, ids: CallIds): boolean {
+  if (block?.type !== 'tool_use') return false
+  const call = block as { id?: unknown }
+  const id = ids.idFor(index, call.id)
+  const isChanged = id !== call.id
+  call.id = id
+  return isChanged
 }
 
 function createCount(): AnswerCount {
@@ -124,9 +148,6 @@ function createCount(): AnswerCount {
     }
   }
 }
-
-const piece = (data: { readonly type?: unknown }) =>
-  `event: ${String(data.type)}\ndata: ${JSON.stringify(data)}\n\n`
 
 /** The events that a stream of this message would have had, with each block in one piece. */
 function streamOf(whole: Body): string {

@@ -6,6 +6,7 @@ import {
   tokensOfChars,
   type AnswerCount,
   type Body,
+  type CallIds,
   type ModelProtocol
 } from './protocol.ts'
 import { believed, createUsageCount, estimateOf } from './usage-count.ts'
@@ -27,9 +28,13 @@ interface Message {
   readonly reasoning_content?: unknown
   readonly reasoning?: unknown
   readonly refusal?: unknown
-  readonly tool_calls?:
-    | readonly { readonly function?: { readonly name?: unknown; readonly arguments?: unknown } }[]
-    | null
+  readonly tool_calls?: readonly Call[] | null
+}
+
+interface Call {
+  readonly index?: unknown
+  id?: unknown
+  readonly function?: { readonly name?: unknown; readonly arguments?: unknown }
 }
 
 /** With these an answer may end before its first visible character. */
@@ -44,6 +49,8 @@ const FIELDS = new Set([
   ...['reasoning', 'reasoning_effort', 'include_reasoning', 'thinking', 'enable_thinking'],
   ...['thinking_budget', 'verbosity', 'chat_template_kwargs', 'chat_template_args']
 ])
+
+const piece = (data: unknown) => `data: ${JSON.stringify(data)}\n\n`
 
 /** `POST /chat/completions`: the last chunk contains the usage, if the request asks for it. */
 export const openai: ModelProtocol = {
@@ -71,8 +78,25 @@ export const openai: ModelProtocol = {
   promptChars: ({ messages, tools }) => JSON.stringify([messages, tools]).length,
   count: createCount,
   refusal: (type, message) => ({ error: { message, type, code: type } }),
+  setCallIds,
   refusalPiece: (type, message) => piece(openai.refusal(type, message)),
+  piece,
   streamOf
+}
+
+/** The first piece of a call has its name or its id. A call without an index is whole. */
+function setCallIds({ choices }: Body, ids: CallIds): boolean {
+  let isChanged = false
+  for (const { delta, message } of Array.isArray(choices) ? (choices as Choice[]) : []) {
+    for (const call of (delta ?? message)?.tool_calls ?? []) {
+      const begins = [call.function?.name, call.id].some((name) => (name ?? '') !== '')
+      if (!begins) continue
+      const id = ids.idFor(call.index ?? Symbol('call'), call.id)
+      isChanged ||= id !== call.id
+      call.id = id
+    }
+  }
+  return isChanged
 }
 
 function createCount(): AnswerCount {
@@ -111,8 +135,6 @@ function createCount(): AnswerCount {
         : estimateOf(usage, input, tokensOfChars(content.chars()))
   }
 }
-
-const piece = (data: unknown) => `data: ${JSON.stringify(data)}\n\n`
 
 /** One chunk with the whole answer, one with its usage, and the end. */
 function streamOf({ choices, usage, ...head }: Body): string {

@@ -1,4 +1,5 @@
 import type { Usage } from '#kernel/agent-events.ts'
+import { isVisible } from '#kernel/text.ts'
 
 /** The body of a request. */
 export type Body = Record<string, unknown>
@@ -30,6 +31,12 @@ export interface AnswerCount {
   known(inputTokens: number): Usage
 }
 
+/** Which id each tool call of an answer has. */
+export interface CallIds {
+  /** The id of the call at this place of the answer, for which the provider has sent this one. */
+  idFor(call: unknown, sent: unknown): unknown
+}
+
 /** The wire protocol of a provider, as far as metering depends on it. */
 export interface ModelProtocol {
   /** The path after the version. */
@@ -49,10 +56,14 @@ export interface ModelProtocol {
   /** Characters of everything that counts as input. */
   promptChars(body: Body): number
   count(): AnswerCount
+  /** Sets the ids of the tool calls in an event or a whole answer. True if one has changed. */
+  setCallIds(data: Body, ids: CallIds): boolean
   /** A refusal of the gateway in the provider's error format. */
   refusal(type: string, message: string): object
   /** The same as a piece of a stream. */
   refusalPiece(type: string, message: string): string
+  /** An event as a piece of a stream. */
+  piece(event: Body): string
   /** The stream that says the same as a whole answer. */
   streamOf(whole: Record<string, unknown>): string
 }
@@ -63,9 +74,6 @@ export const tokensOfChars = (chars: number): number => Math.ceil(chars / 4)
 export const numberOr = <T>(value: unknown, other: T): number | T =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : other
 
-/** Invisible characters: a text of only these says nothing. */
-const INVISIBLE = /^[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*$/u
-
 /** Collects the texts of an answer: how long they are, and whether they say something. */
 export function createContentCount() {
   let chars = 0
@@ -74,7 +82,7 @@ export function createContentCount() {
     text(value: unknown) {
       if (typeof value !== 'string') return
       chars += value.length
-      if (!INVISIBLE.test(value)) pieces += 1
+      if (isVisible(value)) pieces += 1
     },
     /** A call says something even without arguments. */
     call(name: unknown) {

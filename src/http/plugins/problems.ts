@@ -1,6 +1,8 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, REFUSALS, type RefusalCode } from '#kernel/errors.ts'
+import { isDiskFull } from '#kernel/machine/disk-space.ts'
 import type { App } from '../app-deps.ts'
+import { diskFull } from './disk-full.ts'
 import { PROBLEM_STATUSES } from '../problem-statuses.ts'
 
 /** `Retry-After` of refusals that do not bring their own. */
@@ -8,6 +10,7 @@ const RETRY_AFTER_SECONDS: Partial<Record<RefusalCode, number>> = {
   idempotency_in_flight: 1,
   queue_full: 5,
   agent_unavailable: 5,
+  disk_full: 10,
   database_unavailable: 2,
   shutting_down: 5
 }
@@ -30,7 +33,7 @@ export function answerUnknownAddresses(
 
 export function sendProblem(error: Error, request: FastifyRequest, reply: FastifyReply) {
   const refusal = toRefusal(error)
-  const problem = problemOf(refusal, request.url, request.id)
+  const problem = problemOf(refusal, request.url, request.id, statusOf(refusal, request))
   // Fastify closes the connection when a body is refused. The client could then lose the answer, because it is still
   // sending: `discardUnreadBody` closes it a little later.
   if (refusal.code !== 'shutting_down' && !request.ws) void reply.removeHeader('connection')
@@ -49,9 +52,21 @@ export function sendProblem(error: Error, request: FastifyRequest, reply: Fastif
     .send(JSON.stringify(problem))
 }
 
-export function problemOf(refusal: AppError, url: string, requestId: string) {
+/** A save that has no room is refused with the status for that; other commands do not know what room they need. */
+function statusOf({ code }: AppError, { routeOptions }: FastifyRequest): number {
+  const isSave = routeOptions.config?.onFullDisk === 'store'
+  return code === 'disk_full' && isSave ? INSUFFICIENT_STORAGE : PROBLEM_STATUSES[code]
+}
+
+const INSUFFICIENT_STORAGE = 507
+
+export function problemOf(
+  refusal: AppError,
+  url: string,
+  requestId: string,
+  status: number = PROBLEM_STATUSES[refusal.code]
+) {
   const { title, retryable } = REFUSALS[refusal.code]
-  const status = PROBLEM_STATUSES[refusal.code]
   const standard = {
     type: `urn:kilowatt:problem:${refusal.code}`,
     title,
@@ -76,6 +91,7 @@ function toRefusal(error: Error & Partial<FastifyError>): AppError {
   if (error.code?.startsWith('FST_') && (error.statusCode ?? 500) < 500) {
     return new AppError('invalid_request', error.message)
   }
+  if (isDiskFull(error)) return diskFull(error)
   if (isDatabaseAway(error)) {
     return new AppError(
       'database_unavailable',

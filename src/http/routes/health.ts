@@ -42,15 +42,15 @@ export function healthRoutes(app: App, deps: RouteDeps): void {
       config: watched,
       schema: {
         ...open,
-        summary: 'Readiness: the database answers and the server is not shutting down',
+        summary: 'Readiness: a row and a file can be written, and the server is not shutting down',
         response: { 200: Ok, ...refusals }
       }
     },
     async () => {
       if (deps.signal.aborted)
         throw new AppError('shutting_down', 'The server is shutting down: retry later')
-      if (!(await deps.ready()))
-        throw new AppError('database_unavailable', 'The database cannot be reached: retry later')
+      const problem = await deps.ready()
+      if (problem) throw problem
       return { status: 'ok' as const }
     }
   )

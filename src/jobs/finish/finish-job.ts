@@ -124,7 +124,8 @@ export async function finishJob(
     deps.log.warn({ jobId: job.id, mismatch }, 'agent and gateway disagree on a step')
   }
   if (goodwill !== null) deps.metrics.goodwill(goodwill)
-  const seconds = (deps.clock.now().getTime() - job.created_at.getTime()) / 1000
+  // The clock may have been set back meanwhile.
+  const seconds = Math.max(0, deps.clock.now().getTime() - job.created_at.getTime()) / 1000
   deps.metrics.jobEnded({ status, code: result.failure?.code ?? 'none', seconds })
   deps.log.info({ jobId: job.id, status, code: result.failure?.code, seconds }, 'job ended')
 }

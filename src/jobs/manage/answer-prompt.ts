@@ -1,5 +1,6 @@
 import { AppError } from '#kernel/errors.ts'
 import type { UserId } from '#kernel/ids.ts'
+import { isVisible } from '#kernel/text.ts'
 import { inboxOf } from '#ports/bus.ts'
 import type { ApiDeps } from '../job-deps.ts'
 import type { PermissionAnswer, QuestionAnswer } from '../job-schemas.ts'
@@ -7,7 +8,7 @@ import { ownJob } from '../stores/job-read-store.ts'
 import { readPrompt, updatePromptAnswer, type Prompt } from '../stores/prompt-store.ts'
 
 /**
- * Stores a person's answer and rings for the job's inbox. The first answer counts: a second one, one after the deadline,
+ * Stores a person's answer and rings for the job's inbox. The first answer counts: a second one, also after that of the policy,
  * and one to a prompt of another job are refused with `not_found`.
  */
 export async function answerPrompt(
@@ -40,7 +41,7 @@ function refuseMismatch(prompt: Prompt, answer: QuestionAnswer): void {
     throw new AppError('invalid_request', `Expected ${questions.length} answers, one per question`)
   }
   for (const [at, { multiple }] of questions.entries()) {
-    const chosen = answer.answers[at]?.filter((text) => text.trim() !== '').length ?? 0
+    const chosen = answer.answers[at]?.filter(isVisible).length ?? 0
     if (chosen === 0) {
       throw new AppError('invalid_request', `The answer to question ${at + 1} is empty`)
     }

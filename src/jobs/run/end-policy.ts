@@ -1,6 +1,8 @@
 import type { TurnOutcome } from '#kernel/agent-events.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
+import { isDiskFull } from '#kernel/machine/disk-space.ts'
 import { AgentFailure } from '#supervisor'
+import { diskFull } from './disk-room.ts'
 import { jobFailureOf } from './agent-failures.ts'
 
 /** What is known of a turn when it is over. */
@@ -62,5 +64,6 @@ function modelNotFound({ model, defaultModel }: TurnEnd, message: string): strin
 export function toJobFailure(error: unknown): JobFailure {
   if (error instanceof JobFailure) return error
   if (error instanceof AgentFailure) return jobFailureOf(error)
+  if (isDiskFull(error)) return diskFull(error)
   return new JobFailure('interrupted', 'an internal error ended the job', { cause: error })
 }

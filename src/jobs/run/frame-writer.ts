@@ -39,7 +39,11 @@ const bytesOf = (draft: Draft | undefined) =>
  * Writes a job's frames in batches: lifecycle frames immediately, text after `logJoinMs` or `logJoinBytes`. While one
  * batch is being written the next one is buffered, so that a slow database gets fewer and larger writes.
  */
-export function createFrameWriter(events: EventLog, scope: FrameScope, clock: Clock): FrameWriter {
+export function createFrameWriter(
+  events: Pick<EventLog, 'record'>,
+  scope: FrameScope,
+  clock: Clock
+): FrameWriter {
   const failed = new AbortController()
   const waiting: Draft[] = []
   let writing: Promise<void> | undefined

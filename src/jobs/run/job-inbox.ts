@@ -21,16 +21,31 @@ export interface InboxHandlers {
  * Each prompt is handled once; handlers run serially.
  */
 export function openInbox(
-  deps: { readonly db: Db; readonly bus: Bus; readonly clock: Clock; readonly log: Log },
+  deps: {
+    readonly db: Db
+    readonly bus: Bus
+    readonly clock: Clock
+    readonly log: Log
+    readonly settings: { readonly promptAnswerMs: number }
+  },
   jobId: JobId,
   handlers: InboxHandlers
 ): AsyncDisposable {
   const handled = new Set<string>()
+  /** When each prompt was seen first, by the monotonic clock. */
+  const seen = new Map<string, number>()
   let polling: Promise<void> | undefined
   let isStale = false
 
+  const isExpired = ({ id }: Prompt) => {
+    const nowMs = deps.clock.monotonicMs()
+    const seenMs = seen.get(id) ?? nowMs
+    seen.set(id, seenMs)
+    return nowMs - seenMs >= deps.settings.promptAnswerMs
+  }
+
   const handle = async (prompt: Prompt) => {
-    const expired = prompt.expires_at <= deps.clock.now()
+    const expired = isExpired(prompt)
     if (handled.has(prompt.id) || (prompt.answer === null && !expired)) return
     await (prompt.answer === null ? handlers.onExpired(prompt) : handlers.onAnswer(prompt))
     // Only after the handler: an answer that failed to reach the agent is retried by the next poll.

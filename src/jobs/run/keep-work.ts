@@ -1,9 +1,11 @@
 import { JobFailure } from '#kernel/job-failures.ts'
 import type { MergeState } from '#kernel/frames.ts'
 import { least, toCredits } from '#kernel/money.ts'
+import { isDiskFull } from '#kernel/machine/disk-space.ts'
 import { firstLine } from '#kernel/text.ts'
 import { KILO } from '#workspaces'
 import { mergeMessage, SUBJECT_CHARS_MAX, trailersOf } from '../finish/commit-messages.ts'
+import { diskFull } from './disk-room.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobResult } from '../finish/finish-job.ts'
 import type { JobRun } from './run-context.ts'
@@ -48,6 +50,7 @@ export async function inWorkspace<T>(work: Promise<T>): Promise<T> {
     return await work
   } catch (cause) {
     if (cause instanceof JobFailure) throw cause
+    if (isDiskFull(cause)) throw diskFull(cause)
     const message = cause instanceof Error ? cause.message : String(cause)
     throw new JobFailure('workspace_error', firstLine(message, 500), { cause })
   }
@@ -57,6 +60,7 @@ async function commitUnfinished(run: JobRun, files: FileWatch, failure: JobFailu
   if (run.base === undefined) return null
   return commitWork(run, files, `Unfinished (${failure.code}): ${run.job.text}`).catch(
     (err: unknown) => {
+      if (isDiskFull(err)) throw err
       run.deps.log.error({ err, jobId: run.job.id }, 'failed to commit unfinished work')
       return null
     }

@@ -1,3 +1,4 @@
+import { isDiskFull } from '#kernel/machine/disk-space.ts'
 import { firstLine } from '#kernel/text.ts'
 import type { Lease } from '#ports/lock.ts'
 import { KILO } from '#workspaces'
@@ -30,6 +31,8 @@ export async function recoverProject(deps: WorkerDeps, lease: Lease): Promise<vo
   await updateJobToken(deps.db, job.id, lease.token)
   await deps.supervisor.stop(job.project_id)
   const kept = await rescueWork(deps, job).catch((err: unknown) => {
+    // The next sweep tries again: its work is in the worktree only.
+    if (isDiskFull(err)) throw err
     deps.log.error({ err, jobId: job.id }, 'failed to rescue an interrupted job')
     return { ...NOTHING_KEPT, branch: job.branch, base: job.base }
   })

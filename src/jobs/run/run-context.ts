@@ -3,8 +3,9 @@ import type { Workspace } from '#workspaces'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { microcredits, toCredits, type Microcredits } from '#kernel/money.ts'
 import type { Lease } from '#ports/lock.ts'
-import type { FrameScope } from '#events'
+import type { EventLog, FrameScope } from '#events'
 import type { WorkerDeps } from '../job-deps.ts'
+import { diskFull, onceThereIsRoom } from './disk-room.ts'
 import { createFrameWriter, type FrameWriter } from './frame-writer.ts'
 import { updateReserved, type JobRow } from '../stores/job-store.ts'
 
@@ -24,8 +25,10 @@ export interface JobRun extends Disposable {
   readonly reportedSteps: Step[]
   /** Aborts with a JobFailure as its reason when the job is to stop. */
   readonly signal: AbortSignal
-  /** When the job has to end. */
-  readonly deadline: Date
+  /** Aborts when this worker can do nothing more for the job: its lease is lost, or the server stops. */
+  readonly giveUp: AbortSignal
+  /** When the job has to end, by the monotonic clock. */
+  readonly deadlineMs: number
   /** Stops the job for this reason; the first reason counts. */
   stop(failure: JobFailure): void
   /** The commit that its branch started from; undefined until the worktree is on that branch. */
@@ -52,7 +55,11 @@ export function openRun(
   stopping: AbortSignal
 ): JobRun {
   const scope = { projectId: job.project_id, jobId: job.id, token: lease.token }
-  const writer = createFrameWriter(deps.events, scope, deps.clock)
+  // Frames wait while the disk is full; only a lost lease or the end of the server ends that.
+  const giveUp = AbortSignal.any([stopping, lease.signal])
+  const record: EventLog['record'] = (within, drafts) =>
+    onceThereIsRoom(deps, giveUp, () => deps.events.record(within, drafts))
+  const writer = createFrameWriter({ record }, scope, deps.clock)
   const stopper = new AbortController()
   const stop = (failure: JobFailure) => stopper.abort(failure)
 
@@ -69,6 +76,7 @@ export function openRun(
       ? writer.failed.reason
       : new JobFailure('interrupted', 'the history cannot be written')
   )
+  const forgetDisk = deps.disk.onFull(() => stop(diskFull()))
   stopFor(AbortSignal.timeout(deps.settings.jobTimeoutMs), () => {
     const seconds = deps.settings.jobTimeoutMs / 1000
     return new JobFailure('job_timeout', `the job took longer than ${seconds} s`)
@@ -86,14 +94,18 @@ export function openRun(
     meter: createMeter(deps.prices),
     reportedSteps: [],
     signal: stopper.signal,
-    deadline: new Date(deps.clock.now().getTime() + deps.settings.jobTimeoutMs),
+    giveUp,
+    deadlineMs: deps.clock.monotonicMs() + deps.settings.jobTimeoutMs,
     stop,
     base: undefined,
     commit: null,
     steps: 0,
     reserved: microcredits(BigInt(job.reserved)),
     unansweredPermission: undefined,
-    [Symbol.dispose]: () => over.abort()
+    [Symbol.dispose]: () => {
+      forgetDisk()
+      over.abort()
+    }
   }
   return run
 }

@@ -8,6 +8,7 @@ import type { WorkerDeps } from '../job-deps.ts'
 import { readHeldCommit, readJob } from '../stores/job-read-store.ts'
 import { updateJobBase, updateJobStatus, type JobRow } from '../stores/job-store.ts'
 import { readSession, updateAgentSession } from '../stores/session-store.ts'
+import { onceThereIsRoom } from './disk-room.ts'
 import { decideEnd, toJobFailure, type JobEnding, type TurnEnd } from './end-policy.ts'
 import { createFileWatch, type FileWatch } from './file-watch.ts'
 import { handleEvent } from './handle-event.ts'
@@ -33,7 +34,8 @@ export async function runJob(
   const result = await keepOrSalvage(run, files, end)
   await run.writer.flush()
   const reported = { steps: run.reportedSteps, ...run.meter.total() }
-  await finishJob(deps, job, lease.token, { ...result, reported })
+  const finish = () => finishJob(deps, job, lease.token, { ...result, reported })
+  await onceThereIsRoom(deps, run.giveUp, finish)
 }
 
 function endOf(run: JobRun, turn: Pick<TurnEnd, 'outcome' | 'error'>): JobEnding {
@@ -46,7 +48,10 @@ function endOf(run: JobRun, turn: Pick<TurnEnd, 'outcome' | 'error'>): JobEnding
 
 /** Follows the decision. Work that cannot be kept after all is salvaged, for the reason that prevented it. */
 async function keepOrSalvage(run: JobRun, files: FileWatch, end: JobEnding): Promise<Concluded> {
-  if (end.kind === 'fail') return salvageWork(run, files, end.failure)
+  if (end.kind === 'fail') {
+    const salvage = () => salvageWork(run, files, end.failure)
+    return onceThereIsRoom(run.deps, run.giveUp, salvage)
+  }
   try {
     await settle(run)
     return { ...(await keepWork(run, files)), failure: null }
@@ -157,9 +162,9 @@ async function settle({ deps, job, lease }: JobRun): Promise<void> {
 }
 
 /** A job does not wait for a provider longer than it is allowed to, or than it has left. */
-function stopUnlessWorthWaiting({ deps, deadline, stop }: JobRun, waitMs: number): void {
+function stopUnlessWorthWaiting({ deps, deadlineMs, stop }: JobRun, waitMs: number): void {
   const now = deps.clock.now()
-  const leftMs = deadline.getTime() - now.getTime()
+  const leftMs = deadlineMs - deps.clock.monotonicMs()
   if (waitMs <= Math.min(deps.settings.modelRetryWaitMaxMs, leftMs)) return
   const at = new Date(Math.min(now.getTime() + waitMs, LATEST_TIME)).toISOString()
   const seconds = Math.ceil(waitMs / 1000)

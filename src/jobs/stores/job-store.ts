@@ -4,6 +4,7 @@ import type { Goodwill, JobStatus, MergeState, UsageTotals } from '#kernel/frame
 import type { JobId, ProjectId, SessionId, UserId } from '#kernel/ids.ts'
 import type { JobFailureCode } from '#kernel/job-failures.ts'
 import type { Microcredits } from '#kernel/money.ts'
+import { storableJson } from '#kernel/text.ts'
 import { ACTIVE, statesBefore, UNFINISHED } from '../job-states.ts'
 
 export type JobRow = Selectable<Schema['jobs']>
@@ -159,7 +160,7 @@ export async function updateJobEnd(
       goodwill: end.goodwill,
       reserved: end.charged + end.refunded,
       usage: JSON.stringify(end.usage),
-      usage_mismatch: end.mismatch.length > 0 ? JSON.stringify(end.mismatch) : null,
+      usage_mismatch: end.mismatch.length > 0 ? storableJson(end.mismatch) : null,
       branch: end.branch,
       base: end.base,
       commit: end.commit,

@@ -2,6 +2,7 @@ import type { Selectable } from 'kysely'
 import type { Db, Schema } from '#db'
 import type { Question } from '#kernel/agent-events.ts'
 import type { JobId, SessionId } from '#kernel/ids.ts'
+import { storableJson } from '#kernel/text.ts'
 import type { PermissionAnswer, QuestionAnswer } from '../job-schemas.ts'
 
 export interface PermissionBody {
@@ -38,7 +39,7 @@ export async function insertPrompt(
       id: prompt.id,
       job_id: jobId,
       kind: prompt.kind,
-      body: JSON.stringify(prompt.body),
+      body: storableJson(prompt.body),
       expires_at: prompt.expiresAt
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
@@ -70,8 +71,8 @@ export async function readPrompt(db: Db, jobId: JobId, id: string): Promise<Prom
 }
 
 /**
- * Stores the first answer: false when there is one already, or the agent no longer waits. A person's answer must come
- * before the prompt's deadline, the policy's comes after it.
+ * Stores the first answer: false when there is one already, or the agent no longer waits. The policy answers at the
+ * prompt's deadline, which the job measures itself: `expires_at` is for people, whose clock may be set meanwhile.
  */
 export async function updatePromptAnswer(
   db: Db,
@@ -79,14 +80,12 @@ export async function updatePromptAnswer(
   given: { readonly answer: PermissionAnswer | QuestionAnswer; readonly by: string },
   at: Date
 ): Promise<boolean> {
-  const open = db
+  const done = await db
     .updateTable('job_prompts')
-    .set({ answer: JSON.stringify(given.answer), answered_by: given.by, answered_at: at })
+    .set({ answer: storableJson(given.answer), answered_by: given.by, answered_at: at })
     .where('id', '=', id)
     .where('answer', 'is', null)
     .where('resolved_at', 'is', null)
-  const done = await open
-    .where('expires_at', given.by === POLICY ? '<=' : '>', at)
     .executeTakeFirst()
   return done.numUpdatedRows === 1n
 }

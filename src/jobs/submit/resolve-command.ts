@@ -1,8 +1,10 @@
+import assert from 'node:assert/strict'
+import { smallestCost } from '#billing'
 import { type Db } from '#db'
 import { AppError } from '#kernel/errors.ts'
 import { sessionId, type SessionId, type UserId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import { parseCredits, ZERO, type Microcredits } from '#kernel/money.ts'
+import { parseCredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
 import { ownProject, type Project } from '#projects'
 import { checkPath } from '#workspaces'
 import type { ApiDeps } from '../job-deps.ts'
@@ -53,7 +55,7 @@ export async function resolveCommand(
   }
 }
 
-/** Decides how many credits a job reserves. Refuses with `queue_full` and `insufficient_credits`. */
+/** Decides how many credits a job reserves. Refuses with `queue_full` and `insufficient_credits`, which no agent is started for. */
 export async function planReserve(
   deps: ResolveDeps,
   db: Db,
@@ -72,14 +74,32 @@ export async function planReserve(
   const { balance } = await deps.ledger.wallet(db, resolved.userId)
   const minimum = deps.settings.reserveCredits
   const amount = decideReserve({ minimum, recentCosts, maxCredits: resolved.maxCredits, balance })
-  if (amount === ZERO) throw noCredits()
+  const smallest = smallestCostOf(deps, resolved)
+  if (balance < smallest) throw noCredits(balance, smallest)
+  if (resolved.maxCredits !== null && resolved.maxCredits < smallest) throw tooLowMaximum(smallest)
   return { amount, balance, recentCosts }
 }
 
-export const noCredits = () =>
+/** With less a job could not even send its first model request. */
+export function smallestCostOf({ prices }: ResolveDeps, { model, text }: ResolvedCommand) {
+  const price = prices.find(model)
+  assert.ok(price, 'a chosen model has a price')
+  return smallestCost(text, price)
+}
+
+/** The refusal of a job that the wallet cannot pay for. */
+export const noCredits = (balance: Microcredits, smallest: Microcredits) =>
   new AppError(
     'insufficient_credits',
-    'The wallet has no credits for this job: buy some with POST /wallet/purchase'
+    `The wallet has ${toCredits(balance)} credits, and this job needs at least ${toCredits(smallest)}: buy some with POST /wallet/purchase`,
+    { balance: toCredits(balance), creditsNeeded: toCredits(smallest) }
+  )
+
+const tooLowMaximum = (smallest: Microcredits) =>
+  new AppError(
+    'insufficient_credits',
+    `maxCredits is too low: this job needs at least ${toCredits(smallest)} credits`,
+    { creditsNeeded: toCredits(smallest) }
   )
 
 function readMaxCredits(wanted: number | undefined): Microcredits | null {

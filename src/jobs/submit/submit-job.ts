@@ -1,7 +1,7 @@
 import { priceMemo } from '#billing'
 import { inTransaction, type Tx } from '#db'
 import { jobId, type JobId, type ReservedUlid, type UserId } from '#kernel/ids.ts'
-import { microcredits, toCredits, ZERO, type Microcredits } from '#kernel/money.ts'
+import { microcredits, toCredits, type Microcredits } from '#kernel/money.ts'
 import { firstLine } from '#kernel/text.ts'
 import type { ApiDeps } from '../job-deps.ts'
 import type { AiCommand, Submitted } from '../job-schemas.ts'
@@ -11,6 +11,7 @@ import {
   noCredits,
   planReserve,
   resolveCommand,
+  smallestCostOf,
   type ResolvedCommand,
   type ResolveDeps
 } from './resolve-command.ts'
@@ -94,7 +95,8 @@ async function reserve(
   if (held.kind !== 'short') return amount
   // The first attempt has locked the wallet, so no other request takes the rest before the second.
   const rest = microcredits(amount - held.missing)
-  if (rest <= ZERO) throw noCredits()
+  const smallest = smallestCostOf(deps, resolved)
+  if (rest < smallest) throw noCredits(rest, smallest)
   await hold(rest)
   return rest
 }

@@ -24,10 +24,13 @@ export interface TextParts {
   pieceLost(): void
 }
 
+/** Providers cut the pieces of a text anywhere. */
+const HALF_CHARACTER = /[\ud800-\udbff]$/
+
 interface Part {
   readonly source: Source | undefined
   emitted: string
-  /** Trailing white space: Kilo trims it from the final text. */
+  /** Trailing white space, which Kilo trims from the final text, and the first half of a character that is not whole. */
   held: string
   /** Every piece of this part so far was received. */
   whole: boolean
@@ -49,7 +52,7 @@ export function createTextParts(onInexact: () => void): TextParts {
   }
 
   const emitUpToWhiteSpace = (partId: string, part: Part, text: string) => {
-    const words = text.trimEnd()
+    const words = text.replace(HALF_CHARACTER, '').trimEnd()
     part.held = text.slice(words.length)
     return emit(partId, part, words)
   }

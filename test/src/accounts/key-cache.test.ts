@@ -49,7 +49,7 @@ t.test('a key that is revoked while its row is being read is not cached', async 
   t.equal(cache.find('a'), undefined)
 })
 
-t.test('a revoked or replaced key is refused at once, although it was cached', async (t) => {
+t.test('a revoked or replaced key is refused immediately, although it was cached', async (t) => {
   const db = await openTestDatabase(t)
   const accounts = createAccounts()
   const { id, apiKey } = await accounts.create(db)

@@ -39,13 +39,22 @@ t.test('frames get seqs from 1 without a gap, however many writers are concurren
   t.same(await feed.reach(projectId), { lastSeq: 80, oldestSeq: 1 })
 })
 
-t.test('whatever a text holds comes back as it was', async (t) => {
+t.test('a text comes back as it was, without what strict readers refuse', async (t) => {
   const { db, log, feed } = await given(t)
   const projectId = await givenProject(db)
   const hostile = ['\u0000', '\ud83d', '\udc4d', '👍', '"\\\n\u2028', '']
   await log.record({ projectId, jobId: null }, hostile.map(says))
   const frames = await feed.page(projectId, { after: 0, limit: 10 })
-  t.same(frames.map(textOf), hostile)
+  t.same(frames.map(textOf), ['\ufffd', '\ufffd', '\ufffd', ...hostile.slice(3)])
+
+  const input = { 'a\0': ['\ud83d', { path: '\\u0000' }, 7, null] }
+  const tool = { callId: 'prt_1', tool: 'x', status: 'running', title: 'x\udc4d', input } as const
+  await log.record({ projectId, jobId: null }, [{ type: 'job:tool', data: tool }])
+  const [frame] = await feed.page(projectId, { after: hostile.length, limit: 10 })
+  t.match(frame?.data, {
+    title: 'x\ufffd',
+    input: { 'a\ufffd': ['\ufffd', { path: '\\u0000' }, 7, null] }
+  })
 })
 
 t.test('a writer whose lease has been overtaken writes nothing', async (t) => {

@@ -86,7 +86,7 @@ t.test('a follower receives the frames that a reader of the rows reads', async (
   // By now it has read the empty history and waits.
   await sleep(50)
   for (let n = 0; n < 10; n += 1)
-    await log.record({ projectId, jobId: null }, [says('a'), says('b')])
+    await log.record({ projectId, jobId: null }, [says('a'), says('\ud83d')])
   const withoutBell = createEventLog(db, { ring() {}, listen: () => () => {} })
   await withoutBell.record({ projectId, jobId: null }, [says('of another process')])
   await log.record({ projectId, jobId: null }, [says('after it')])

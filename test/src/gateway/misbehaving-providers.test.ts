@@ -3,6 +3,7 @@ import t from 'tap'
 import { priceOf, type Price } from '#billing'
 import type { Step, Wire } from '#fixtures'
 import { LIMITS } from '#kernel/limits.ts'
+import { createCallIds } from '../../../src/gateway/answers/call-ids.ts'
 import { createEventReader } from '../../../src/gateway/answers/answer-reader.ts'
 import { openai } from '../../../src/gateway/protocols/openai.ts'
 import { decoded } from '../../../src/gateway/answers/content-encoding.ts'
@@ -113,7 +114,8 @@ t.test('what is no answer becomes a failure that says what came', async (t) => {
 })
 
 t.test('an event without an end is bounded', (t) => {
-  const reader = createEventReader(openai.count())
+  const callIds = createCallIds()
+  const reader = createEventReader({ protocol: openai, count: openai.count(), callIds })
   const piece = Buffer.alloc(4 * 1024 * 1024, 'x')
   reader.feed(Buffer.from('data: '))
   const feed = () => {

@@ -2,7 +2,7 @@ import t from 'tap'
 import type { Db } from '#db'
 import { jobId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import { givenDoors, type Person } from './given-doors.ts'
+import { buy, givenDoors, type Person } from './given-doors.ts'
 
 const MODEL = 'anthropic/claude-sonnet-5-5'
 const CREDIT = 1_000_000
@@ -70,14 +70,17 @@ t.test('the likely range is of the last twenty jobs of that mode and model', asy
 t.test('what would be refused is refused in a dry run, word for word', async (t) => {
   const { person } = await givenDoors(t)
   const ada = await person(1000)
-  const poor = await person(0)
+  const [poor, almost] = [await person(0), await person(0.5)]
   const [id, poorId] = [await ada.project(), await poor.project()]
+  const almostId = await almost.project()
   const session = await ada.call('POST', `/projects/${await ada.project()}/ai-command`, {
     text: 'elsewhere'
   })
 
   for (const [who, project, body, status] of [
     [poor, poorId, { text: 'hi' }, 402],
+    [almost, almostId, { text: 'hi' }, 402],
+    [ada, id, { text: 'hi', maxCredits: 0.5 }, 402],
     [poor, id, { text: 'hi' }, 404],
     [ada, 'prj_nothing', { text: 'hi' }, 404],
     [ada, id, { text: 'hi', sessionId: session.body.sessionId }, 404],
@@ -96,6 +99,29 @@ t.test('what would be refused is refused in a dry run, word for word', async (t)
     await ada.call('POST', `/projects/${id}/ai-command`, { text: 'hi', maxCredits: 1 })
   }
   t.match(await dryRun(ada, id, { text: 'hi' }), { status: 429, body: { code: 'queue_full' } })
+})
+
+t.test('a job that cannot pay for its first model request is not accepted', async (t) => {
+  const { person } = await givenDoors(t)
+  const ada = await person(0.5)
+  const id = await ada.project()
+  const submit = (body: object) => ada.call('POST', `/projects/${id}/ai-command`, body)
+  const { status, body } = await submit({ text: 'hi' })
+  t.equal(status, 402)
+  t.match(body, { code: 'insufficient_credits', balance: 0.5, creditsNeeded: Number })
+  const { creditsNeeded: needed } = body as unknown as { creditsNeeded: number }
+  t.ok(needed > 0.5 && needed < 1, String(needed))
+  t.match((await submit({ text: 'hi '.repeat(30_000) })).body, { creditsNeeded: /^[5-9]\./ })
+
+  await buy(ada, Number((needed - 0.5 - 0.000001).toFixed(6)))
+  t.equal((await submit({ text: 'hi' })).status, 402, 'a microcredit too few')
+  await buy(ada, 0.000001)
+  t.match(await submit({ text: 'hi', maxCredits: 0.5 }), {
+    status: 402,
+    body: { creditsNeeded: needed, detail: /maxCredits is too low/ }
+  })
+  t.match((await ada.call('GET', `/projects/${id}/jobs`)).body, { items: { length: 0 } })
+  t.match(await submit({ text: 'hi' }), { status: 202, body: { creditsReserved: needed } })
 })
 
 t.test('a dry run leaves its Idempotency-Key to the real one', async (t) => {

@@ -17,6 +17,7 @@ import { createApp, type AppDeps } from '#http'
 import { createJobs, createProjectCommands, noMetrics } from '#jobs'
 import { systemClock as clock } from '#kernel/clock.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { watchDiskSpace } from '#kernel/machine/disk-space.ts'
 import { credits } from '#kernel/money.ts'
 import { openSupervisor } from '#supervisor'
 import { createWorkspaces } from '#workspaces'
@@ -109,7 +110,8 @@ export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<
   const { modes } = supervisor
   const behind = { db, bus, queue, events, feed, ledger, prices, requests, settings, clock, log }
   const api = { ...behind, modes, metrics: noMetrics }
-  const commands = createProjectCommands({ ...api, lock, supervisor, gateway, workspaces })
+  const disk = stack.use(watchDiskSpace({ folders: [dir], log }))
+  const commands = createProjectCommands({ ...api, lock, disk, supervisor, gateway, workspaces })
   const jobs = createJobs({ ...api, commands })
   const editing = createEditing({ db, events, workspaces, log })
 
@@ -130,7 +132,8 @@ export async function givenDoors(t: Test, more: Partial<AppDeps> = {}): Promise<
       network: supervisor.network,
       uid: supervisor.uid
     }),
-    ready: () => true,
+    ready: async () => undefined,
+    disk,
     metrics: new Registry(),
     allowedOrigins: ['https://ide.example'],
     signal: stop.signal,

@@ -31,10 +31,16 @@ t.test('names a refused field and its allowed values', async (t) => {
   for (const [body, detail] of [
     [{}, 'body is missing name'],
     [{ name: 'x', review: 'maybe' }, 'body/review must be one of merge, hold'],
-    [{ name: 'x', nam: 'y' }, 'body/nam is not a known field']
+    [{ name: 'x', nam: 'y' }, 'body/nam is not a known field'],
+    [{ name: '\u200b\u2060' }, 'body/name must have a visible character']
   ] as const) {
     t.match(await ada.call('POST', '/projects', body), { status: 400, body: { detail } })
   }
+  const command = `/projects/${await ada.project()}/ai-command`
+  t.match(await ada.call('POST', command, { text: ' \u200b\ufeff' }), {
+    status: 400,
+    body: { detail: 'body/text must have a visible character' }
+  })
 })
 
 t.test('every refusal is a problem document', async (t) => {
@@ -216,15 +222,44 @@ t.test('which errors mean that the database is away', async (t) => {
   t.notOk(isDatabaseAway(new AppError('internal', 'x')))
 })
 
-t.test('readiness is about the database and the end', async (t) => {
-  let isReady = true
-  const { app, stop } = await givenDoors(t, { ready: () => isReady })
+t.test('readiness is about what can be written, and the end', async (t) => {
+  let problem: AppError | undefined
+  const { app, stop } = await givenDoors(t, { ready: async () => problem })
   t.equal((await ask(app, 'GET', '/readyz')).status, 200)
-  isReady = false
-  isProblem(t, await ask(app, 'GET', '/readyz'), 'database_unavailable', 'not ready')
-  isReady = true
+  for (const code of ['database_unavailable', 'disk_full'] as const) {
+    problem = new AppError(code, 'not now')
+    isProblem(t, await ask(app, 'GET', '/readyz'), code, 'not ready')
+  }
+  problem = undefined
   stop.abort()
   isProblem(t, await ask(app, 'GET', '/readyz'), 'shutting_down', 'stopping')
+})
+
+t.test('a full disk refuses what writes, and lets users make room', async (t) => {
+  let isFull = false
+  const { person } = await givenDoors(t, { disk: { isFull: async () => isFull } })
+  const ada = await person()
+  const id = await ada.project()
+  const save = () => ada.call('PUT', `/projects/${id}/files/a.txt`, { content: 'a' })
+  t.equal((await save()).status, 201)
+  isFull = true
+  for (const [method, url, body] of [
+    ['POST', '/projects', { name: 'x' }],
+    ['PATCH', `/projects/${id}`, { name: 'y' }],
+    ['POST', `/projects/${id}/ai-command`, { text: 'hi' }],
+    ['POST', '/wallet/purchase', { credits: 1 }],
+    ['POST', '/ws-tickets', { projectId: id }]
+  ] as const) {
+    const answer = await ada.call(method, url, body, { 'idempotency-key': 'k' })
+    isProblem(t, answer, 'disk_full', `${method} ${url}`)
+    t.ok(Number(answer.headers['retry-after']) > 0)
+  }
+  t.match(await save(), { status: 507, body: { code: 'disk_full', status: 507 } })
+  t.equal((await ada.call('GET', `/projects/${id}/files/a.txt`)).status, 200)
+  t.equal((await ada.call('POST', '/jobs/job_x/cancel')).status, 404, 'cancelling is tried')
+  t.equal((await ada.call('DELETE', `/projects/${id}/files/a.txt`)).status, 200)
+  isFull = false
+  t.equal((await save()).status, 201)
 })
 
 t.test('a server that stops sends everybody away, and still says that it lives', async (t) => {

@@ -205,7 +205,14 @@ async function givenPlace(t: Test, db: Db) {
 
 function ending(n: number, code: 'cancelled' | 'agent_crashed' | null): JobResult {
   const failure = code && { code, message: `job ${n}` }
-  return { branch: null, base: null, commit: null, merge: 'none', reported: null, failure }
+  return { branch: null, base: null, commit: null, merge: 'none', reported: STRANGE, failure }
+}
+
+/** A step that the gateway does not know, with names that the database cannot store as they are. */
+const STRANGE = {
+  steps: [{ stepId: 'a\0', agentSessionId: '\ud83d', model: 'x', usage: USED }],
+  usage: { ...USED, costUsd: 0 },
+  cost: microcredits(1n)
 }
 
 /** A worker was quicker: it has the job now. */

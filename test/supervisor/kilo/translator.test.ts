@@ -326,6 +326,8 @@ t.test('emits pieces that, joined, are the text, whatever is received and how of
   const step: fc.Arbitrary<Step> = fc.oneof(
     { weight: 5, arbitrary: fc.string({ unit: 'grapheme' }).map((delta) => ({ delta })) },
     { weight: 2, arbitrary: fc.constantFrom(' ', '\n', ' \n\n').map((delta) => ({ delta })) },
+    // Providers cut between the two halves of a character too.
+    { weight: 1, arbitrary: fc.constantFrom('\ud83d', '\ude00').map((delta) => ({ delta })) },
     { weight: 1, arbitrary: fc.constant({ repeat: true } as const) },
     { weight: 1, arbitrary: fc.constant({ gap: true } as const) }
   )
@@ -368,6 +370,14 @@ t.test('emits pieces that, joined, are the text, whatever is received and how of
       }
     )
   )
+})
+
+t.test('emits a character as a whole, wherever the provider has cut it', (t) => {
+  const texts = createTextParts(() => t.fail('inexact'))
+  texts.see({ partId: 'p', source: 'assistant', text: '', final: false, live: true })
+  const emitted = ['so \ud83d', '\ude00\ud83d', '\ude00!'].map((delta) => texts.append('p', delta))
+  t.match(emitted, [{ text: 'so' }, { text: ' \u{1f600}' }, { text: '\u{1f600}!' }])
+  t.end()
 })
 
 t.test('counts a text that contradicts the emitted one, and emits nothing more', async (t) => {

@@ -4,11 +4,10 @@ import { silentLog } from '#kernel/log.ts'
 import { createAdmission, type Admissible } from '../../../supervisor/pool/admission.ts'
 
 const MB = 1_000_000
-const START = new Date('2026-01-01T12:00:00Z')
 
 interface Slot extends Admissible {
   usedBytes: number | undefined
-  readonly lastUsedAt: Date
+  readonly lastUsedMs: number
   busy: boolean
 }
 
@@ -18,10 +17,10 @@ function givenSlots(memoryBytesMax: number) {
   const admit = createAdmission<Slot>({
     agentsMax: 10,
     memoryBytesMax,
-    clock: { now: () => START },
+    clock: { monotonicMs: () => 3_600_000 },
     log: silentLog,
     slots: () => slots,
-    idleFacts: ({ lastUsedAt, busy }, now) => ({ now, lastUsedAt, busy }),
+    idleFacts: ({ lastUsedMs, busy }, nowMs) => ({ nowMs, lastUsedMs, busy }),
     memoryOf: ({ usedBytes }) => Promise.resolve(usedBytes),
     leave(slot) {
       slots = slots.filter((other) => other !== slot)
@@ -36,7 +35,7 @@ function givenSlots(memoryBytesMax: number) {
         left: new AbortController(),
         isAdmitted: false,
         usedBytes: facts.usedBytes,
-        lastUsedAt: new Date(START.getTime() + slots.length * 1000),
+        lastUsedMs: slots.length * 1000,
         busy: facts.busy ?? false
       }
       slots.push(slot)

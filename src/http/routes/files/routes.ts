@@ -74,6 +74,7 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
     '/projects/:id/files/*',
     {
       bodyLimit: LIMITS.fileBodyBytesMax,
+      config: { onFullDisk: 'store' },
       schema: {
         tags: ['files'],
         summary: 'Save a file as a commit',

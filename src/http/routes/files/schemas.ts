@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { OnlyThese } from '#kernel/schema-kit.ts'
+import { OnlyThese, VisibleText } from '#kernel/schema-kit.ts'
 import { IdParams } from '../../schemas.ts'
 
 const Sha = Type.String({ description: 'git blob id of the content' })
@@ -48,14 +48,7 @@ export const FileToSave = Type.Object(
   {
     content: Type.String(),
     encoding: Type.Optional(Encoding),
-    message: Type.Optional(
-      Type.String({
-        minLength: 1,
-        maxLength: 10_000,
-        pattern: '\\S',
-        description: 'commit message'
-      })
-    )
+    message: Type.Optional(VisibleText(10_000, { description: 'commit message' }))
   },
   OnlyThese
 )

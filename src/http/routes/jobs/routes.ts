@@ -36,6 +36,7 @@ export function jobRoutes(app: App, jobs: Jobs): void {
   app.post(
     '/jobs/:id/cancel',
     {
+      config: { onFullDisk: 'free' },
       schema: {
         tags: ['jobs'],
         summary: 'Cancel a job',

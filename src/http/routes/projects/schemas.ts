@@ -1,9 +1,9 @@
 import { Type, type Static } from 'typebox'
 import { LIMITS } from '#kernel/limits.ts'
 import { Review } from '#kernel/frames.ts'
-import { OnlyThese, Time } from '#kernel/schema-kit.ts'
+import { OnlyThese, Time, VisibleText } from '#kernel/schema-kit.ts'
 
-const Name = Type.String({ minLength: 1, maxLength: 200, pattern: '\\S' })
+const Name = VisibleText(200)
 
 export const NewProject = Type.Object(
   {
