@@ -13,6 +13,7 @@ export const PROBLEM_STATUSES = {
   job_not_mergeable: 409,
   merge_conflict: 409,
   job_not_retryable: 409,
+  path_is_directory: 409,
   agent_busy: 409,
   idempotency_in_flight: 409,
   file_changed: 412,
@@ -24,6 +25,7 @@ export const PROBLEM_STATUSES = {
   queue_full: 429,
   rate_limited: 429,
   internal: 500,
+  workspace_error: 503,
   agent_unavailable: 503,
   database_unavailable: 503,
   shutting_down: 503

@@ -20,11 +20,12 @@ import {
   type Listing
 } from './history/listing.ts'
 import { mergeJob, revert, type MergeOptions, type MergeResult } from './history/merges.ts'
-import { finishPendingCheckout } from './history/checkout.ts'
+import { finishPendingCheckout } from './moves/checkout.ts'
 import { mainOf, type WorkspaceContext } from './history/context.ts'
 import {
   removeFile,
   saveFile,
+  type Removed,
   type RemoveOptions,
   type Saved,
   type SaveOptions
@@ -48,7 +49,7 @@ export interface Workspace {
   list(at?: string): Promise<Listing>
   read(path: string): Promise<FileContent>
   save(path: string, content: Buffer, options: SaveOptions): Promise<Saved>
-  remove(path: string, options: RemoveOptions): Promise<{ path: string; commit: string }>
+  remove(path: string, options: RemoveOptions): Promise<Removed>
   /** The newest commit of main after `since` by this author that changed the path; undefined without one. */
   findCommit(
     path: string,
@@ -57,8 +58,9 @@ export interface Workspace {
 
   startJob(branch: string, options?: StartOptions): Promise<{ base: string }>
   changes(): Promise<Change[]>
-  /** Returns null when nothing changed. */
+  /** Returns null when nothing changed. `leftOut` then has the paths that git could not store. */
   commitJob(options: CommitOptions): Promise<string | null>
+  leftOut(): readonly string[]
   /**
    * The parent of a job's commit: the base of the job's own changes. If people saved files while the job ran, this is
    * not the commit that the job started from, because their saves come before the job's commit.
@@ -98,6 +100,7 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
     startJob: (branch, options) => exclusive(() => startJob(context, branch, options)),
     changes: () => exclusive(() => changesOf(context)),
     commitJob: (options) => exclusive(async () => (await commitJob(context, options)) ?? null),
+    leftOut: () => context.memory.leftOut ?? [],
     baseOf: async (commit) => parentOf(context, await resolve(context, commit)),
     diff: (base, head) => diffOf(context, base, head),
     rawDiff: (base, head) => rawDiffOf(context, base, head),

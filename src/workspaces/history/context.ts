@@ -50,8 +50,14 @@ export interface WorkspaceContext {
 export interface Memory {
   /** At this moment the worktree held exactly the files of this commit. */
   knownClean?: { readonly commit: string; readonly atMs: number } | undefined
+  /** What the last staging could not include: names and files that git cannot store or read. */
+  leftOut?: readonly string[]
   /** `commitJob` started and did not finish: the index may be ahead of the branch. */
   commitUnfinished?: boolean
+  /** What the running job had changed when its files were last compared. */
+  changedPaths?: ReadonlySet<string> | undefined
+  /** What people saved or removed since the running job started. */
+  savedPaths?: Set<string> | undefined
   /** The job whose work is in the worktree, if the caller of `startJob` named it. */
   job?: string | undefined
   /** Caches by commit id; both facts are immutable. */

@@ -2,6 +2,7 @@ import type { FileStatus } from '#kernel/frames.ts'
 import { AppError } from '#kernel/errors.ts'
 import { leadsIntoGit } from '../files/paths.ts'
 import { mainOf, markClean, readWorktreeHead, type WorkspaceContext } from './context.ts'
+import { matcherOf, readKeptOut } from '../moves/kept-out.ts'
 import { isJobRef, MAIN, readRef } from '../git/refs.ts'
 import { inspectFiles } from '../files/inspect.ts'
 import { differences } from './staging.ts'
@@ -51,20 +52,29 @@ export interface Change {
   readonly status: FileStatus
   /** The git blob id of the file as it is now; null once it is deleted. */
   readonly sha: string | null
+  /** The job changed what a person had saved while it was running. */
+  readonly overwritesSave?: true
 }
 
 /** The uncommitted changes, compared with the branch that the worktree is on. */
 export async function changesOf(context: WorkspaceContext): Promise<Change[]> {
   const changed = await differences(context)
-  const untracked = new Set(changed.untracked)
-  const paths = [...changed.untracked, ...changed.modified]
+  const { memory } = context
+  const isKeptOut = matcherOf(readKeptOut(context))
+  const untracked = new Set(changed.untracked.filter((path) => !isKeptOut(path)))
+  const paths = [...untracked, ...changed.modified]
   const inspected = await inspectFiles(context.worktree, paths, async (path, entry) => {
     const sha = await entry?.sha()
     if (untracked.has(path)) return sha && { path, status: 'added' as const, sha }
-    // A folder replaced the file, so the file is deleted.
-    return sha ? { path, status: 'modified' as const, sha } : deletion(path)
+    // A folder, a pipe or a socket replaced the file, so the file is deleted. One that cannot be read stays as it was.
+    if (!entry) return deletion(path)
+    return sha && { path, status: 'modified' as const, sha }
   })
-  const changes = [...inspected.filter((change) => !!change), ...changed.deleted.map(deletion)]
+  const changes = [...inspected.filter((change) => !!change), ...changed.deleted.map(deletion)].map(
+    (change): Change =>
+      memory.savedPaths?.has(change.path) ? { ...change, overwritesSave: true } : change
+  )
+  if (memory.savedPaths) memory.changedPaths = new Set(changes.map(({ path }) => path))
   if (changes.length === 0) markClean(context, readWorktreeHead(context).commit)
   return changes.sort(byPath)
 }

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { OnlyThese } from '#kernel/schema-kit.ts'
+import { Nullable, OnlyThese } from '#kernel/schema-kit.ts'
 import { IdParams } from '../../schemas.ts'
 
 const Sha = Type.String({ description: 'git blob id of the content' })
@@ -60,7 +60,14 @@ export const FileToSave = Type.Object(
   OnlyThese
 )
 export const Saved = Type.Object(
-  { path: Type.String(), sha: Sha, commit: Commit },
+  {
+    path: Type.String(),
+    sha: Sha,
+    commit: Nullable(Commit),
+    ignored: Type.Optional(
+      Type.Literal(true, { description: 'main ignores the file: it is written and not committed' })
+    )
+  },
   { description: 'The file is saved; 201: it was created' }
 )
 export const Deleted = Type.Object(
