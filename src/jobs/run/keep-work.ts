@@ -48,7 +48,9 @@ export async function inWorkspace<T>(work: Promise<T>): Promise<T> {
     return await work
   } catch (cause) {
     if (cause instanceof JobFailure) throw cause
-    const message = cause instanceof Error ? cause.message : String(cause)
+    // The sentence for clients of the API is less than git's own words.
+    const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+    const message = reason instanceof Error ? reason.message : String(reason)
     throw new JobFailure('workspace_error', firstLine(message, 500), { cause })
   }
 }

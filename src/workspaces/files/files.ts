@@ -131,6 +131,8 @@ export function unlinkFile(worktree: string, path: string): void {
 export interface Entry {
   readonly size: number
   readonly isLink: boolean
+  /** Of a symbolic link. */
+  readonly target?: Buffer
   readonly executable: boolean
   /**
    * The blob id; the content of a symbolic link is its target, as it is for git. Undefined when the file cannot be
@@ -146,7 +148,8 @@ export function inspectFile(folder: Folder, leaf: string, path: string): Entry |
   if (stats.isSymbolicLink()) {
     const target = targetOf(folder.nameOf(leaf))
     const size = target?.length ?? 0
-    return target && { size, isLink: true, executable: false, sha: async () => blobId(target) }
+    const sha = async () => target && blobId(target)
+    return target && { size, isLink: true, target, executable: false, sha }
   }
   if (!stats.isFile()) return undefined
   const executable = (stats.mode & 0o100) !== 0

@@ -33,7 +33,7 @@ export async function findOthers(
   const found: OtherEntry[] = []
   const without: string[] = []
   for (const folder of folders) {
-    for (const { path, kind } of entriesOf(worktree, folder)) {
+    for (const { path, kind } of entriesOf(worktree, folder).entries) {
       if (kind !== 'folder') found.push({ path, kind })
       else if (!folders.has(path)) without.push(path)
     }
@@ -51,9 +51,9 @@ function walk(worktree: string, folder: string, found: OtherEntry[]): void {
   const waiting = [folder]
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     if (found.length >= ENTRIES_MAX) return
-    const inside = entriesOf(worktree, next)
-    if (inside.length === 0) found.push({ path: next, kind: 'folder' })
-    for (const entry of inside) {
+    const { entries, isEmpty } = entriesOf(worktree, next)
+    if (isEmpty) found.push({ path: next, kind: 'folder' })
+    for (const entry of entries) {
       if (entry.kind === 'folder') waiting.push(entry.path)
       else found.push(entry)
     }
@@ -61,19 +61,23 @@ function walk(worktree: string, folder: string, found: OtherEntry[]): void {
 }
 
 /** The folders and special entries in a folder. Files and links are git's to list; they count as none here. */
-function entriesOf(worktree: string, path: string): OtherEntry[] {
+function entriesOf(worktree: string, path: string) {
   try {
     using folder = openFolder(worktree, path === '' ? [] : path.split('/'))
-    if (!folder) return []
-    return readdirSync(folder.nameOf('.'), { withFileTypes: true }).flatMap((entry) => {
+    if (!folder) return NONE
+    const all = readdirSync(folder.nameOf('.'), { withFileTypes: true })
+    const entries = all.flatMap((entry): OtherEntry[] => {
       if (entry.isFile() || entry.isSymbolicLink() || isGitName(entry.name)) return []
       const below = path === '' ? entry.name : `${path}/${entry.name}`
       const kind = entry.isDirectory() ? 'folder' : entryIn(folder, entry.name, below)?.kind
       return kind === undefined ? [] : [{ path: below, kind }]
     })
+    return { entries, isEmpty: all.length === 0 }
   } catch (error) {
     // Replaced by a link or closed against reading since its parent was read.
-    if (error instanceof AppError) return []
+    if (error instanceof AppError) return NONE
     throw error
   }
 }
+
+const NONE: { entries: OtherEntry[]; isEmpty: boolean } = { entries: [], isEmpty: false }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunGit } from './runner-host.ts'
 import { PATHS_FILE, type JailPlan } from './jail.ts'
 import type { GitAnswer, GitCommand, GitFolders } from './run-git.ts'
+import { BROKEN_INDEX, indexExists, isIndexSound, USES_INDEX } from './index-file.ts'
 import { MAIN, readHead, readRef } from './refs.ts'
 import { gitEnvironment, SAFE_CONFIG } from './safety.ts'
 
@@ -56,10 +57,6 @@ const REPOSITORY_ONLY = new Set([
   'write-tree'
 ])
 
-/** git's complaints about an index file that it cannot read. */
-const BROKEN_INDEX =
-  /index file (corrupt|smaller than expected|open failed)|bad (index|signature 0x)|index uses .* extension|unordered stage entries|unknown index entry format|malformed name field in the index/
-
 /**
  * Runs git with the project's git directory, a fixed environment, and no hooks, filters, pagers or prompts. With a
  * jail, a command that touches the worktree reaches nothing but worktree, repository and staging folder. A missing or
@@ -67,6 +64,7 @@ const BROKEN_INDEX =
  */
 export function createGit(folders: GitFolders, run: RunGit, jail?: Promise<JailPlan>): Git {
   const { repo } = folders
+  let isChecked = false
 
   const runOnce = (args: readonly string[], options: GitOptions) =>
     retryPastStaleLocks(repo, async () => {
@@ -86,11 +84,15 @@ export function createGit(folders: GitFolders, run: RunGit, jail?: Promise<JailP
   }
 
   return async (args, options = {}) => {
-    const name = args[0] ?? ''
     using listed = listPaths(folders, options.paths)
     const all = [...args, ...listed.args]
-    const isAboutIndex = options.env?.['GIT_INDEX_FILE'] === undefined && USES_INDEX.has(name)
-    if (isAboutIndex && !existsSync(join(repo, 'index'))) await makeIndex()
+    const isAboutIndex = options.env?.['GIT_INDEX_FILE'] === undefined
+    if (isAboutIndex && USES_INDEX.has(args[0])) {
+      // Only a crash can break the index: git replaces it by a rename.
+      const isSound = isChecked ? indexExists(repo) : isIndexSound(repo)
+      isChecked = true
+      if (!isSound) await makeIndex()
+    }
     try {
       const answer = await runOnce(all, options)
       if (!isAboutIndex || !BROKEN_INDEX.test(answer.err)) return answer
@@ -104,16 +106,6 @@ export function createGit(folders: GitFolders, run: RunGit, jail?: Promise<JailP
     return runOnce(all, options)
   }
 }
-
-/** Commands that read the index of the repository. `read-tree` of one commit replaces it. */
-const USES_INDEX = new Set([
-  'add',
-  'diff-index',
-  'ls-files',
-  'status',
-  'update-index',
-  'write-tree'
-])
 
 function listPaths({ stagingDir }: GitFolders, paths: readonly string[] | undefined) {
   if (!paths) return { args: [], [Symbol.dispose]: () => {} }

@@ -38,15 +38,10 @@ const PLACEHOLDER = '.kilowatt-nested'
 const EMPTY_BLOB = 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391'
 const NESTING_MAX = 10
 
-const LS_DIFFERENCES = [
-  'ls-files',
-  '-z',
-  '-t',
-  '--others',
-  '--modified',
-  '--deleted',
-  '--exclude-standard'
-]
+const LS_DIFFERENCES = ['ls-files', '-z', '-t', '--others', '--modified', '--deleted']
+/** Ignore files and the list of what is kept out. */
+const STANDARD = '--exclude-standard'
+const IGNORE_FILES = '--exclude-per-directory=.gitignore'
 
 export interface Differences {
   readonly untracked: readonly string[]
@@ -55,8 +50,11 @@ export interface Differences {
 }
 
 /** Compares the worktree with the index, without ignored files and anything named `.git`. Usually one git command. */
-export async function differences(context: WorkspaceContext): Promise<Differences> {
-  const { lines, nested } = await compare(context, {})
+export async function differences(
+  context: WorkspaceContext,
+  { withKeptOut = false }: { readonly withKeptOut?: boolean } = {}
+): Promise<Differences> {
+  const { lines, nested } = await compare(context, {}, withKeptOut ? IGNORE_FILES : STANDARD)
   if (nested.length === 0) return parseDifferences(lines)
   return withOpenIndex(context, nested, async (opened) => parseDifferences(opened.lines))
 }
@@ -150,8 +148,8 @@ async function forceRemove(context: WorkspaceContext, paths: readonly string[]):
 
 type Env = Readonly<Record<string, string>>
 
-async function compare(context: WorkspaceContext, env: Env) {
-  const { out } = await context.git(LS_DIFFERENCES, { env })
+async function compare(context: WorkspaceContext, env: Env, rules = STANDARD) {
+  const { out } = await context.git([...LS_DIFFERENCES, rules], { env })
   const lines = out.split('\0').filter((line) => line !== '')
   const nested = lines.filter((line) => line.endsWith('/')).map((line) => line.slice(2))
   return { lines, nested }
