@@ -16,6 +16,9 @@ import { isJobRef, MAIN, readHead, readRef } from '../git/refs.ts'
  *   on a job branch   HEAD names `refs/heads/ai/session-…`. Uncommitted files belong to the job.
  *   checkout pending  the file `pendingCheckout` exists. Files of two commits may be mixed, and belong to no one.
  *
+ * Besides, the worktree has entries that no commit of the server's own includes: ignored ones, and those that a job left
+ * behind (moves/kept-out.ts).
+ *
  * Invariants:
  * - main always has a commit. A job branch has none until its first commit, and is then treated as being at main.
  * - Every operation that changes files, refs or HEAD runs under the project's mutex (workspace.ts); only creation does

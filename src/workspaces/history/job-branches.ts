@@ -13,7 +13,7 @@ import {
 import { updateKeptOut } from '../moves/kept-out.ts'
 import { commitLeftovers, keepOutUntracked } from './leftovers.ts'
 import { mergeTrees } from './merges.ts'
-import { finishPendingCheckout, moveWorktree } from '../moves/checkout.ts'
+import { finishPendingCheckout, moveWorktree, restoreTracked } from '../moves/checkout.ts'
 import { mainOf, markClean, readWorktreeHead, type WorkspaceContext } from './context.ts'
 import { jobRef, MAIN, readHead, readRef, writeHead } from '../git/refs.ts'
 import { stageAll } from './staging.ts'
@@ -144,7 +144,9 @@ export async function returnToMain(context: WorkspaceContext): Promise<void> {
   const from = fresh ? knownClean.commit : (late ?? commit)
   const hasMoved = from !== main && (await treeOf(context, from)) !== (await treeOf(context, main))
   await moveWorktree(context, { ref: MAIN, from, to: main })
-  if (hasMoved || (context.memory.leftOut ?? []).length > 0) await keepOutUntracked(context)
+  const leftOut = context.memory.leftOut ?? []
+  if (leftOut.length > 0) await restoreTracked(context, leftOut)
+  if (hasMoved || leftOut.length > 0) await keepOutUntracked(context)
   context.memory.knownClean = undefined
   context.memory.leftOut = []
   context.memory.job = undefined

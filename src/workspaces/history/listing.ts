@@ -115,6 +115,7 @@ export async function changesOf(context: WorkspaceContext): Promise<Change[]> {
       memory.savedPaths?.has(change.path) ? { ...change, overwritesSave: true } : change
   )
   if (memory.savedPaths) memory.changedPaths = new Set(changes.map(({ path }) => path))
+  memory.knownClean = undefined
   if (changes.length === 0) markClean(context, readWorktreeHead(context).commit)
   return changes.sort(byPath)
 }

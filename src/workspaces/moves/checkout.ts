@@ -93,6 +93,19 @@ export async function finishPendingCheckout(context: WorkspaceContext): Promise<
   }
 }
 
+/** Puts the committed content of tracked files back, and sets aside what a job left at these paths instead. */
+export async function restoreTracked(
+  context: WorkspaceContext,
+  paths: readonly string[]
+): Promise<void> {
+  const { out } = await context.git(['ls-files', '-z', '--', ...paths.slice(0, RESTORED_MAX)])
+  const tracked = out.split('\0').filter((path) => path !== '')
+  setAllAside(context, tracked)
+  if (tracked.length > 0) await context.git(['restore', '--worktree'], { paths: tracked })
+}
+
+const RESTORED_MAX = 500
+
 interface Marker {
   readonly ref: string
   readonly from?: string
@@ -169,9 +182,12 @@ async function clearTheWay(
   context: WorkspaceContext,
   changes: readonly TreeChange[]
 ): Promise<void> {
-  const obstacles = await findObstacles(context, changes)
-  if (obstacles.length === 0) return
-  const aside = obstacles.map((path) => ({ path, at: setAside(context.worktree, path) }))
+  setAllAside(context, await findObstacles(context, changes))
+}
+
+function setAllAside(context: WorkspaceContext, paths: readonly string[]): void {
+  if (paths.length === 0) return
+  const aside = paths.map((path) => ({ path, at: setAside(context.worktree, path) }))
   context.log.warn({ aside }, 'files in the way were set aside')
   updateKeptOut(context, (list) => ({
     left: [...list.left, ...aside.flatMap(({ at }) => [at, `${at}/`])],
