@@ -19,7 +19,9 @@ export interface FileChange {
   readonly path: string
   /** The git blob id of the content; null for a file that was removed. */
   readonly sha: string | null
-  readonly commit: string
+  /** Null for an ignored file, which is not committed. */
+  readonly commit: string | null
+  readonly ignored?: true
   readonly by: UserId
 }
 
@@ -40,8 +42,11 @@ export async function saveFile(
     deps,
     { kind: 'save', projectId, userId, path, sha, head, message },
     () => workspace.save(path, content, { ...options, author: authorOf(userId) }),
-    (tx, { path, sha, commit }) =>
-      appendFileChange(deps, tx, projectId, { path, sha, commit, by: userId })
+    async (tx, { path, sha, commit, ignored, conflictsWith }) => {
+      const change = { path, sha, commit, ...(ignored ? { ignored } : {}), by: userId }
+      await appendFileChange(deps, tx, projectId, change)
+      await appendConflictRisk(deps, tx, projectId, path, conflictsWith)
+    }
   )
   deps.events.announce(projectId)
   return saved
@@ -61,11 +66,13 @@ export async function removeFile(
     deps,
     { kind: 'remove', projectId, userId, path, sha: null, head },
     () => workspace.remove(path, { ...options, author: authorOf(userId) }),
-    (tx, { path, commit }) =>
-      appendFileChange(deps, tx, projectId, { path, sha: null, commit, by: userId })
+    async (tx, { path, commit, conflictsWith }) => {
+      await appendFileChange(deps, tx, projectId, { path, sha: null, commit, by: userId })
+      await appendConflictRisk(deps, tx, projectId, path, conflictsWith)
+    }
   )
   deps.events.announce(projectId)
-  return removed
+  return { path: removed.path, commit: removed.commit }
 }
 
 export async function appendFileChange(
@@ -75,4 +82,17 @@ export async function appendFileChange(
   data: FileChange
 ): Promise<void> {
   await events.append(tx, { projectId, jobId: null }, [{ type: 'file:changed', data: { ...data } }])
+}
+
+/** `job:conflict-risk`, when a person changed what the running job had changed. It belongs to the project's history. */
+async function appendConflictRisk(
+  { events }: Pick<EditingDeps, 'events'>,
+  tx: Tx,
+  projectId: ProjectId,
+  path: string,
+  jobId: string | undefined
+): Promise<void> {
+  if (jobId === undefined) return
+  const data = { path, jobId, by: 'user' as const }
+  await events.append(tx, { projectId, jobId: null }, [{ type: 'job:conflict-risk', data }])
 }

@@ -2,7 +2,7 @@ import { inTransaction } from '#db'
 import { projectExists } from '#projects'
 import type { Workspace } from '#workspaces'
 import { authorOf } from './author.ts'
-import { appendFileChange } from './edit-files.ts'
+import { appendFileChange, type FileChange } from './edit-files.ts'
 import type { EditingDeps } from './editing-deps.ts'
 import { deletePendingEdit, readPendingEdits, type PendingEdit } from './pending-edit-store.ts'
 
@@ -32,34 +32,38 @@ async function recoverCreation(deps: EditingDeps, edit: PendingEdit): Promise<Re
 
 async function recoverFileEdit(deps: EditingDeps, edit: PendingEdit): Promise<Recovery> {
   const here = await deps.workspaces.list()
-  const commit = here.includes(edit.project_id)
-    ? await commitOfEdit(deps.workspaces.open(edit.project_id), edit)
+  const done = here.includes(edit.project_id)
+    ? await finishEdit(deps.workspaces.open(edit.project_id), edit)
     : undefined
 
   await inTransaction(deps.db, async (tx) => {
-    if (commit !== undefined) {
+    if (done !== undefined) {
       const { path, sha, user_id: by } = edit
-      await appendFileChange(deps, tx, edit.project_id, { path: path!, sha, commit, by })
+      await appendFileChange(deps, tx, edit.project_id, { path: path!, sha, ...done, by })
     }
     await deletePendingEdit(tx, edit.id)
   })
-  if (commit !== undefined) deps.events.announce(edit.project_id)
-  return commit === undefined ? 'dropped' : 'finished'
+  if (done !== undefined) deps.events.announce(edit.project_id)
+  return done === undefined ? 'dropped' : 'finished'
 }
 
+type Done = Pick<FileChange, 'commit' | 'ignored'>
+
 /** The edit's commit on main. An edit that reached the worktree only is committed now; undefined when it did not. */
-async function commitOfEdit(workspace: Workspace, edit: PendingEdit): Promise<string | undefined> {
+async function finishEdit(workspace: Workspace, edit: PendingEdit): Promise<Done | undefined> {
   const { path, sha, head, message } = edit
   const author = authorOf(edit.user_id)
   const committed = await workspace.findCommit(path!, { since: head!, authorEmail: author.email })
-  if (committed !== undefined) return committed
+  if (committed !== undefined) return { commit: committed }
 
   const file = await workspace.read(path!).catch(() => undefined)
   if (edit.kind === 'save') {
     if (!file || file.sha !== sha) return undefined
     const options = { author, message: message ?? undefined }
-    return (await workspace.save(path!, file.content, options)).commit
+    const { commit, ignored } = await workspace.save(path!, file.content, options)
+    return { commit, ...(ignored ? { ignored } : {}) }
   }
   if (file) return undefined
-  return (await workspace.remove(path!, { author, evenIfGone: true })).commit
+  const { commit } = await workspace.remove(path!, { author, evenIfGone: true })
+  return { commit }
 }

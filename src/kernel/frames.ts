@@ -195,10 +195,15 @@ export const FRAME_DATA = {
     {
       path: Type.String(),
       sha: Nullable(Type.String({ description: 'null: deleted' })),
-      commit: Type.String(),
+      commit: Nullable(Type.String({ description: 'null: not committed' })),
+      ignored: Type.Optional(Type.Literal(true)),
       by: Type.String({ description: 'a user id' })
     },
     { description: 'a file was saved through the API' }
+  ),
+  'job:conflict-risk': Type.Object(
+    { path: Type.String(), jobId: Type.String(), by: OneOf('user', 'agent') },
+    { description: 'a person and the running job changed the same file; `by` did it last' }
   ),
   'project:changed': Type.Object(
     {

@@ -31,6 +31,7 @@ export const LIMITS = {
   fileBytesMax: 10 * MIB,
   pathBytesMax: 4096,
   pathSegmentsMax: 64,
+  removedPathBytesMax: 64 * KIB,
   filesPerCreateMax: 1000,
   cloneFilesMax: 50_000,
   cloneBytesMax: 1024 * MIB,

@@ -20,15 +20,18 @@ import {
   type Listing
 } from './history/listing.ts'
 import { mergeJob, revert, type MergeOptions, type MergeResult } from './history/merges.ts'
-import { finishPendingCheckout } from './history/checkout.ts'
+import { finishPendingCheckout } from './moves/checkout.ts'
 import { mainOf, type WorkspaceContext } from './history/context.ts'
 import {
   removeFile,
   saveFile,
+  type Removed,
   type RemoveOptions,
   type Saved,
   type SaveOptions
 } from './history/saves.ts'
+import type { SerialQueue } from '#kernel/waiting.ts'
+import { GitError } from './git/git.ts'
 import { createMutex } from './mutex.ts'
 
 export interface FileContent {
@@ -48,7 +51,7 @@ export interface Workspace {
   list(at?: string): Promise<Listing>
   read(path: string): Promise<FileContent>
   save(path: string, content: Buffer, options: SaveOptions): Promise<Saved>
-  remove(path: string, options: RemoveOptions): Promise<{ path: string; commit: string }>
+  remove(path: string, options: RemoveOptions): Promise<Removed>
   /** The newest commit of main after `since` by this author that changed the path; undefined without one. */
   findCommit(
     path: string,
@@ -57,8 +60,9 @@ export interface Workspace {
 
   startJob(branch: string, options?: StartOptions): Promise<{ base: string }>
   changes(): Promise<Change[]>
-  /** Returns null when nothing changed. */
+  /** Returns null when nothing changed. `leftOut` then has the paths that git could not store. */
   commitJob(options: CommitOptions): Promise<string | null>
+  leftOut(): readonly string[]
   /**
    * The parent of a job's commit: the base of the job's own changes. If people saved files while the job ran, this is
    * not the commit that the job started from, because their saves come before the job's commit.
@@ -74,7 +78,8 @@ export interface Workspace {
 }
 
 export function createWorkspace(context: WorkspaceContext, lockPath: string): Workspace {
-  const exclusive = createMutex(lockPath)
+  const inOrder = createMutex(lockPath)
+  const exclusive: SerialQueue = (work) => inOrder(() => explained(work))
 
   return {
     worktree: context.worktree,
@@ -85,7 +90,7 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
             await finishPendingCheckout(context)
             return listWorktree(context)
           })
-        : listCommit(context, at),
+        : explained(() => listCommit(context, at)),
     read: async (path) => {
       const file = await readFile(context.worktree, path)
       if (!file) throw new AppError('not_found', 'File not found', { path })
@@ -93,20 +98,32 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
     },
     save: (path, content, options) => exclusive(() => saveFile(context, path, content, options)),
     remove: (path, options) => exclusive(() => removeFile(context, path, options)),
-    findCommit: (path, of) => findCommit(context, path, of),
+    findCommit: (path, of) => explained(() => findCommit(context, path, of)),
 
     startJob: (branch, options) => exclusive(() => startJob(context, branch, options)),
     changes: () => exclusive(() => changesOf(context)),
     commitJob: (options) => exclusive(async () => (await commitJob(context, options)) ?? null),
-    baseOf: async (commit) => parentOf(context, await resolve(context, commit)),
-    diff: (base, head) => diffOf(context, base, head),
-    rawDiff: (base, head) => rawDiffOf(context, base, head),
+    leftOut: () => context.memory.leftOut ?? [],
+    baseOf: (commit) => explained(async () => parentOf(context, await resolve(context, commit))),
+    diff: (base, head) => explained(() => diffOf(context, base, head)),
+    rawDiff: (base, head) => explained(() => rawDiffOf(context, base, head)),
     mergeJob: (branch, options) => exclusive(() => mergeJob(context, branch, options)),
     returnToMain: () => exclusive(() => returnToMain(context)),
     discardJob: (branch) => exclusive(() => discardJob(context, branch)),
     revert: (base, commit, options) => exclusive(() => revert(context, base, commit, options)),
     rescue: (branch, options) =>
       exclusive(async () => (await rescue(context, branch, options)) ?? null)
+  }
+}
+
+/** A failure of git has its words in the log, and a sentence of ours for the client. */
+async function explained<T>(work: () => T | Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (!(cause instanceof GitError)) throw cause
+    const detail = "Git failed on the project's files: the log has its words under this requestId"
+    throw new AppError('workspace_error', detail, {}, { cause })
   }
 }
 

@@ -5,6 +5,8 @@ export interface Change {
   readonly path: string
   readonly status: FileStatus
   readonly sha: string | null
+  /** The job changed what a person had saved while it was running. */
+  readonly overwritesSave?: true
 }
 
 const WORDS = {
@@ -17,6 +19,14 @@ const frame = (status: FileStatus, path: string, sha: string | null): Draft => (
   type: WORDS[status],
   data: { path, sha, by: 'agent' }
 })
+
+/** The changes that overwrite a person's save since the last read. */
+export function risks(before: readonly Change[], now: readonly Change[]): Change[] {
+  const known = new Set(
+    before.flatMap(({ path, overwritesSave }) => (overwritesSave ? [path] : []))
+  )
+  return now.filter(({ path, overwritesSave }) => overwritesSave && !known.has(path))
+}
 
 /** The change to report of a path that is again as it was before the job. */
 const UNDONE = { added: 'deleted', modified: 'modified', deleted: 'added' } as const

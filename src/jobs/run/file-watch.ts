@@ -1,5 +1,5 @@
 import { createSerialQueue } from '#kernel/waiting.ts'
-import { fileFrames, undoneChanges, type Change } from './file-frames.ts'
+import { fileFrames, risks, undoneChanges, type Change } from './file-frames.ts'
 import type { JobRun } from './run-context.ts'
 
 export interface FileWatch {
@@ -28,6 +28,10 @@ export function createFileWatch(run: JobRun): FileWatch {
     if (run.base === undefined) return known
     const restored = await readIds(undoneChanges(known, now))
     for (const draft of fileFrames(known, now, restored)) run.writer.write(draft)
+    for (const { path } of risks(known, now)) {
+      const data = { path, jobId: run.job.id, by: 'agent' as const }
+      run.writer.write({ type: 'job:conflict-risk', data })
+    }
     known = now
     isCurrent = true
     return known

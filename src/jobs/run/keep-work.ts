@@ -51,7 +51,9 @@ export async function inWorkspace<T>(work: Promise<T>): Promise<T> {
   } catch (cause) {
     if (cause instanceof JobFailure) throw cause
     if (isDiskFull(cause)) throw diskFull(cause)
-    const message = cause instanceof Error ? cause.message : String(cause)
+    // The sentence for clients of the API is less than git's own words.
+    const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+    const message = reason instanceof Error ? reason.message : String(reason)
     throw new JobFailure('workspace_error', firstLine(message, 500), { cause })
   }
 }
@@ -77,10 +79,28 @@ async function commitWork(run: JobRun, files: FileWatch, text: string): Promise<
     author: KILO
   })
   run.commit = commit
+  reportLeftOut(run)
   // Saves by people during the job are commits below the job's own, and are not its work.
   if (commit !== null) run.base = await workspace.baseOf(commit)
   return commit
 }
+
+/** Tells the user which files are not part of the commit. */
+function reportLeftOut({ workspace, writer }: JobRun): void {
+  const paths = workspace.leftOut()
+  if (paths.length === 0) return
+  const some = paths.slice(0, LEFT_OUT_SHOWN_MAX).map((path) => `- ${path}`)
+  const others = paths.length - some.length
+  const lines = [
+    'These files are not committed, because they cannot be read or stored:',
+    ...some,
+    ...(others > 0 ? [`and ${others} more`] : [])
+  ]
+  const text = `${lines.join('\n')}\n`
+  writer.write({ type: 'job:log', data: { source: 'system', partId: 'left-out', text } })
+}
+
+const LEFT_OUT_SHOWN_MAX = 20
 
 const mergeAndReport = (run: JobRun, commit: string) =>
   Promise.all([inWorkspace(merge(run, commit)), reportDiff(run, commit)])

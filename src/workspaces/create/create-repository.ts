@@ -66,7 +66,7 @@ async function commitInitialFiles(
   const message = source.git ? `Start from ${source.git.url}` : 'Start the project'
   const parents = cloned === undefined ? [] : [cloned]
   const head = await writeCommit(context, { tree, parents, author, message })
-  await moveRef(context, MAIN, head, cloned)
+  moveRef(context, MAIN, head, cloned)
   return head
 }
 

@@ -4,8 +4,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { AppError } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { entryIn, refuseKind, removeEmptyFolder, type Kind } from './entries.ts'
 import { asRefusal, codeOf, openFolder, openLeaf, type Folder, type OpenFile } from './safe-open.ts'
-import { checkPath } from './paths.ts'
+import { checkPath, REMOVABLE, type PathLimits } from './paths.ts'
+
+/** A file without it is one that git cannot read. The server may be able to, as root; both have to agree. */
+const OWNER_READ = 0o400
 
 const readInto = promisify(fs.read)
 const CHUNK_BYTES = 1 << 20
@@ -24,7 +28,7 @@ export const blobId = (content: Buffer) =>
 export async function readFile(worktree: string, path: string): Promise<FileNow | undefined> {
   const { parents, leaf } = splitPath(path)
   using folder = openFolder(worktree, parents)
-  using file = folder && openLeaf(folder, leaf, path, { linksMax: 1 })
+  using file = folder && openRegular(folder, leaf, path)
   if (!file) return undefined
 
   const { size, mode } = file.stats
@@ -35,15 +39,36 @@ export async function readFile(worktree: string, path: string): Promise<FileNow 
   return { content: read, sha: blobId(read), executable: (mode & 0o100) !== 0 }
 }
 
-export type FileState = Omit<FileNow, 'content'>
+export interface FileState {
+  readonly kind: Kind
+  /** The blob id of a file or a symbolic link; undefined for what git cannot store or the server cannot read. */
+  readonly sha: string | undefined
+  readonly executable: boolean
+}
 
-/** The same without the content: it works for a file of any size, which a save may replace. */
-export async function stateOf(worktree: string, path: string): Promise<FileState | undefined> {
-  const { parents, leaf } = splitPath(path)
+/** What is at a path, without its content: it works for a file of any size, and opens nothing but regular files. */
+export async function stateOf(
+  worktree: string,
+  path: string,
+  limits?: PathLimits
+): Promise<FileState | undefined> {
+  const { parents, leaf } = splitPath(path, limits)
   using folder = openFolder(worktree, parents)
-  using file = folder && openLeaf(folder, leaf, path, { linksMax: 1 })
-  if (!file) return undefined
-  return { sha: await hashOf(file), executable: (file.stats.mode & 0o100) !== 0 }
+  const entry = folder && entryIn(folder, leaf, path)
+  if (!folder || !entry) return undefined
+  const { kind, target } = entry
+  if (kind !== 'file') return { kind, sha: target && blobId(target), executable: false }
+  return {
+    kind,
+    sha: await hashLeaf(folder, leaf, path),
+    executable: (entry.stats.mode & 0o100) !== 0
+  }
+}
+
+function openRegular(folder: Folder, leaf: string, path: string): OpenFile | undefined {
+  const entry = entryIn(folder, leaf, path)
+  if (entry && entry.kind !== 'file') throw refuseKind(path, entry)
+  return entry && openLeaf(folder, leaf, path)
 }
 
 /** A complete file in the staging folder, to be renamed into the worktree. Disposing removes it. */
@@ -69,28 +94,32 @@ export async function prepareFile(
   return { temporary, [Symbol.dispose]: () => fs.rmSync(temporary, { force: true }) }
 }
 
-/** Renames a prepared file to its path, and creates the parent folders. */
+/** Renames a prepared file to its path, and creates the parent folders. Replaces a folder that holds no file. */
 export function placeFile(worktree: string, path: string, prepared: Prepared): void {
   const { parents, leaf } = splitPath(path)
-  using folder = openFolder(worktree, parents, { create: true })!
+  using folder = openFolder(worktree, parents, { create: true, writable: true })!
   try {
+    if (entryIn(folder, leaf, path)?.kind === 'folder') removeEmptyFolder(folder, leaf)
     fs.renameSync(prepared.temporary, folder.nameOf(leaf))
   } catch (error) {
     throw asRefusal(error, path)
   }
 }
 
-/** Deletes a file, and its parent folders that have become empty. */
+/** Deletes what is at a path, of any kind but a folder with files, and its parent folders that have become empty. */
 export function unlinkFile(worktree: string, path: string): void {
-  const { parents, leaf } = splitPath(path)
-  using folder = openFolder(worktree, parents)
+  const { parents, leaf } = splitPath(path, REMOVABLE)
+  using folder = openFolder(worktree, parents, { writable: true })
   try {
-    if (folder) fs.unlinkSync(folder.nameOf(leaf))
+    const entry = folder && entryIn(folder, leaf, path)
+    if (folder && entry?.kind === 'folder') {
+      if (!removeEmptyFolder(folder, leaf)) throw refuseKind(path, entry)
+    } else if (folder && entry) fs.unlinkSync(folder.nameOf(leaf))
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw asRefusal(error, path)
   }
   for (let depth = parents.length; depth > 0; depth--) {
-    using parent = openFolder(worktree, parents.slice(0, depth - 1))
+    using parent = openFolder(worktree, parents.slice(0, depth - 1), { writable: true })
     try {
       if (parent) fs.rmdirSync(parent.nameOf(parents[depth - 1]!))
     } catch {
@@ -101,7 +130,14 @@ export function unlinkFile(worktree: string, path: string): void {
 
 export interface Entry {
   readonly size: number
-  /** The blob id; the content of a symbolic link is its target, as it is for git. */
+  readonly isLink: boolean
+  /** Of a symbolic link. */
+  readonly target?: Buffer
+  readonly executable: boolean
+  /**
+   * The blob id; the content of a symbolic link is its target, as it is for git. Undefined when the file cannot be
+   * read, or is gone by then.
+   */
   readonly sha: () => Promise<string | undefined>
 }
 
@@ -111,10 +147,15 @@ export function inspectFile(folder: Folder, leaf: string, path: string): Entry |
   if (!stats) return undefined
   if (stats.isSymbolicLink()) {
     const target = targetOf(folder.nameOf(leaf))
-    return target && { size: target.length, sha: async () => blobId(target) }
+    const size = target?.length ?? 0
+    const sha = async () => target && blobId(target)
+    return target && { size, isLink: true, target, executable: false, sha }
   }
   if (!stats.isFile()) return undefined
-  return { size: stats.size, sha: () => hashLeaf(folder, leaf, path) }
+  const executable = (stats.mode & 0o100) !== 0
+  const isReadable = (stats.mode & OWNER_READ) !== 0
+  const sha = async () => (isReadable ? hashLeaf(folder, leaf, path) : undefined)
+  return { size: stats.size, isLink: false, executable, sha }
 }
 
 function targetOf(link: string): Buffer | undefined {
@@ -129,7 +170,7 @@ function targetOf(link: string): Buffer | undefined {
 /** Undefined when the file was deleted or replaced by something else since git listed it. */
 async function hashLeaf(folder: Folder, leaf: string, path: string): Promise<string | undefined> {
   try {
-    using file = openLeaf(folder, leaf, path, { linksMax: Infinity })
+    using file = openLeaf(folder, leaf, path)
     return file && (await hashOf(file))
   } catch (error) {
     if (error instanceof AppError) return undefined
@@ -163,7 +204,7 @@ async function readChunks(
 export const tooLarge = (path: string, size: number) =>
   new AppError('payload_too_large', 'The file is too large: the limit is 10 MiB', { path, size })
 
-function splitPath(path: string) {
-  const segments = checkPath(path)
+function splitPath(path: string, limits?: PathLimits) {
+  const segments = checkPath(path, limits)
   return { parents: segments.slice(0, -1), leaf: segments.at(-1)! }
 }

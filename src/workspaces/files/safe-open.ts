@@ -1,13 +1,31 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, type Stats } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  type Stats
+} from 'node:fs'
 import { notAllowed } from './paths.ts'
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
+/** Opens a folder without the right to read it; `fs.constants` does not have it. The same on x64 and arm64. */
+const O_PATH = 0o10000000
+const OWNER_ALL = 0o700
 
 /** An open folder of a worktree. Names are resolved in this folder, even if its path now leads to another one. */
 export interface Folder extends Disposable {
   readonly fd: number
   readonly device: number
   nameOf(leaf: string): string
+}
+
+export interface FolderOptions {
+  /** Creates the folders that do not exist. */
+  readonly create?: boolean
+  /** Gives the owner all rights in each folder of the path that lacks them: Go's module cache is read-only, for example. */
+  readonly writable?: boolean
 }
 
 /**
@@ -17,13 +35,13 @@ export interface Folder extends Disposable {
 export function openFolder(
   worktree: string,
   segments: readonly string[],
-  options: { readonly create?: boolean } = {}
+  { create = false, writable = false }: FolderOptions = {}
 ): Folder | undefined {
-  let fd = openSync(worktree, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+  let fd = openDirectory(worktree, writable)
   const device = fstatSync(fd).dev
   try {
     for (const segment of segments) {
-      const next = openChild(fd, segment, options.create ?? false)
+      const next = openChild(fd, segment, create, writable)
       if (next === undefined) return release(fd)
       closeSync(fd)
       fd = next
@@ -37,10 +55,15 @@ export function openFolder(
   return folder(fd, device)
 }
 
-function openChild(parent: number, segment: string, create: boolean): number | undefined {
+function openChild(
+  parent: number,
+  segment: string,
+  create: boolean,
+  writable: boolean
+): number | undefined {
   const name = within(parent, segment)
   try {
-    return openSync(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    return openDirectory(name, writable)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error
     if (!create) return undefined
@@ -50,7 +73,24 @@ function openChild(parent: number, segment: string, create: boolean): number | u
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
   }
+  return openDirectory(name, writable)
+}
+
+function openDirectory(name: string, writable: boolean): number {
+  if (writable) giveRights(name)
   return openSync(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+}
+
+/** By descriptor: the folder that was checked is the folder that gets the rights, whatever its name leads to by then. */
+function giveRights(name: string): void {
+  const fd = openSync(name, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+  try {
+    const { mode } = fstatSync(fd)
+    if ((mode & OWNER_ALL) !== OWNER_ALL)
+      chmodSync(`/proc/self/fd/${fd}`, (mode & 0o7777) | OWNER_ALL)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 export interface OpenFile extends Disposable {
@@ -59,12 +99,7 @@ export interface OpenFile extends Disposable {
 }
 
 /** Opens a regular file of this folder for reading; undefined when it does not exist. Rejects links and pipes. */
-export function openLeaf(
-  folder: Folder,
-  leaf: string,
-  path: string,
-  options: { readonly linksMax: number }
-): OpenFile | undefined {
+export function openLeaf(folder: Folder, leaf: string, path: string): OpenFile | undefined {
   let fd: number
   try {
     fd = openSync(folder.nameOf(leaf), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
@@ -73,31 +108,30 @@ export function openLeaf(
     throw asRefusal(error, path)
   }
   const stats = fstatSync(fd)
-  if (!stats.isFile() || stats.nlink > options.linksMax || stats.dev !== folder.device) {
+  if (!stats.isFile() || stats.dev !== folder.device) {
     closeSync(fd)
     throw notAllowed(path, 'The path is not a regular file of the project')
   }
   return { fd, stats, [Symbol.dispose]: () => closeSync(fd) }
 }
 
-const BLOCKED_BY_FILE_TYPE = new Set([
-  'ELOOP',
-  'ENOTDIR',
-  'EISDIR',
-  'ENOTEMPTY',
-  'EEXIST',
-  'ENXIO',
-  'EACCES',
-  'EPERM'
-])
+/** What the content of a worktree can make of a path, by the error of the file system. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENAMETOOLONG: 'A name in the path is too long for the file system',
+  ELOOP: 'A symbolic link is in the path',
+  ENOTDIR: 'A file or a link is where the path has a folder',
+  EISDIR: 'The path is a folder',
+  ENOTEMPTY: 'The path is a folder with files in it',
+  EEXIST: 'Something else is at the path',
+  ENXIO: 'The path is a pipe, a socket or a device',
+  EACCES: 'The permissions of the file or of its folder forbid it',
+  EPERM: 'The file system does not permit it'
+}
 
 /** Turns file system errors that the worktree's content causes into `path_not_allowed`; others stay failures. */
 export function asRefusal(error: unknown, path: string): unknown {
-  const code = codeOf(error) ?? ''
-  if (code === 'ENAMETOOLONG')
-    return notAllowed(path, 'A name in the path is too long for the file system', error)
-  if (!BLOCKED_BY_FILE_TYPE.has(code)) return error
-  return notAllowed(path, 'A link, or a file that is not a regular one, blocks the path', error)
+  const reason = REASONS[codeOf(error) ?? '']
+  return reason === undefined ? error : notAllowed(path, reason, error)
 }
 
 export const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code

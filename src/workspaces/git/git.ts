@@ -1,10 +1,21 @@
-import { rmSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { randomUUID } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunGit } from './runner-host.ts'
-import type { JailPlan } from './jail.ts'
+import { PATHS_FILE, type JailPlan } from './jail.ts'
 import type { GitAnswer, GitCommand, GitFolders } from './run-git.ts'
+import { BROKEN_INDEX, indexExists, isIndexSound, USES_INDEX } from './index-file.ts'
+import { MAIN, readHead, readRef } from './refs.ts'
 import { gitEnvironment, SAFE_CONFIG } from './safety.ts'
+
+/** A git command that failed, could not run or timed out. The message has git's words, which are for the log. */
+export class GitError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'GitError'
+  }
+}
 
 export interface GitOptions {
   /** Exit codes to return; any other code throws an Error with git's message. Default: only 0. */
@@ -14,6 +25,10 @@ export interface GitOptions {
   readonly bytesMax?: number
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
+  /** A folder of the staging folder to use as the worktree. */
+  readonly workTree?: string
+  /** Paths for a command that takes `--pathspec-from-file`: any number of them, with any name. */
+  readonly paths?: readonly string[]
 }
 
 export type Git = (args: readonly string[], options?: GitOptions) => Promise<GitAnswer>
@@ -28,7 +43,9 @@ const LOCKED = /Unable to create '(.+\.lock)': File exists/
  * other command runs in a jail where there is one.
  */
 const REPOSITORY_ONLY = new Set([
+  'cat-file',
   'diff',
+  'diff-tree',
   'fetch',
   'log',
   'ls-tree',
@@ -42,19 +59,62 @@ const REPOSITORY_ONLY = new Set([
 
 /**
  * Runs git with the project's git directory, a fixed environment, and no hooks, filters, pagers or prompts. With a
- * jail, a command that touches the worktree reaches nothing but worktree, repository and staging folder.
+ * jail, a command that touches the worktree reaches nothing but worktree, repository and staging folder. A missing or
+ * broken index is made again from the commit of HEAD. Rejects with a GitError.
  */
 export function createGit(folders: GitFolders, run: RunGit, jail?: Promise<JailPlan>): Git {
   const { repo } = folders
-  return (args, options = {}) =>
+  let isChecked = false
+
+  const runOnce = (args: readonly string[], options: GitOptions) =>
     retryPastStaleLocks(repo, async () => {
-      const place = runnerFor(folders, run, args[0], await jail)
+      const place = runnerFor(folders, run, { name: args[0], ...options }, await jail)
       const answer = await runSafely(place, repo, args, options)
       const expected = (options.codes ?? [0]).includes(answer.code) && !LOCKED.test(answer.err)
       if (expected || answer.cut) return answer
       const reason = answer.err.trim() || answer.out.trim() || `exit code ${answer.code}`
-      throw new Error(`git ${args[0]}: ${reason}`)
+      throw new GitError(`git ${args[0]}: ${reason}`)
     })
+
+  const makeIndex = async () => {
+    const commit = readRef(repo, readHead(repo)) ?? readRef(repo, MAIN)
+    if (commit === undefined) return
+    rmSync(join(repo, 'index'), { force: true })
+    await runOnce(['read-tree', commit], {})
+  }
+
+  return async (args, options = {}) => {
+    using listed = listPaths(folders, options.paths)
+    const all = [...args, ...listed.args]
+    const isAboutIndex = options.env?.['GIT_INDEX_FILE'] === undefined
+    if (isAboutIndex && USES_INDEX.has(args[0])) {
+      // Only a crash can break the index: git replaces it by a rename.
+      const isSound = isChecked ? indexExists(repo) : isIndexSound(repo)
+      isChecked = true
+      if (!isSound) await makeIndex()
+    }
+    try {
+      const answer = await runOnce(all, options)
+      if (!isAboutIndex || !BROKEN_INDEX.test(answer.err)) return answer
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      if (!isAboutIndex || !BROKEN_INDEX.test(message)) {
+        throw error instanceof GitError ? error : new GitError(message, { cause: error })
+      }
+    }
+    await makeIndex()
+    return runOnce(all, options)
+  }
+}
+
+function listPaths({ stagingDir }: GitFolders, paths: readonly string[] | undefined) {
+  if (!paths) return { args: [], [Symbol.dispose]: () => {} }
+  const file = join(stagingDir, randomUUID())
+  writeFileSync(file, paths.join('\0'))
+  return {
+    args: [`${PATHS_FILE}${file}`, '--pathspec-file-nul'],
+    [Symbol.dispose]: () => rmSync(file, { force: true })
+  }
 }
 
 /** Creates an empty bare repository without the template files of the machine. */
@@ -65,7 +125,7 @@ export async function initRepository(run: RunGit, repo: string, cwd: string): Pr
     ['init', '--bare', '--template=', '--initial-branch=main', '--', repo],
     {}
   )
-  if (code !== 0) throw new Error(`git init: ${err.trim()}`)
+  if (code !== 0) throw new GitError(`git init: ${err.trim()}`)
 }
 
 /**
@@ -93,14 +153,16 @@ async function retryPastStaleLocks(
 function runnerFor(
   folders: GitFolders,
   run: RunGit,
-  name: string | undefined,
+  { name, workTree }: { readonly name?: string | undefined; readonly workTree?: string },
   jail: JailPlan | undefined
 ): RunGit {
   const { repo, worktree } = folders
   if (name !== undefined && REPOSITORY_ONLY.has(name))
     return inPlace(run, repo, [`--git-dir=${repo}`])
-  if (!jail) return inPlace(run, worktree, [`--git-dir=${repo}`, `--work-tree=${worktree}`])
-  return (command, signal) => run({ ...command, jail, folders }, signal)
+  if (!jail)
+    return inPlace(run, worktree, [`--git-dir=${repo}`, `--work-tree=${workTree ?? worktree}`])
+  return (command, signal) =>
+    run({ ...command, jail, folders, ...(workTree === undefined ? {} : { workTree }) }, signal)
 }
 
 const inPlace =

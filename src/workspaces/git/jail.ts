@@ -26,10 +26,15 @@ export interface JailPlan {
   readonly system: readonly string[]
 }
 
+/** The option that names a file of the staging folder; a jail has that folder at another path. */
+export const PATHS_FILE = '--pathspec-from-file='
+
 /** A command that runs in the jail of its worktree, which decides its folder and location. */
 export interface JailedCommand extends GitCommand {
   readonly jail: JailPlan
   readonly folders: GitFolders
+  /** A folder of the staging folder to use as the worktree. */
+  readonly workTree?: string
 }
 
 /** Rejects when git is not installed where a jail shows programs. */
@@ -43,7 +48,7 @@ export interface JailLayout {
   /** Bubblewrap's arguments; they start a shell that reads commands from its standard input. */
   readonly args: readonly string[]
   /** The command as one line of shell. */
-  lineOf(command: GitCommand): string
+  lineOf(command: GitCommand & Pick<JailedCommand, 'workTree'>): string
   /** Puts the repository's real path into git's messages. */
   toHost(message: string): string
 }
@@ -67,17 +72,22 @@ export function layOutJail(plan: JailPlan, folders: GitFolders): JailLayout {
     '--',
     '/bin/sh'
   ]
-  const location = [`--git-dir=${repo}`, '--work-tree=/work']
+  const locationOf = (workTree: string | undefined) => [
+    `--git-dir=${repo}`,
+    `--work-tree=${workTree === undefined ? '/work' : join(staging, basename(workTree))}`
+  ]
+  const toJail = (arg: string) =>
+    arg.startsWith(PATHS_FILE) ? PATHS_FILE + join(staging, basename(arg)) : arg
 
   return {
     args,
-    lineOf({ env, config, args }) {
+    lineOf({ env, config, args, workTree }) {
       const index = env['GIT_INDEX_FILE']
       const inside = { ...env, ...(index && { GIT_INDEX_FILE: join(staging, basename(index)) }) }
       const settings = config.flatMap((setting) => ['-c', setting])
       return [
         ...Object.entries(inside).map(([name, value]) => `${name}=${quote(value)}`),
-        ...[plan.git, ...location, ...settings, ...args].map(quote),
+        ...[plan.git, ...locationOf(workTree), ...settings, ...args.map(toJail)].map(quote),
         '</dev/null'
       ].join(' ')
     },

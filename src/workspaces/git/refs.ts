@@ -1,9 +1,16 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { codeOf } from '../files/safe-open.ts'
 
 export const MAIN = 'refs/heads/main'
-export const NO_COMMIT = '0'.repeat(40)
 
 const JOB_BRANCH = /^ai\/session-[0-9A-Za-z]{26}$/
 
@@ -23,6 +30,27 @@ export function readRef(repo: string, ref: string): string | undefined {
 
   const packed = readText(join(repo, 'packed-refs'))?.split('\n')
   return packed?.find((line) => line.slice(41) === ref)?.slice(0, 40)
+}
+
+/**
+ * Compare and swap: moves a ref only if it is at `from`; undefined means that it must not exist. Writes git's file and
+ * saves a process; the caller holds the project's mutex.
+ */
+export function writeRef(repo: string, ref: string, to: string, from: string | undefined): void {
+  const at = readRef(repo, ref)
+  if (at !== from) throw new Error(`${ref} is at ${at ?? 'no commit'} instead of ${from ?? 'none'}`)
+  const path = join(repo, ref)
+  mkdirSync(dirname(path), { recursive: true })
+  // The name of a temporary file has a character that no ref can have.
+  const temporary = `${path}~new`
+  const fd = openSync(temporary, 'w', 0o644)
+  try {
+    writeFileSync(fd, `${to}\n`)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  renameSync(temporary, path)
 }
 
 /** The ref that HEAD names, whether or not it has a commit yet. */

@@ -1,6 +1,6 @@
 import { writeObject } from '../git/objects.ts'
 import { remember, type WorkspaceContext } from './context.ts'
-import { MAIN, NO_COMMIT } from '../git/refs.ts'
+import { MAIN, writeRef } from '../git/refs.ts'
 
 export interface Author {
   readonly name: string
@@ -66,14 +66,12 @@ export async function commitIndex(
 }
 
 /** Compare and swap: moves a ref only if it is at `from`; undefined means that it must not exist yet. */
-export async function moveRef(
-  context: WorkspaceContext,
+export const moveRef = (
+  { repo }: WorkspaceContext,
   ref: string,
   to: string,
   from: string | undefined
-) {
-  await context.git(['update-ref', ref, to, from ?? NO_COMMIT])
-}
+): void => writeRef(repo, ref, to, from)
 
 export async function treeOf(context: WorkspaceContext, commit: string): Promise<string> {
   const known = context.memory.trees.get(commit)

@@ -16,6 +16,9 @@ import { isJobRef, MAIN, readHead, readRef } from '../git/refs.ts'
  *   on a job branch   HEAD names `refs/heads/ai/session-…`. Uncommitted files belong to the job.
  *   checkout pending  the file `pendingCheckout` exists. Files of two commits may be mixed, and belong to no one.
  *
+ * Besides, the worktree has entries that no commit of the server's own includes: ignored ones, and those that a job left
+ * behind (moves/kept-out.ts).
+ *
  * Invariants:
  * - main always has a commit. A job branch has none until its first commit, and is then treated as being at main.
  * - Every operation that changes files, refs or HEAD runs under the project's mutex (workspace.ts); only creation does
@@ -50,8 +53,14 @@ export interface WorkspaceContext {
 export interface Memory {
   /** At this moment the worktree held exactly the files of this commit. */
   knownClean?: { readonly commit: string; readonly atMs: number } | undefined
+  /** What the last staging could not include: names and files that git cannot store or read. */
+  leftOut?: readonly string[]
   /** `commitJob` started and did not finish: the index may be ahead of the branch. */
   commitUnfinished?: boolean
+  /** What the running job had changed when its files were last compared. */
+  changedPaths?: ReadonlySet<string> | undefined
+  /** What people saved or removed since the running job started. */
+  savedPaths?: Set<string> | undefined
   /** The job whose work is in the worktree, if the caller of `startJob` named it. */
   job?: string | undefined
   /** Caches by commit id; both facts are immutable. */

@@ -6,18 +6,25 @@ import {
   KILO,
   KILOWATT,
   moveRef,
+  treeOf,
   writeCommit,
   type CommitOptions
 } from './commits.ts'
-import { commitLeftovers } from './leftovers.ts'
+import { updateKeptOut } from '../moves/kept-out.ts'
+import { commitLeftovers, keepOutUntracked } from './leftovers.ts'
 import { mergeTrees } from './merges.ts'
-import { finishPendingCheckout, checkOutRef } from './checkout.ts'
+import { finishPendingCheckout, moveWorktree, restoreTracked } from '../moves/checkout.ts'
 import { mainOf, markClean, readWorktreeHead, type WorkspaceContext } from './context.ts'
 import { jobRef, MAIN, readHead, readRef, writeHead } from '../git/refs.ts'
 import { stageAll } from './staging.ts'
 
 const CRASH_COMMIT: CommitOptions = {
   subject: 'Work that an interrupted job left in the worktree',
+  trailers: {},
+  author: KILO
+}
+const LATE_COMMIT: CommitOptions = {
+  subject: 'Work that was written after the end of the job',
   trailers: {},
   author: KILO
 }
@@ -44,16 +51,19 @@ export async function startJob(
   const ref = jobRef(branch)
   await finishPendingCheckout(context)
   if (readHead(context.repo) !== MAIN) await commitAndReturnToMain(context, CRASH_COMMIT)
-  await commitLeftovers(context)
+  const ignored = await commitLeftovers(context)
+  updateKeptOut(context, () => ({ ignored }))
 
   const main = mainOf(context)
   const start = from === 'main' ? main : from?.commit
   const tip = await resetBranch(context, ref, start)
   const base = tip === undefined || tip === main ? main : await catchUp(context, ref, tip, main)
   if (base === main) writeHead(context.repo, ref)
-  else await checkOutRef(context, ref, { clean: false })
+  else await moveWorktree(context, { ref, from: main, to: base })
 
   context.memory.job = job
+  context.memory.changedPaths = undefined
+  context.memory.savedPaths = new Set()
   context.memory.knownClean = undefined
   return { base }
 }
@@ -67,7 +77,7 @@ async function resetBranch(
   const tip = readRef(context.repo, ref)
   if (start === undefined || start === tip) return tip
   const isNew = tip === undefined && start === mainOf(context)
-  if (!isNew) await moveRef(context, ref, start, tip)
+  if (!isNew) moveRef(context, ref, start, tip)
   return isNew ? undefined : start
 }
 
@@ -80,7 +90,7 @@ async function catchUp(
 ): Promise<string> {
   if (await isAncestor(context, main, tip)) return tip
   if (await isAncestor(context, tip, main)) {
-    await moveRef(context, ref, main, tip)
+    moveRef(context, ref, main, tip)
     return main
   }
   const merged = await mergeTrees(context, tip, main)
@@ -92,7 +102,7 @@ async function catchUp(
     author: KILOWATT,
     message
   })
-  await moveRef(context, ref, commit, tip)
+  moveRef(context, ref, commit, tip)
   return commit
 }
 
@@ -111,24 +121,37 @@ export async function commitJob(
   context.memory.commitUnfinished = true
   const changed = (await stageAll(context)) || indexAhead
   const commit = changed ? await commitIndex(context, parent, options) : undefined
-  if (commit !== undefined) await moveRef(context, ref, commit, tip)
+  if (commit !== undefined) moveRef(context, ref, commit, tip)
   context.memory.commitUnfinished = false
   markClean(context, commit ?? parent)
   return commit
 }
 
-/** Checks out main with exactly its files. A worktree that is on main already is not touched. */
+/**
+ * Returns the worktree to main: undoes exactly what the branch changed. Work that is not committed yet is committed on
+ * the branch first, so that it is neither lost nor left on main. What the job wrote and did not commit (files that are
+ * ignored by its rules only, names that git cannot store) stays, and is kept out of commits. A worktree that is on main
+ * already is not touched.
+ */
 export async function returnToMain(context: WorkspaceContext): Promise<void> {
   await finishPendingCheckout(context)
-  const { ref, main } = readWorktreeHead(context)
+  const { ref, onJob, commit, main } = readWorktreeHead(context)
   if (ref === MAIN) return
 
   const { knownClean } = context.memory
   const fresh = knownClean && context.clock.monotonicMs() - knownClean.atMs < KNOWN_CLEAN_MAX_AGE_MS
-  if (fresh && knownClean.commit === main) writeHead(context.repo, MAIN)
-  else await checkOutRef(context, MAIN, { clean: true })
+  const late = fresh || !onJob ? undefined : await commitJob(context, LATE_COMMIT)
+  const from = fresh ? knownClean.commit : (late ?? commit)
+  const hasMoved = from !== main && (await treeOf(context, from)) !== (await treeOf(context, main))
+  await moveWorktree(context, { ref: MAIN, from, to: main })
+  const leftOut = context.memory.leftOut ?? []
+  if (leftOut.length > 0) await restoreTracked(context, leftOut)
+  if (hasMoved || leftOut.length > 0) await keepOutUntracked(context)
   context.memory.knownClean = undefined
+  context.memory.leftOut = []
   context.memory.job = undefined
+  context.memory.changedPaths = undefined
+  context.memory.savedPaths = undefined
 }
 
 /** Deletes a branch with its unmerged work. Rejects while a job works on the branch. */

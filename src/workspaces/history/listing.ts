@@ -2,14 +2,22 @@ import type { FileStatus } from '#kernel/frames.ts'
 import { AppError } from '#kernel/errors.ts'
 import { leadsIntoGit } from '../files/paths.ts'
 import { mainOf, markClean, readWorktreeHead, type WorkspaceContext } from './context.ts'
+import { matcherOf, readKeptOut } from '../moves/kept-out.ts'
 import { isJobRef, MAIN, readRef } from '../git/refs.ts'
+import type { Kind } from '../files/entries.ts'
+import type { Entry } from '../files/files.ts'
 import { inspectFiles } from '../files/inspect.ts'
+import { findOthers } from '../files/other-entries.ts'
 import { differences } from './staging.ts'
 
 export interface FileEntry {
   readonly path: string
   readonly size: number
-  readonly sha: string
+  /** The blob id; null for what git does not store: a pipe, a socket, a device or an empty folder. */
+  readonly sha: string | null
+  readonly kind: Kind
+  /** Of a symbolic link of the worktree. */
+  readonly target?: string
 }
 
 export interface Listing {
@@ -17,20 +25,52 @@ export interface Listing {
   readonly files: readonly FileEntry[]
 }
 
-/** The current tracked and untracked files of the worktree, without ignored ones, sorted by path. */
+/**
+ * The current tracked and untracked entries of the worktree, without ignored ones, sorted by path. What a job left
+ * behind without committing it is among them.
+ */
 export async function listWorktree(context: WorkspaceContext): Promise<Listing> {
-  const changed = await differences(context)
+  const changed = await differences(context, { withKeptOut: true })
   const { out } = await context.git(['ls-files', '-z', '--stage'])
   const known = new Map(records(out).map(({ name, facts }) => [name, facts[1]!]))
-  for (const path of [...changed.deleted, ...changed.modified]) known.delete(path)
+  for (const path of changed.deleted) known.delete(path)
+  const differing = new Set(changed.modified)
 
-  const paths = [...known.keys(), ...changed.modified, ...changed.untracked]
+  const paths = [...known.keys(), ...changed.untracked]
   const files = await inspectFiles(context.worktree, paths, async (path, entry) => {
     if (!entry || leadsIntoGit(path)) return undefined
-    const sha = known.get(path) ?? (await entry.sha())
-    return sha === undefined ? undefined : { path, size: entry.size, sha }
+    const indexed = known.get(path)
+    // A file that cannot be read is listed as it was committed.
+    const sha = indexed === undefined || differing.has(path) ? await entry.sha() : indexed
+    return entryOf(path, entry, sha ?? indexed)
   })
-  return { head: mainOf(context), files: files.filter((file) => file !== undefined).sort(byPath) }
+  const listed = files.filter((file) => file !== undefined)
+  const others = await findOthers(
+    context.worktree,
+    listed.map(({ path }) => path),
+    (folders) => ignoredAmong(context, folders)
+  )
+  const all = [...listed, ...others.map((other) => ({ ...other, size: 0, sha: null }))]
+  return { head: mainOf(context), files: all.sort(byPath) }
+}
+
+function entryOf(path: string, entry: Entry, sha: string | undefined): FileEntry | undefined {
+  const { size, target } = entry
+  if (sha === undefined) return undefined
+  if (!target) return { path, size, sha, kind: 'file' }
+  return { path, size, sha, kind: 'symlink', target: target.toString() }
+}
+
+/** Which of these folders are ignored as a whole, by the ignore files of the worktree. */
+async function ignoredAmong(
+  context: WorkspaceContext,
+  folders: readonly string[]
+): Promise<ReadonlySet<string>> {
+  const { out } = await context.git(
+    ['check-ignore', '--', ...folders.map((folder) => `./${folder}/`)],
+    { codes: [0, 1, 128], env: { GIT_LITERAL_PATHSPECS: '0' } }
+  )
+  return new Set(out.split('\n').map((line) => line.replace(/^\.\//, '').replace(/\/$/, '')))
 }
 
 /** The files of a commit or a branch. */
@@ -41,7 +81,8 @@ export async function listCommit(context: WorkspaceContext, at: string): Promise
   const files = blobs.map(({ name, facts }) => ({
     path: name,
     size: Number(facts[3]),
-    sha: facts[2]!
+    sha: facts[2]!,
+    kind: facts[0] === '120000' ? ('symlink' as const) : ('file' as const)
   }))
   return { head, files: files.sort(byPath) }
 }
@@ -51,20 +92,30 @@ export interface Change {
   readonly status: FileStatus
   /** The git blob id of the file as it is now; null once it is deleted. */
   readonly sha: string | null
+  /** The job changed what a person had saved while it was running. */
+  readonly overwritesSave?: true
 }
 
 /** The uncommitted changes, compared with the branch that the worktree is on. */
 export async function changesOf(context: WorkspaceContext): Promise<Change[]> {
   const changed = await differences(context)
-  const untracked = new Set(changed.untracked)
-  const paths = [...changed.untracked, ...changed.modified]
+  const { memory } = context
+  const isKeptOut = matcherOf(readKeptOut(context))
+  const untracked = new Set(changed.untracked.filter((path) => !isKeptOut(path)))
+  const paths = [...untracked, ...changed.modified]
   const inspected = await inspectFiles(context.worktree, paths, async (path, entry) => {
     const sha = await entry?.sha()
     if (untracked.has(path)) return sha && { path, status: 'added' as const, sha }
-    // A folder replaced the file, so the file is deleted.
-    return sha ? { path, status: 'modified' as const, sha } : deletion(path)
+    // A folder, a pipe or a socket replaced the file, so the file is deleted. One that cannot be read stays as it was.
+    if (!entry) return deletion(path)
+    return sha && { path, status: 'modified' as const, sha }
   })
-  const changes = [...inspected.filter((change) => !!change), ...changed.deleted.map(deletion)]
+  const changes = [...inspected.filter((change) => !!change), ...changed.deleted.map(deletion)].map(
+    (change): Change =>
+      memory.savedPaths?.has(change.path) ? { ...change, overwritesSave: true } : change
+  )
+  if (memory.savedPaths) memory.changedPaths = new Set(changes.map(({ path }) => path))
+  memory.knownClean = undefined
   if (changes.length === 0) markClean(context, readWorktreeHead(context).commit)
   return changes.sort(byPath)
 }

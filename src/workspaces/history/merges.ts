@@ -1,7 +1,8 @@
 import { isAncestor, moveRef, treeOf, writeCommit, type Author } from './commits.ts'
 import { commitLeftovers } from './leftovers.ts'
 import { resolve } from './listing.ts'
-import { finishPendingCheckout, checkOutRef } from './checkout.ts'
+import { blockedPaths } from '../moves/obstacles.ts'
+import { finishPendingCheckout, moveWorktree } from '../moves/checkout.ts'
 import { mainOf, readWorktreeHead, type WorkspaceContext } from './context.ts'
 import { jobRef, MAIN, readRef } from '../git/refs.ts'
 
@@ -29,6 +30,8 @@ export async function mergeJob(
   const tip = isCommit ? await resolve(context, work) : readRef(context.repo, jobRef(work))
   if (tip === undefined || tip === main) return { kind: 'nothing' }
   if (await isAncestor(context, main, tip)) {
+    const paths = await blockedPaths(context, main, tip)
+    if (paths.length > 0) return { kind: 'conflict', paths }
     return options.dryRun ? { kind: 'merged', commit: main } : advance(context, main, tip)
   }
   if (await isAncestor(context, tip, main)) return { kind: 'nothing' }
@@ -94,6 +97,8 @@ async function commitMerge(
   { author, message, dryRun }: MergeOptions
 ): Promise<MergeResult> {
   if (merged.kind === 'conflict') return merged
+  const paths = await blockedPaths(context, main, merged.tree)
+  if (paths.length > 0) return { kind: 'conflict', paths }
   if (dryRun) return { kind: 'merged', commit: main }
   const commit = await writeCommit(context, { tree: merged.tree, parents, author, message })
   return advance(context, main, commit)
@@ -102,13 +107,13 @@ async function commitMerge(
 /** Moves main, and updates the worktree if it is on main. */
 async function advance(context: WorkspaceContext, from: string, to: string): Promise<MergeResult> {
   const { ref, tip } = readWorktreeHead(context)
-  const move = () => moveRef(context, MAIN, to, from)
+  const publish = () => moveRef(context, MAIN, to, from)
   if (ref === MAIN) {
-    await checkOutRef(context, MAIN, { clean: false, prepare: move })
+    await moveWorktree(context, { ref: MAIN, from, to, publish })
   } else {
     // A job branch without a commit is treated as main. It gets a ref here, so that it does not move along with main.
-    if (tip === undefined) await moveRef(context, ref, from, undefined)
-    await move()
+    if (tip === undefined) moveRef(context, ref, from, undefined)
+    publish()
   }
   return { kind: 'merged', commit: to }
 }

@@ -1,22 +1,24 @@
-import { randomUUID } from 'node:crypto'
-import { rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { AppError } from '#kernel/errors.ts'
 import { LIMITS } from '#kernel/limits.ts'
-import { isAncestor, jobOf, moveRef, treeOf, writeCommit, type Author } from './commits.ts'
+import { jobOf, type Author } from './commits.ts'
+import { commitEdit } from './edits.ts'
+import { refuseKind } from '../files/entries.ts'
 import {
   placeFile,
   prepareFile,
   stateOf,
   tooLarge,
   unlinkFile,
-  type FileState
+  type FileState,
+  type Prepared
 } from '../files/files.ts'
-import { finishPendingCheckout } from './checkout.ts'
+import { codeOf } from '../files/safe-open.ts'
+import { finishPendingCheckout } from '../moves/checkout.ts'
+import { isIgnored } from '../moves/ignored.ts'
+import { release, updateKeptOut } from '../moves/kept-out.ts'
 import { writeObject } from '../git/objects.ts'
-import { checkPath } from '../files/paths.ts'
+import { checkPath, REMOVABLE } from '../files/paths.ts'
 import { readWorktreeHead, type WorkspaceContext, type WorktreeHead } from './context.ts'
-import { MAIN } from '../git/refs.ts'
 
 export interface SaveOptions {
   readonly author: Author
@@ -30,13 +32,18 @@ export interface SaveOptions {
 export interface Saved {
   readonly path: string
   readonly sha: string
-  readonly commit: string
+  /** The commit of main; null for an ignored file, which is written and not committed. */
+  readonly commit: string | null
+  readonly ignored: boolean
   readonly created: boolean
+  /** The running job, if it had changed the file. */
+  readonly conflictsWith?: string | undefined
 }
 
 /**
  * Writes a person's file into the worktree and commits it on main in their name. While a job is running, its branch
- * gets the same commit. An ignored file is written and not committed.
+ * gets a commit of its own with the same change. The ignore rules are those of main. An ignored file is written and not
+ * committed, and no branch removes it.
  */
 export async function saveFile(
   context: WorkspaceContext,
@@ -48,25 +55,50 @@ export async function saveFile(
   if (content.length > LIMITS.fileBytesMax) throw tooLarge(path, content.length)
   await finishPendingCheckout(context)
   const before = await stateOf(context.worktree, path)
-  await checkPrecondition(context, path, before, options)
+  if (before && before.kind !== 'file' && before.kind !== 'folder') throw refuseKind(path, before)
+  const file = before?.kind === 'file' ? before : undefined
+  await checkPrecondition(context, path, file, options)
 
-  const executable = before?.executable ?? false
+  const executable = file?.executable ?? false
+  const head = readWorktreeHead(context)
   const [ignored, sha] = await Promise.all([
-    isIgnored(context, path),
+    isIgnored(context, head, path),
     writeObject(context.repo, 'blob', content)
   ])
   using prepared = await prepareFile(context.stagingDir, content, { executable, sync: true })
-  placeFile(context.worktree, path, prepared)
-  context.memory.knownClean = undefined
-
-  const message = options.message ?? `${before ? 'Save' : 'Create'} ${path}`
+  await place(context, head, path, prepared)
+  const conflictsWith = noteSave(context, head, path)
+  const saved = { path, sha, ignored, created: file === undefined, conflictsWith }
+  if (ignored) {
+    if (head.onJob) updateKeptOut(context, (list) => ({ ignored: [...list.ignored, path] }))
+    return { ...saved, commit: null }
+  }
+  const message = options.message ?? `${file ? 'Save' : 'Create'} ${path}`
   const mode = executable ? '100755' : '100644'
   const edit = ['--add', '--replace', '--cacheinfo', `${mode},${sha},${path}`]
-  const head = readWorktreeHead(context)
-  const commit = ignored
-    ? head.main
-    : await commitEdit(context, head, edit, { ...options, message })
-  return { path, sha, commit, created: before === undefined }
+  return { ...saved, commit: await commitEdit(context, head, edit, { ...options, message }) }
+}
+
+/** Writes the file, or refuses: a folder that the running job made is there for as long as the job runs. */
+async function place(
+  context: WorkspaceContext,
+  { onJob, main }: WorktreeHead,
+  path: string,
+  prepared: Prepared
+): Promise<void> {
+  try {
+    placeFile(context.worktree, path, prepared)
+  } catch (error) {
+    const isFolder = error instanceof AppError && codeOf(error.cause) === 'EISDIR'
+    if (!isFolder || !onJob || (await kindAt(context, main, path)) === 'tree') throw error
+    const detail = 'The running job has made a folder of this name: save again when it has ended'
+    throw new AppError('path_is_directory', detail, { path, jobId: context.memory.job })
+  }
+}
+
+async function kindAt(context: WorkspaceContext, commit: string, path: string) {
+  const { out } = await context.git(['ls-tree', commit, '--', path])
+  return /^\d+ (\w+)/.exec(out)?.[1]
 }
 
 export interface RemoveOptions extends Omit<SaveOptions, 'ifNoneMatch'> {
@@ -74,24 +106,52 @@ export interface RemoveOptions extends Omit<SaveOptions, 'ifNoneMatch'> {
   readonly evenIfGone?: boolean
 }
 
-/** Deletes a person's file from the worktree and commits that on main in their name. */
-export async function removeFile(context: WorkspaceContext, path: string, options: RemoveOptions) {
-  checkPath(path)
+export interface Removed {
+  readonly path: string
+  readonly commit: string
+  /** The running job, if it had changed the file. */
+  readonly conflictsWith?: string | undefined
+}
+
+/**
+ * Deletes what is at a path from the worktree, also a link, a pipe or an empty folder, and commits that on main in the
+ * person's name.
+ */
+export async function removeFile(
+  context: WorkspaceContext,
+  path: string,
+  options: RemoveOptions
+): Promise<Removed> {
+  checkPath(path, REMOVABLE)
   await finishPendingCheckout(context)
-  const before = await stateOf(context.worktree, path)
+  const before = await stateOf(context.worktree, path, REMOVABLE)
   if (!before && !options.evenIfGone) {
     throw new AppError('not_found', 'File not found', { path })
   }
   await checkPrecondition(context, path, before, options)
 
   unlinkFile(context.worktree, path)
-  context.memory.knownClean = undefined
+  const head = readWorktreeHead(context)
+  const conflictsWith = noteSave(context, head, path)
   const message = options.message ?? `Delete ${path}`
   const edit = ['--force-remove', '--', path]
-  return {
-    path,
-    commit: await commitEdit(context, readWorktreeHead(context), edit, { ...options, message })
-  }
+  const commit = await commitEdit(context, head, edit, { ...options, message })
+  return { path, commit, conflictsWith }
+}
+
+/**
+ * Remembers that a person decided about this path. Returns the running job if it had changed the file already: the
+ * person's change and the job's are then likely to conflict.
+ */
+function noteSave(context: WorkspaceContext, { onJob }: WorktreeHead, path: string) {
+  const { memory } = context
+  memory.knownClean = undefined
+  release(context, path)
+  // A person who edits an ignore file decides about what was ignored.
+  if (/(^|\/)\.gitignore$/.test(path)) updateKeptOut(context, () => ({ ignored: [] }))
+  if (!onJob) return undefined
+  memory.savedPaths?.add(path)
+  return memory.changedPaths?.has(path) ? memory.job : undefined
 }
 
 async function checkPrecondition(
@@ -123,78 +183,4 @@ async function lastJob(context: WorkspaceContext, path: string, sha: string | un
   })
   if (out.trim() !== (sha ?? '')) return onJob ? context.memory.job : undefined
   return jobOf(context, commit, path)
-}
-
-async function isIgnored(context: WorkspaceContext, path: string): Promise<boolean> {
-  // check-ignore does not support literal paths; the prefix keeps a path from being parsed as a pattern.
-  const { code } = await context.git(['check-ignore', '--quiet', '--', `./${path}`], {
-    codes: [0, 1, 128],
-    env: { GIT_LITERAL_PATHSPECS: '0' }
-  })
-  return code === 0
-}
-
-interface CommitNote {
-  readonly author: Author
-  readonly message: string
-}
-
-/**
- * Commits one edit on main and on the branch that the worktree is on. The repository's index holds the files of
- * that branch; if main is at another commit, its tree is built in a temporary index.
- */
-async function commitEdit(
-  context: WorkspaceContext,
-  { main, commit, tip, ref }: WorktreeHead,
-  edit: readonly string[],
-  note: CommitNote
-): Promise<string> {
-  if (commit === main) {
-    const committed = await commitEdited(context, {}, edit, note, [main])
-    if (committed === main) return main
-    await moveRef(context, MAIN, committed, main)
-    if (ref !== MAIN && tip !== undefined) await moveRef(context, ref, committed, tip)
-    return committed
-  }
-
-  const onMain = await withTemporaryIndex(context, main, (env) =>
-    commitEdited(context, env, edit, note, [main])
-  )
-  if (onMain !== main) await moveRef(context, MAIN, onMain, main)
-  // With main as a second parent, the same edit on both branches cannot conflict in a later merge.
-  const parents: [string, ...string[]] = (await isAncestor(context, main, commit))
-    ? [commit, onMain]
-    : [commit]
-  const onBranch = await commitEdited(context, {}, edit, note, parents)
-  if (onBranch !== commit) await moveRef(context, ref, onBranch, tip)
-  return onMain
-}
-
-/** Returns the first parent when the edit changes nothing. */
-async function commitEdited(
-  context: WorkspaceContext,
-  env: Readonly<Record<string, string>>,
-  edit: readonly string[],
-  { author, message }: CommitNote,
-  parents: readonly [string, ...string[]]
-): Promise<string> {
-  await context.git(['update-index', ...edit], { env })
-  const tree = (await context.git(['write-tree'], { env })).out.trim()
-  if (tree === (await treeOf(context, parents[0]))) return parents[0]
-  return writeCommit(context, { tree, parents, author, message })
-}
-
-async function withTemporaryIndex<T>(
-  context: WorkspaceContext,
-  commit: string,
-  work: (env: Readonly<Record<string, string>>) => Promise<T>
-): Promise<T> {
-  const index = join(context.stagingDir, randomUUID())
-  const env = { GIT_INDEX_FILE: index }
-  try {
-    await context.git(['read-tree', commit], { env })
-    return await work(env)
-  } finally {
-    rmSync(index, { force: true })
-  }
 }

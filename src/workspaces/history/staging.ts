@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { copyFileSync, existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { leadsIntoGit } from '../files/paths.ts'
-import type { WorkspaceContext } from './context.ts'
+import { inspectFiles } from '../files/inspect.ts'
+import { readWorktreeHead, type WorkspaceContext } from './context.ts'
+import { matcherOf, readKeptOut } from '../moves/kept-out.ts'
 
 /**
  * Compares the worktree with the index, and stages it, including files of repositories that lie inside it.
@@ -24,7 +26,8 @@ import type { WorkspaceContext } from './context.ts'
  * - Paths that lead into `.git`, in any spelling of it, are never reported.
  *
  * What can go wrong:
- * - `git add` exits with 1 for files that it cannot store: it stages the others, and the second run logs its message.
+ * - `git add` exits with 1 for files that it cannot store: it stages the others, and what remains is left out. A tracked
+ *   file that has become a pipe is such a file for git; it is deleted from the index.
  * - `git add` exits with 128 for a nested repository without a commit, perhaps before it has staged the other files. The
  *   second run, on the copy with placeholders, stages them. Any other 128 is an error.
  * - Repositories nested more deeply than `NESTING_MAX` are recorded without their files.
@@ -35,15 +38,10 @@ const PLACEHOLDER = '.kilowatt-nested'
 const EMPTY_BLOB = 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391'
 const NESTING_MAX = 10
 
-const LS_DIFFERENCES = [
-  'ls-files',
-  '-z',
-  '-t',
-  '--others',
-  '--modified',
-  '--deleted',
-  '--exclude-standard'
-]
+const LS_DIFFERENCES = ['ls-files', '-z', '-t', '--others', '--modified', '--deleted']
+/** Ignore files and the list of what is kept out. */
+const STANDARD = '--exclude-standard'
+const IGNORE_FILES = '--exclude-per-directory=.gitignore'
 
 export interface Differences {
   readonly untracked: readonly string[]
@@ -52,19 +50,24 @@ export interface Differences {
 }
 
 /** Compares the worktree with the index, without ignored files and anything named `.git`. Usually one git command. */
-export async function differences(context: WorkspaceContext): Promise<Differences> {
-  const { lines, nested } = await compare(context, {})
+export async function differences(
+  context: WorkspaceContext,
+  { withKeptOut = false }: { readonly withKeptOut?: boolean } = {}
+): Promise<Differences> {
+  const { lines, nested } = await compare(context, {}, withKeptOut ? IGNORE_FILES : STANDARD)
   if (nested.length === 0) return parseDifferences(lines)
   return withOpenIndex(context, nested, async (opened) => parseDifferences(opened.lines))
 }
 
 /**
- * Stages the whole worktree, with the files of nested repositories as ordinary files. Returns whether the index
- * changed. Files that git cannot store (unreadable, or named like git's folder) are excluded and logged.
+ * Stages the whole worktree, with the files of nested repositories as ordinary files, and without what is kept out.
+ * Returns whether the index changed. Files that git cannot store (unreadable, or named like git's folder) are excluded;
+ * `memory.leftOut` has their paths. A tracked file that a pipe, a socket or a folder has replaced is deleted.
  */
 export async function stageAll(context: WorkspaceContext): Promise<boolean> {
+  context.memory.leftOut = []
   const first = await addAll(context, {})
-  if (first.code === 0 && first.links.length === 0) return first.changed
+  if (first.code === 0 && first.links.length === 0) return withoutKeptOut(context, first)
 
   if (first.links.length > 0) {
     await context.git(['update-index', '--force-remove', '--', ...first.links])
@@ -75,15 +78,78 @@ export async function stageAll(context: WorkspaceContext): Promise<boolean> {
     renameSync(index, join(context.repo, 'index'))
     return added
   })
-  if (second.code !== 0)
-    context.log.warn({ git: second.err.trim() }, 'git could not stage some files')
-  return first.changed || second.changed
+  const replaced = second.code === 0 ? [] : await settleOthers(context, second.err)
+  const paths = [...first.paths, ...second.paths]
+  const changed = first.changed || second.changed || replaced.length > 0
+  return withoutKeptOut(context, { paths, changed })
+}
+
+/** Deletes tracked files that have become something else from the index, and notes what git could not stage. */
+async function settleOthers(context: WorkspaceContext, err: string): Promise<string[]> {
+  const { untracked, modified } = parseDifferences((await compare(context, {})).lines)
+  const inspected = await inspectFiles(context.worktree, modified, async (path, entry) =>
+    entry ? undefined : path
+  )
+  const replaced = inspected.filter((path) => path !== undefined)
+  await forceRemove(context, replaced)
+  const isReplaced = new Set(replaced)
+  const isKeptOut = matcherOf(readKeptOut(context))
+  const leftOut = [...untracked, ...modified].filter(
+    (path) => !isReplaced.has(path) && !isKeptOut(path)
+  )
+  context.memory.leftOut = leftOut
+  if (leftOut.length > 0) {
+    context.log.warn(
+      { paths: leftOut.slice(0, 20), git: err.trim() },
+      'git could not stage some files'
+    )
+  }
+  return replaced
+}
+
+/**
+ * Takes entries that are kept out from the index again: a pattern of the worktree's ignore files can precede the list.
+ * Returns whether the index changed.
+ */
+async function withoutKeptOut(
+  context: WorkspaceContext,
+  { paths, changed }: Pick<Added, 'paths' | 'changed'>
+): Promise<boolean> {
+  const list = readKeptOut(context)
+  const isKeptOut = matcherOf(list)
+  // A name with a line break is on several lines of git's output.
+  const isUnclear = [...list.ignored, ...list.left].some((entry) => entry.includes('\n'))
+  if (!isUnclear && !paths.some(isKeptOut)) return changed
+
+  const { commit } = readWorktreeHead(context)
+  const { out } = await context.git([
+    'diff-index',
+    '--cached',
+    '--name-only',
+    '--diff-filter=A',
+    '-z',
+    commit
+  ])
+  await forceRemove(
+    context,
+    out.split('\0').filter((path) => path !== '' && isKeptOut(path))
+  )
+  return changed
+}
+
+const REMOVED_AT_ONCE = 500
+
+async function forceRemove(context: WorkspaceContext, paths: readonly string[]): Promise<void> {
+  for (let at = 0; at < paths.length; at += REMOVED_AT_ONCE) {
+    const some = paths.slice(at, at + REMOVED_AT_ONCE)
+    await context.git(['update-index', '--force-remove', '--', ...some])
+  }
 }
 
 type Env = Readonly<Record<string, string>>
 
-async function compare(context: WorkspaceContext, env: Env) {
-  const { out } = await context.git(LS_DIFFERENCES, { env })
+async function compare(context: WorkspaceContext, env: Env, rules = STANDARD) {
+  const { out } = await context.git([...LS_DIFFERENCES, rules], { env })
   const lines = out.split('\0').filter((line) => line !== '')
   const nested = lines.filter((line) => line.endsWith('/')).map((line) => line.slice(2))
   return { lines, nested }
@@ -128,7 +194,16 @@ async function addPlaceholders(
   await context.git(['update-index', '--add', ...entries], { env })
 }
 
-async function addAll(context: WorkspaceContext, env: Env) {
+interface Added {
+  readonly code: number
+  readonly err: string
+  readonly changed: boolean
+  /** What git added to the index, without nested repositories. */
+  readonly paths: readonly string[]
+  readonly links: readonly string[]
+}
+
+async function addAll(context: WorkspaceContext, env: Env): Promise<Added> {
   const { code, out, err } = await context.git(['add', '--all', '--verbose', '--ignore-errors'], {
     env,
     codes: [0, 1, 128]
@@ -138,10 +213,12 @@ async function addAll(context: WorkspaceContext, env: Env) {
   }
   const lines = out.split('\n').filter((line) => line !== '' && !line.endsWith(`/${PLACEHOLDER}'`))
   const links = lines.filter((line) => /^add '.*\/'$/.test(line))
+  const added = lines.filter((line) => line.startsWith("add '") && !line.endsWith("/'"))
   return {
     code,
     err,
     changed: lines.length > links.length,
+    paths: added.map((line) => line.slice("add '".length, -1)),
     links: links.map((line) => line.slice("add '".length, -"/'".length))
   }
 }

@@ -18,8 +18,8 @@ t.test('creates a project with a first commit on main that has its files', async
   t.same(await ws.list(), {
     head,
     files: [
-      { path: 'a.txt', size: 2, sha: '78981922613b2afb6025042ff6bd878ac1994e85' },
-      { path: 'src/b ü.ts', size: 2, sha: '61780798228d17af2d34fce4cfbdf35556832472' }
+      { path: 'a.txt', size: 2, sha: '78981922613b2afb6025042ff6bd878ac1994e85', kind: 'file' },
+      { path: 'src/b ü.ts', size: 2, sha: '61780798228d17af2d34fce4cfbdf35556832472', kind: 'file' }
     ]
   })
   t.same(headStatus(), { head: 'main', dirty: '' })
@@ -192,7 +192,8 @@ t.test('saves and reads an ignored file, without listing or committing it', asyn
   const { ws, head, headStatus } = await newProject(t, { '.gitignore': '.env\nout/\n' })
   for (const path of ['.env', 'out/deep/x']) {
     const saved = await ws.save(path, Buffer.from('secret'), { author: ANN })
-    t.match(saved, { commit: head, created: true })
+    t.match(saved, { commit: null, ignored: true, created: true })
+    t.equal(await ws.head(), head)
     t.equal(String((await ws.read(path)).content), 'secret')
   }
   t.same(

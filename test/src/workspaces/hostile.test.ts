@@ -209,7 +209,7 @@ t.test('commits files of a nested repository as ordinary files', async (t) => {
     writeFileSync(at('held/file'), 'held\n')
     await ws.commitJob(COMMIT)
     await ws.returnToMain()
-    t.notOk(existsSync(at('held')))
+    t.notOk(existsSync(at('held/file')))
     inFolder(at('.'), 'init', '-q', 'by hand')
     writeFileSync(at('by hand/file'), 'by hand\n')
     await ws.mergeJob(branch(2), MERGE)

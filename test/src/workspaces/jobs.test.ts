@@ -309,17 +309,6 @@ t.test('saves while a job is running', async (t) => {
     })
   }
 
-  t.test('without a conflict when the agent changes the file afterwards', async (t) => {
-    const { ws, write, text } = await newProject(t, { a: '1\n2\n3\n' })
-    await ws.startJob(branch(1))
-    await ws.save('a', Buffer.from('1\nAnn\n3\n'), { author: ANN })
-    write('a', '1\nAnn and agent\n3\n')
-    await ws.commitJob(COMMIT)
-    t.match(await ws.mergeJob(branch(1), MERGE), { kind: 'merged' })
-    await ws.returnToMain()
-    t.equal(text('a'), '1\nAnn and agent\n3\n')
-  })
-
   t.test("keeps the person's version of a file that the agent had changed", async (t) => {
     const { ws, write, show, text } = await newProject(t, { a: 'a\n' })
     await ws.startJob(branch(1))

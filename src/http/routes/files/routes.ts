@@ -89,7 +89,7 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
       const { id } = await ownProject(db, userId, request.params.id)
       const { content, encoding, message } = request.body
       const path = request.params['*']
-      const { sha, commit, created } = await editing.save(userId, id, path, {
+      const { sha, commit, ignored, created } = await editing.save(userId, id, path, {
         content: decode(content, encoding),
         message,
         ifMatch: await expectedSha(request.headers, () => shaOf(id, path)),
@@ -98,7 +98,7 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
       return reply
         .code(created ? 201 : 200)
         .header('etag', etagOf(sha))
-        .send({ path, sha, commit })
+        .send({ path, sha, commit, ...(ignored ? { ignored } : {}) })
     }
   )
 

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { OnlyThese, VisibleText } from '#kernel/schema-kit.ts'
+import { Nullable, OneOf, OnlyThese, VisibleText } from '#kernel/schema-kit.ts'
 import { IdParams } from '../../schemas.ts'
 
 const Sha = Type.String({ description: 'git blob id of the content' })
@@ -28,7 +28,17 @@ export const Preconditions = Type.Object({
 export const FileList = Type.Object(
   {
     head: Type.String(),
-    files: Type.Array(Type.Object({ path: Type.String(), size: Type.Integer(), sha: Sha }))
+    files: Type.Array(
+      Type.Object({
+        path: Type.String(),
+        size: Type.Integer(),
+        sha: Nullable(Sha),
+        kind: OneOf('file', 'symlink', 'folder', 'fifo', 'socket', 'device'),
+        target: Type.Optional(
+          Type.String({ description: 'of a symbolic link; it is never followed' })
+        )
+      })
+    )
   },
   { description: 'The files, without those that git ignores' }
 )
@@ -53,7 +63,14 @@ export const FileToSave = Type.Object(
   OnlyThese
 )
 export const Saved = Type.Object(
-  { path: Type.String(), sha: Sha, commit: Commit },
+  {
+    path: Type.String(),
+    sha: Sha,
+    commit: Nullable(Commit),
+    ignored: Type.Optional(
+      Type.Literal(true, { description: 'main ignores the file: it is written and not committed' })
+    )
+  },
   { description: 'The file is saved; 201: it was created' }
 )
 export const Deleted = Type.Object(

