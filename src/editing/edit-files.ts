@@ -1,6 +1,6 @@
 import type { Tx } from '#db'
 import type { ProjectId, UserId } from '#kernel/ids.ts'
-import { blobId } from '#workspaces'
+import { blobId, forClients } from '#workspaces'
 import { authorOf } from './author.ts'
 import { makeEdit } from './edit.ts'
 import type { EditingDeps } from './editing-deps.ts'
@@ -17,6 +17,7 @@ export interface SaveRequest {
 
 export interface FileChange {
   readonly path: string
+  readonly pathEncoding?: 'percent'
   /** The git blob id of the content; null for a file that was removed. */
   readonly sha: string | null
   /** Null for an ignored file, which is not committed. */
@@ -43,7 +44,13 @@ export async function saveFile(
     { kind: 'save', projectId, userId, path, sha, head, message },
     () => workspace.save(path, content, { ...options, author: authorOf(userId) }),
     async (tx, { path, sha, commit, ignored, conflictsWith }) => {
-      const change = { path, sha, commit, ...(ignored ? { ignored } : {}), by: userId }
+      const change = {
+        ...forClients(path),
+        sha,
+        commit,
+        ...(ignored ? { ignored } : {}),
+        by: userId
+      }
       await appendFileChange(deps, tx, projectId, change)
       await appendConflictRisk(deps, tx, projectId, path, conflictsWith)
     }
@@ -67,7 +74,12 @@ export async function removeFile(
     { kind: 'remove', projectId, userId, path, sha: null, head },
     () => workspace.remove(path, { ...options, author: authorOf(userId) }),
     async (tx, { path, commit, conflictsWith }) => {
-      await appendFileChange(deps, tx, projectId, { path, sha: null, commit, by: userId })
+      await appendFileChange(deps, tx, projectId, {
+        ...forClients(path),
+        sha: null,
+        commit,
+        by: userId
+      })
       await appendConflictRisk(deps, tx, projectId, path, conflictsWith)
     }
   )
@@ -93,6 +105,6 @@ async function appendConflictRisk(
   jobId: string | undefined
 ): Promise<void> {
   if (jobId === undefined) return
-  const data = { path, jobId, by: 'user' as const }
+  const data = { path: forClients(path).path, jobId, by: 'user' as const }
   await events.append(tx, { projectId, jobId: null }, [{ type: 'job:conflict-risk', data }])
 }

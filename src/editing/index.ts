@@ -6,4 +6,5 @@ export {
   type ProjectWithHead,
   type SaveRequest
 } from './editing.ts'
+export { forClients, fromClient } from '#workspaces'
 export { createQuota, type Quota } from './quota.ts'

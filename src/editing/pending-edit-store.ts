@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { Db, Schema } from '#db'
 import type { ProjectId, UserId } from '#kernel/ids.ts'
+import { forClients, fromClient } from '#workspaces'
 
 export type PendingEdit = Selectable<Schema['pending_edits']>
 
@@ -27,7 +28,7 @@ export async function insertPendingEdit(db: Db, edit: NewPendingEdit): Promise<s
       kind: edit.kind,
       project_id: edit.projectId,
       user_id: edit.userId,
-      path: file?.path ?? null,
+      path: file ? storable(file.path) : null,
       sha: file?.sha ?? null,
       head: file?.head ?? null,
       message: file?.message ?? null
@@ -42,6 +43,18 @@ export async function deletePendingEdit(db: Db, id: string): Promise<void> {
 }
 
 /** Oldest first. */
-export function readPendingEdits(db: Db): Promise<PendingEdit[]> {
-  return db.selectFrom('pending_edits').selectAll().orderBy('id').execute()
+export async function readPendingEdits(db: Db): Promise<PendingEdit[]> {
+  const rows = await db.selectFrom('pending_edits').selectAll().orderBy('id').execute()
+  return rows.map((row) => ({ ...row, path: row.path === null ? null : restored(row.path) }))
 }
+
+/** A path has no leading slash, so one marks a path whose name is no UTF-8, which the database cannot store. */
+function storable(path: string): string {
+  const named = forClients(path)
+  return named.pathEncoding === undefined ? path : `/${named.path}`
+}
+
+const restored = (stored: string): string =>
+  stored.startsWith('/')
+    ? (fromClient({ path: stored.slice(1), pathEncoding: 'percent' }) ?? stored)
+    : stored

@@ -1,6 +1,6 @@
 import { inTransaction } from '#db'
 import { projectExists } from '#projects'
-import type { Workspace } from '#workspaces'
+import { forClients, type Workspace } from '#workspaces'
 import { authorOf } from './author.ts'
 import { appendFileChange, type FileChange } from './edit-files.ts'
 import type { EditingDeps } from './editing-deps.ts'
@@ -39,7 +39,7 @@ async function recoverFileEdit(deps: EditingDeps, edit: PendingEdit): Promise<Re
   await inTransaction(deps.db, async (tx) => {
     if (done !== undefined) {
       const { path, sha, user_id: by } = edit
-      await appendFileChange(deps, tx, edit.project_id, { path: path!, sha, ...done, by })
+      await appendFileChange(deps, tx, edit.project_id, { ...forClients(path!), sha, ...done, by })
     }
     await deletePendingEdit(tx, edit.id)
   })

@@ -194,6 +194,7 @@ export const FRAME_DATA = {
   'file:changed': Type.Object(
     {
       path: Type.String(),
+      pathEncoding: Type.Optional(Type.Literal('percent')),
       sha: Nullable(Type.String({ description: 'null: deleted' })),
       commit: Nullable(Type.String({ description: 'null: not committed' })),
       ignored: Type.Optional(Type.Literal(true)),

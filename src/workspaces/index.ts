@@ -1,6 +1,7 @@
 export type { CloneRules, GitSource } from './create/cloning.ts'
 export type { WorkspaceSource } from './create/create-repository.ts'
 export { blobId } from './files/files.ts'
+export { forClients, fromClient } from './files/names.ts'
 export { checkPath } from './files/paths.ts'
 export { KILO, KILOWATT, type Author, type CommitOptions } from './history/commits.ts'
 export type { Diff, DiffFile } from './history/diffs.ts'

@@ -11,6 +11,7 @@ import {
 import { findCommit, parentOf, type CommitOptions } from './history/commits.ts'
 import { diffOf, rawDiffOf, type Diff } from './history/diffs.ts'
 import { readFile } from './files/files.ts'
+import { forClients } from './files/names.ts'
 import {
   changesOf,
   listCommit,
@@ -88,9 +89,9 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
       at === undefined
         ? exclusive(async () => {
             await finishPendingCheckout(context)
-            return listWorktree(context)
+            return named(await listWorktree(context))
           })
-        : explained(() => listCommit(context, at)),
+        : explained(async () => named(await listCommit(context, at))),
     read: async (path) => {
       const file = await readFile(context.worktree, path)
       if (!file) throw new AppError('not_found', 'File not found', { path })
@@ -101,9 +102,12 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
     findCommit: (path, of) => explained(() => findCommit(context, path, of)),
 
     startJob: (branch, options) => exclusive(() => startJob(context, branch, options)),
-    changes: () => exclusive(() => changesOf(context)),
+    changes: () =>
+      exclusive(async () =>
+        (await changesOf(context)).map((change) => ({ ...change, ...forClients(change.path) }))
+      ),
     commitJob: (options) => exclusive(async () => (await commitJob(context, options)) ?? null),
-    leftOut: () => context.memory.leftOut ?? [],
+    leftOut: () => (context.memory.leftOut ?? []).map((path) => forClients(path).path),
     baseOf: (commit) => explained(async () => parentOf(context, await resolve(context, commit))),
     diff: (base, head) => explained(() => diffOf(context, base, head)),
     rawDiff: (base, head) => explained(() => rawDiffOf(context, base, head)),
@@ -115,6 +119,12 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
       exclusive(async () => (await rescue(context, branch, options)) ?? null)
   }
 }
+
+/** With paths as clients get them. */
+const named = ({ head, files }: Listing): Listing => ({
+  head,
+  files: files.map((file) => ({ ...file, ...forClients(file.path) }))
+})
 
 /** A failure of git has its words in the log, and a sentence of ours for the client. */
 async function explained<T>(work: () => T | Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import { lstatSync, readlinkSync, rmdirSync, readdirSync, type Stats } from 'node:fs'
+import { decodeName } from './names.ts'
 import { notAllowed } from './paths.ts'
 import { asRefusal, openFolder, type Folder } from './safe-open.ts'
 
@@ -12,7 +13,7 @@ export interface FoundEntry {
   readonly target?: Buffer
 }
 
-export function kindOf(
+function kindOf(
   stats: Pick<Stats, 'isFile' | 'isDirectory' | 'isFIFO' | 'isSocket' | 'isSymbolicLink'>
 ): Kind {
   if (stats.isFile()) return 'file'
@@ -51,12 +52,21 @@ export function refuseKind(path: string, { kind, target }: Pick<FoundEntry, 'kin
   return notAllowed(path, `The path is ${NAMES[kind]}${hint}`, undefined, facts)
 }
 
+/** The entries of a folder by name, with their kinds. */
+export function entriesOf(folder: Folder): { name: string; kind: Kind }[] {
+  const options = { withFileTypes: true, encoding: 'buffer' } as const
+  return readdirSync(folder.nameOf('.'), options).map((entry) => ({
+    name: decodeName(entry.name),
+    kind: kindOf(entry)
+  }))
+}
+
 /** Deletes a folder in which there are only folders. False when it has a file. */
 export function removeEmptyFolder(folder: Folder, leaf: string): boolean {
   {
     using inner = openFolder(folder.nameOf(leaf), [], { writable: true })!
-    for (const entry of readdirSync(inner.nameOf('.'), { withFileTypes: true })) {
-      if (!entry.isDirectory() || !removeEmptyFolder(inner, entry.name)) return false
+    for (const { name, kind } of entriesOf(inner)) {
+      if (kind !== 'folder' || !removeEmptyFolder(inner, name)) return false
     }
   }
   rmdirSync(folder.nameOf(leaf))

@@ -158,7 +158,7 @@ export function inspectFile(folder: Folder, leaf: string, path: string): Entry |
   return { size: stats.size, isLink: false, executable, sha }
 }
 
-function targetOf(link: string): Buffer | undefined {
+function targetOf(link: string | Buffer): Buffer | undefined {
   try {
     return fs.readlinkSync(link, { encoding: 'buffer' })
   } catch {

@@ -1,7 +1,6 @@
-import { readdirSync } from 'node:fs'
 import { AppError } from '#kernel/errors.ts'
 import { isGitName } from './paths.ts'
-import { entryIn, type Kind } from './entries.ts'
+import { entriesOf, type Kind } from './entries.ts'
 import { openFolder } from './safe-open.ts'
 
 /** An entry that git does not store: a pipe, a socket, a device, or a folder without files. */
@@ -33,7 +32,7 @@ export async function findOthers(
   const found: OtherEntry[] = []
   const without: string[] = []
   for (const folder of folders) {
-    for (const { path, kind } of entriesOf(worktree, folder).entries) {
+    for (const { path, kind } of othersIn(worktree, folder).entries) {
       if (kind !== 'folder') found.push({ path, kind })
       else if (!folders.has(path)) without.push(path)
     }
@@ -51,7 +50,7 @@ function walk(worktree: string, folder: string, found: OtherEntry[]): void {
   const waiting = [folder]
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     if (found.length >= ENTRIES_MAX) return
-    const { entries, isEmpty } = entriesOf(worktree, next)
+    const { entries, isEmpty } = othersIn(worktree, next)
     if (isEmpty) found.push({ path: next, kind: 'folder' })
     for (const entry of entries) {
       if (entry.kind === 'folder') waiting.push(entry.path)
@@ -61,16 +60,14 @@ function walk(worktree: string, folder: string, found: OtherEntry[]): void {
 }
 
 /** The folders and special entries in a folder. Files and links are git's to list; they count as none here. */
-function entriesOf(worktree: string, path: string) {
+function othersIn(worktree: string, path: string) {
   try {
     using folder = openFolder(worktree, path === '' ? [] : path.split('/'))
     if (!folder) return NONE
-    const all = readdirSync(folder.nameOf('.'), { withFileTypes: true })
-    const entries = all.flatMap((entry): OtherEntry[] => {
-      if (entry.isFile() || entry.isSymbolicLink() || isGitName(entry.name)) return []
-      const below = path === '' ? entry.name : `${path}/${entry.name}`
-      const kind = entry.isDirectory() ? 'folder' : entryIn(folder, entry.name, below)?.kind
-      return kind === undefined ? [] : [{ path: below, kind }]
+    const all = entriesOf(folder)
+    const entries = all.flatMap(({ name, kind }): OtherEntry[] => {
+      if (kind === 'file' || kind === 'symlink' || isGitName(name)) return []
+      return [{ path: path === '' ? name : `${path}/${name}`, kind }]
     })
     return { entries, isEmpty: all.length === 0 }
   } catch (error) {

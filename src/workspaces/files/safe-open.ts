@@ -7,6 +7,7 @@ import {
   openSync,
   type Stats
 } from 'node:fs'
+import { encodeName } from './names.ts'
 import { notAllowed } from './paths.ts'
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
@@ -18,7 +19,7 @@ const OWNER_ALL = 0o700
 export interface Folder extends Disposable {
   readonly fd: number
   readonly device: number
-  nameOf(leaf: string): string
+  nameOf(leaf: string): string | Buffer
 }
 
 export interface FolderOptions {
@@ -33,7 +34,7 @@ export interface FolderOptions {
  * replace a folder with a link between check and use. Undefined when a folder does not exist and `create` is off.
  */
 export function openFolder(
-  worktree: string,
+  worktree: string | Buffer,
   segments: readonly string[],
   { create = false, writable = false }: FolderOptions = {}
 ): Folder | undefined {
@@ -76,13 +77,13 @@ function openChild(
   return openDirectory(name, writable)
 }
 
-function openDirectory(name: string, writable: boolean): number {
+function openDirectory(name: string | Buffer, writable: boolean): number {
   if (writable) giveRights(name)
   return openSync(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
 }
 
 /** By descriptor: the folder that was checked is the folder that gets the rights, whatever its name leads to by then. */
-function giveRights(name: string): void {
+function giveRights(name: string | Buffer): void {
   const fd = openSync(name, O_PATH | O_DIRECTORY | O_NOFOLLOW)
   try {
     const { mode } = fstatSync(fd)
@@ -136,7 +137,10 @@ export function asRefusal(error: unknown, path: string): unknown {
 
 export const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code
 
-const within = (fd: number, leaf: string) => `/proc/self/fd/${fd}/${leaf}`
+const within = (fd: number, leaf: string): string | Buffer => {
+  const path = `/proc/self/fd/${fd}/${leaf}`
+  return leaf.isWellFormed() ? path : encodeName(path)
+}
 
 const folder = (fd: number, device: number): Folder => ({
   fd,

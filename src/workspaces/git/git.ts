@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunGit } from './runner-host.ts'
 import { PATHS_FILE, type JailPlan } from './jail.ts'
 import type { GitAnswer, GitCommand, GitFolders } from './run-git.ts'
+import { encodeName } from '../files/names.ts'
 import { BROKEN_INDEX, indexExists, isIndexSound, USES_INDEX } from './index-file.ts'
 import { MAIN, readHead, readRef } from './refs.ts'
 import { gitEnvironment, SAFE_CONFIG } from './safety.ts'
@@ -110,12 +111,22 @@ export function createGit(folders: GitFolders, run: RunGit, jail?: Promise<JailP
 function listPaths({ stagingDir }: GitFolders, paths: readonly string[] | undefined) {
   if (!paths) return { args: [], [Symbol.dispose]: () => {} }
   const file = join(stagingDir, randomUUID())
-  writeFileSync(file, paths.join('\0'))
+  writeFileSync(file, encodeName(paths.join('\0')))
   return {
     args: [`${PATHS_FILE}${file}`, '--pathspec-file-nul'],
     [Symbol.dispose]: () => rmSync(file, { force: true })
   }
 }
+
+/** Commands whose output is names, and no content of files. */
+const HAS_NAMES: ReadonlySet<string | undefined> = new Set([
+  'add',
+  'diff-index',
+  'diff-tree',
+  'ls-files',
+  'ls-tree',
+  'status'
+])
 
 /** Creates an empty bare repository without the template files of the machine. */
 export async function initRepository(run: RunGit, repo: string, cwd: string): Promise<void> {
@@ -182,6 +193,7 @@ function runSafely(
     env: gitEnvironment(env),
     config: [...SAFE_CONFIG, ...config],
     timeoutMs,
+    ...(HAS_NAMES.has(args[0]) ? { hasNames: true } : {}),
     ...(bytesMax === undefined ? {} : { bytesMax })
   }
   return run(command, signal)

@@ -2,6 +2,7 @@ import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type { Readable } from 'node:stream'
+import { decodeName, encodeName } from '../files/names.ts'
 import { layOutJail, type JailedCommand } from './jail.ts'
 import type { GitAnswer, GitCommand } from './run-git.ts'
 
@@ -87,19 +88,20 @@ function openJail({ jail: plan, folders }: JailedCommand, idleMs: number, onClos
 interface LineOptions {
   readonly timeoutMs: number
   readonly signal: AbortSignal
+  readonly hasNames?: boolean
 }
 
 async function runLine(
   shell: ChildProcessWithoutNullStreams,
   line: string,
-  { timeoutMs, signal }: LineOptions
+  { timeoutMs, signal, hasNames = false }: LineOptions
 ): Promise<Omit<GitAnswer, 'cut'>> {
   const marker = randomBytes(16).toString('hex')
   const timeout = AbortSignal.timeout(timeoutMs)
   const ended = endOf(shell, AbortSignal.any([timeout, signal]))
-  const out = readTo(marker, shell.stdout)
+  const out = readTo(marker, shell.stdout, hasNames)
   const err = readTo(marker, shell.stderr)
-  shell.stdin.write(`${line}; echo ${marker} $?; echo ${marker} >&2\n`)
+  shell.stdin.write(encodeName(`${line}; echo ${marker} $?; echo ${marker} >&2\n`))
   try {
     const [output, errors] = await Promise.race([Promise.all([out.read, err.read]), ended.rejected])
     return { out: output.text, code: Number(output.rest), err: errors.text }
@@ -133,10 +135,11 @@ function endOf(shell: ChildProcessWithoutNullStreams, signal: AbortSignal) {
 }
 
 /** Reads a stream up to a line that begins with the marker; `rest` is what that line has besides. */
-function readTo(marker: string, stream: Readable) {
+function readTo(marker: string, stream: Readable, hasNames = false) {
   const { promise: read, resolve } = Promise.withResolvers<{ text: string; rest: string }>()
   const chunks: Buffer[] = []
-  const soFar = () => Buffer.concat(chunks).toString()
+  const decode = (bytes: Buffer) => (hasNames ? decodeName(bytes) : bytes.toString())
+  const soFar = () => decode(Buffer.concat(chunks))
   let end = ''
   const receive = (chunk: Buffer) => {
     chunks.push(chunk)

@@ -3,6 +3,7 @@ import { realpath } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { isExecutable } from '#kernel/machine/programs.ts'
 import { SEALED, systemMounts } from '#kernel/machine/sandbox-arguments.ts'
+import { quote } from './quote.ts'
 import type { GitCommand, GitFolders } from './run-git.ts'
 
 /**
@@ -98,9 +99,6 @@ export function layOutJail(plan: JailPlan, folders: GitFolders): JailLayout {
 const randomName = () => randomBytes(16).toString('hex')
 
 const bind = (host: string, inside: string) => ['--bind', host, inside]
-
-/** A word of shell: between single quotes every byte but a single quote stands for itself. */
-const quote = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`
 
 async function findGit(): Promise<string> {
   for (const folder of ['/usr/local/bin', '/usr/bin', '/bin']) {

@@ -1,4 +1,8 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { GitPluginError, simpleGit } from 'simple-git'
+import { decodeName, encodeName } from '../files/names.ts'
+import { quote } from './quote.ts'
 import { UNSAFE_WORDS } from './safety.ts'
 
 /** One project's folders. */
@@ -17,6 +21,8 @@ export interface GitCommand {
   readonly config: readonly string[]
   readonly timeoutMs: number
   readonly bytesMax?: number
+  /** The output has names: bytes that are no UTF-8 are kept, see files/names.ts. */
+  readonly hasNames?: boolean
 }
 
 export interface GitAnswer {
@@ -29,9 +35,13 @@ export interface GitAnswer {
 
 /** Runs one git command with simple-git. Returns any exit code; a timeout, abort or spawn failure throws. */
 export async function runGit(command: GitCommand, signal: AbortSignal): Promise<GitAnswer> {
+  if (!command.args.every((arg) => arg.isWellFormed())) return runByShell(command, signal)
   const limitReached = new AbortController()
+  const { bytesMax, hasNames } = command
   const output =
-    command.bytesMax === undefined ? undefined : collectOutput(command.bytesMax, limitReached)
+    bytesMax === undefined && !hasNames
+      ? undefined
+      : collectOutput(bytesMax ?? Infinity, limitReached)
   const timeout = AbortSignal.timeout(command.timeoutMs)
   const abort = AbortSignal.any([limitReached.signal, timeout, signal])
   let code = 0
@@ -58,7 +68,8 @@ export async function runGit(command: GitCommand, signal: AbortSignal): Promise<
   })
 
   try {
-    const out = await git.raw([...command.args])
+    const text = await git.raw([...command.args])
+    const out = hasNames && output ? decodeName(output.bytes()) : text
     if (!output || !limitReached.signal.aborted) return { out, code, err, cut: false }
   } catch (error) {
     if (timeout.aborted)
@@ -69,7 +80,7 @@ export async function runGit(command: GitCommand, signal: AbortSignal): Promise<
 }
 
 /** Collects the first `bytesMax` bytes, and aborts git when there are more. */
-function collectOutput(bytesMax: number, limitReached: AbortController) {
+function collectOutput(bytesMax: number, limitReached: { abort(): void }) {
   const chunks: Buffer[] = []
   let bytes = 0
   return {
@@ -78,6 +89,29 @@ function collectOutput(bytesMax: number, limitReached: AbortController) {
       bytes += chunk.length
       if (bytes > bytesMax) limitReached.abort()
     },
+    bytes: () => Buffer.concat(chunks),
     text: () => Buffer.concat(chunks).subarray(0, bytesMax).toString()
   }
+}
+
+/** Node passes arguments as UTF-8. A name with other bytes reaches git by the standard input of a shell. */
+async function runByShell(command: GitCommand, signal: AbortSignal): Promise<GitAnswer> {
+  const { cwd, env, args, config, timeoutMs, bytesMax = Infinity, hasNames } = command
+  const shell = spawn('/bin/sh', ['-s'], { cwd, env: { ...env } })
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const end = () => void shell.kill('SIGKILL')
+  AbortSignal.any([timeout, signal]).addEventListener('abort', end, { once: true })
+  const output = collectOutput(bytesMax, { abort: end })
+  const errors = collectOutput(bytesMax, { abort: end })
+  shell.stdout.on('data', output.add)
+  shell.stderr.on('data', errors.add)
+  const words = ['git', ...config.flatMap((setting) => ['-c', setting]), ...args]
+  shell.stdin
+    .on('error', () => {})
+    .end(encodeName(`exec ${words.map(quote).join(' ')} </dev/null\n`))
+  const [code] = (await once(shell, 'close')) as [number | null]
+  if (timeout.aborted) throw new Error(`git timed out after ${timeoutMs / 1000} s`)
+  signal.throwIfAborted()
+  const out = hasNames ? decodeName(output.bytes()) : output.text()
+  return { out, code: code ?? 1, err: errors.text(), cut: code === null }
 }

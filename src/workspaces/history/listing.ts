@@ -12,6 +12,8 @@ import { differences } from './staging.ts'
 
 export interface FileEntry {
   readonly path: string
+  /** The path is escaped, because its name is no UTF-8. */
+  readonly pathEncoding?: 'percent'
   readonly size: number
   /** The blob id; null for what git does not store: a pipe, a socket, a device or an empty folder. */
   readonly sha: string | null
@@ -101,7 +103,9 @@ export async function changesOf(context: WorkspaceContext): Promise<Change[]> {
   const changed = await differences(context)
   const { memory } = context
   const isKeptOut = matcherOf(readKeptOut(context))
-  const untracked = new Set(changed.untracked.filter((path) => !isKeptOut(path)))
+  const untracked = new Set(
+    changed.untracked.filter((path) => path.isWellFormed() && !isKeptOut(path))
+  )
   const paths = [...untracked, ...changed.modified]
   const inspected = await inspectFiles(context.worktree, paths, async (path, entry) => {
     const sha = await entry?.sha()

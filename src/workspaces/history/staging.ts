@@ -108,7 +108,7 @@ async function settleOthers(context: WorkspaceContext, err: string): Promise<str
 }
 
 /**
- * Takes entries that are kept out from the index again: a pattern of the worktree's ignore files can precede the list.
+ * Takes new entries that are kept out, or whose name is no UTF-8, from the index again: a pattern of the worktree's ignore files can precede the list.
  * Returns whether the index changed.
  */
 async function withoutKeptOut(
@@ -119,7 +119,8 @@ async function withoutKeptOut(
   const isKeptOut = matcherOf(list)
   // A name with a line break is on several lines of git's output.
   const isUnclear = [...list.ignored, ...list.left].some((entry) => entry.includes('\n'))
-  if (!isUnclear && !paths.some(isKeptOut)) return changed
+  const isBarred = (path: string) => isKeptOut(path) || !path.isWellFormed()
+  if (!isUnclear && !paths.some(isBarred)) return changed
 
   const { commit } = readWorktreeHead(context)
   const { out } = await context.git([
@@ -130,10 +131,10 @@ async function withoutKeptOut(
     '-z',
     commit
   ])
-  await forceRemove(
-    context,
-    out.split('\0').filter((path) => path !== '' && isKeptOut(path))
-  )
+  const barred = out.split('\0').filter((path) => path !== '' && isBarred(path))
+  await forceRemove(context, barred)
+  const left = barred.filter((path) => !isKeptOut(path))
+  context.memory.leftOut = [...(context.memory.leftOut ?? []), ...left]
   return changed
 }
 

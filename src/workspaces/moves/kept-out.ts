@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { encodeName } from '../files/names.ts'
 import type { WorkspaceContext } from '../history/context.ts'
 
 /**
@@ -54,7 +55,7 @@ export function updateKeptOut(
   const lines = [PREFIX + JSON.stringify(list), ...patterns.map(patternOf), '']
   const path = pathOf(context)
   mkdirSync(join(context.repo, 'info'), { recursive: true })
-  writeFileSync(`${path}.new`, lines.join('\n'))
+  writeFileSync(`${path}.new`, encodeName(lines.join('\n')))
   renameSync(`${path}.new`, path)
 }
 

@@ -1,4 +1,5 @@
-import { lstatSync, readdirSync, renameSync, type Stats } from 'node:fs'
+import { lstatSync, renameSync, type Stats } from 'node:fs'
+import { entriesOf } from '../files/entries.ts'
 import { codeOf, openFolder } from '../files/safe-open.ts'
 import { inspectFiles } from '../files/inspect.ts'
 import { MAIN } from '../git/refs.ts'
@@ -117,9 +118,8 @@ function createLookUp(worktree: string) {
 /** Whether a folder has a file that is not among the tracked ones. */
 function holdsOthers(worktree: string, path: string, tracked: ReadonlySet<string>): boolean {
   using folder = openFolder(worktree, path.split('/'))
-  const entries = folder ? readdirSync(folder.nameOf('.'), { withFileTypes: true }) : []
-  return entries.some((entry) => {
-    const below = `${path}/${entry.name}`
-    return entry.isDirectory() ? holdsOthers(worktree, below, tracked) : !tracked.has(below)
+  return (folder ? entriesOf(folder) : []).some(({ name, kind }) => {
+    const below = `${path}/${name}`
+    return kind === 'folder' ? holdsOthers(worktree, below, tracked) : !tracked.has(below)
   })
 }

@@ -2,6 +2,7 @@ import { Type } from 'typebox'
 import { AppError } from '#kernel/errors.ts'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { forClients, fromClient } from '#editing'
 import { ownProject } from '#projects'
 import type { App, AppDeps } from '../../app-deps.ts'
 import { etagOf } from './etags.ts'
@@ -45,16 +46,17 @@ function readRoutes(app: App, { db, editing }: AppDeps): void {
         tags: ['files'],
         summary: 'Read a file',
         params: shapes.FileParams,
+        querystring: shapes.FileQuery,
         headers: shapes.IfNoneMatch,
         response: { 200: shapes.FileView, 304: shapes.Unchanged, ...refusals }
       }
     },
     async (request, reply) => {
       const { id } = await ownProject(db, userOf(request), request.params.id)
-      const { path, content, sha, size } = await editing.read(id, request.params['*'])
+      const { path, content, sha, size } = await editing.read(id, pathOf(request))
       void reply.header('etag', etagOf(sha)).header('cache-control', 'private, no-cache')
       if (isKnown(request.headers, sha)) return reply.code(304).send(undefined as never)
-      return { path, ...encode(content), sha, size }
+      return { ...forClients(path), ...encode(content), sha, size }
     }
   )
 }
@@ -79,6 +81,7 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
         tags: ['files'],
         summary: 'Save a file as a commit',
         params: shapes.FileParams,
+        querystring: shapes.FileQuery,
         headers: shapes.Preconditions,
         body: shapes.FileToSave,
         response: { 200: shapes.Saved, 201: shapes.Saved, ...refusals }
@@ -88,7 +91,7 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
       const userId = userOf(request)
       const { id } = await ownProject(db, userId, request.params.id)
       const { content, encoding, message } = request.body
-      const path = request.params['*']
+      const path = pathOf(request)
       const { sha, commit, ignored, created } = await editing.save(userId, id, path, {
         content: decode(content, encoding),
         message,
@@ -98,7 +101,7 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
       return reply
         .code(created ? 201 : 200)
         .header('etag', etagOf(sha))
-        .send({ path, sha, commit, ...(ignored ? { ignored } : {}) })
+        .send({ ...forClients(path), sha, commit, ...(ignored ? { ignored } : {}) })
     }
   )
 
@@ -109,6 +112,7 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
         tags: ['files'],
         summary: 'Delete a file as a commit',
         params: shapes.FileParams,
+        querystring: shapes.FileQuery,
         headers: shapes.IfMatch,
         response: { 200: shapes.Deleted, ...refusals }
       }
@@ -116,10 +120,26 @@ function changeRoutes(app: App, { db, editing }: AppDeps): void {
     async (request) => {
       const userId = userOf(request)
       const { id } = await ownProject(db, userId, request.params.id)
-      const path = request.params['*']
-      return editing.remove(userId, id, path, {
+      const path = pathOf(request)
+      const { commit } = await editing.remove(userId, id, path, {
         ifMatch: await expectedSha(request.headers, () => shaOf(id, path))
       })
+      return { ...forClients(path), commit }
     }
   )
+}
+
+/** The path of a request, in the form that workspaces know. */
+function pathOf({ params, query }: FileRequest): string {
+  const path = fromClient({ path: params['*'], ...query })
+  if (path !== undefined) return path
+  throw new AppError(
+    'invalid_request',
+    'An escape of the path must be % and two hexadecimal digits'
+  )
+}
+
+interface FileRequest {
+  readonly params: { readonly '*': string }
+  readonly query: { readonly pathEncoding?: 'percent' }
 }

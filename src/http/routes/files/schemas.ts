@@ -7,6 +7,14 @@ const Commit = Type.String({ description: 'the new commit of main' })
 const Encoding = Type.Enum(['utf-8', 'base64'])
 const Tags = (description: string) => Type.Optional(Type.String({ maxLength: 2000, description }))
 
+const PathEncoding = Type.Optional(
+  Type.Literal('percent', {
+    description: 'the name is no UTF-8: its bytes are written as in a URL, `%FF`'
+  })
+)
+const Path = { path: Type.String(), pathEncoding: PathEncoding }
+export const FileQuery = Type.Object({ pathEncoding: PathEncoding })
+
 export const FileParams = Type.Object({
   id: IdParams.properties.id,
   '*': Type.String({ description: 'path of the file, with `/` between folders' })
@@ -30,7 +38,7 @@ export const FileList = Type.Object(
     head: Type.String(),
     files: Type.Array(
       Type.Object({
-        path: Type.String(),
+        ...Path,
         size: Type.Integer(),
         sha: Nullable(Sha),
         kind: OneOf('file', 'symlink', 'folder', 'fifo', 'socket', 'device'),
@@ -44,7 +52,7 @@ export const FileList = Type.Object(
 )
 export const FileView = Type.Object(
   {
-    path: Type.String(),
+    ...Path,
     content: Type.String(),
     encoding: Encoding,
     sha: Sha,
@@ -64,7 +72,7 @@ export const FileToSave = Type.Object(
 )
 export const Saved = Type.Object(
   {
-    path: Type.String(),
+    ...Path,
     sha: Sha,
     commit: Nullable(Commit),
     ignored: Type.Optional(
@@ -74,6 +82,6 @@ export const Saved = Type.Object(
   { description: 'The file is saved; 201: it was created' }
 )
 export const Deleted = Type.Object(
-  { path: Type.String(), commit: Commit },
+  { ...Path, commit: Commit },
   { description: 'The file is deleted' }
 )

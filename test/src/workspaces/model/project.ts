@@ -161,7 +161,9 @@ export function createModel(host: GitHost, projectsDir: string, id: ProjectId) {
         return void (await saveAs(ws, '.gitignore', step.rules))
       case 'job':
         return runJob(ws, step)
-      default:
+      case 'merge':
+      case 'discard':
+      case 'revert':
         return review(ws, step.kind, step.which)
     }
   }
