@@ -1,5 +1,5 @@
 import t from 'tap'
-import { script, type Step } from '#fixtures'
+import { script } from '#fixtures'
 import { crash, processesOf } from '../helpers/processes.ts'
 import { givenProject, seen, startProduct, type Client } from '../helpers/product.ts'
 
@@ -78,82 +78,6 @@ t.test('jobs that do not end well', async (t) => {
       t.match((await estimate()).body, { likely: { low: cost, high: cost }, basedOnJobs: 1 })
     }
   )
-
-  for (const [says, fault, expected] of [
-    ['the provider refuses the key', { fail: 401 }, { code: 'model_error', retryable: false }],
-    ['the provider requires payment', { fail: 402 }, { code: 'model_error', retryable: false }],
-    [
-      'the provider does not have the model',
-      { fail: 404 },
-      { code: 'model_error', message: /does not have the model .* is the default/ }
-    ],
-    ['the provider is broken', { fail: 500 }, { code: 'model_error' }],
-    [
-      'the provider limits the rate',
-      { fail: 429 },
-      { code: 'model_rate_limited', retryable: true }
-    ],
-    [
-      'the provider wants a longer wait than the job may have',
-      { fail: 429, retryAfter: 3600 },
-      { code: 'model_rate_limited', message: /next request in 3600 s, at 2\d{3}-/, retryable: true }
-    ],
-    [
-      'the provider answers with nothing',
-      { wire: { body: '' } },
-      { code: 'model_error', message: /answered with nothing \(status 200, text\/event-stream\)/ }
-    ],
-    [
-      'the provider stops without a word',
-      { say: '' },
-      { code: 'model_error', message: /sent an answer without content/ }
-    ],
-    [
-      'the provider does not end its answer',
-      { say: 'half', noFinish: true, wire: { noLastEvent: true } },
-      { code: 'model_error', message: /ended its answer in the middle/ }
-    ],
-    [
-      'the provider sends an error with a good status',
-      {
-        wire: {
-          body: '{"error":{"message":"provider disconnected"}}',
-          contentType: 'application/json'
-        }
-      },
-      { code: 'model_error', message: /reported an error in its answer: “provider disconnected”/ }
-    ],
-    [
-      'the provider sends an error within its stream',
-      { say: 'half', fail: 'mid', message: 'provider disconnected' },
-      { code: 'model_error', message: /reported an error in its answer: “provider disconnected”/ }
-    ],
-    [
-      'the provider sends broken JSON',
-      { say: 'half', malformed: true },
-      { code: 'model_error', message: /^.*The model provider sent data that is not an answer/ }
-    ],
-    [
-      'the provider falls silent before its answer',
-      { hang: 'headers' },
-      { code: 'model_unreachable' }
-    ],
-    [
-      'the provider falls silent in the middle of its answer',
-      { hang: 'mid', say: 'I am still thinking', chunks: 8 },
-      { code: 'model_unreachable' }
-    ]
-  ] as [string, Step, object][]) {
-    await t.test(`${says}: refunded whole`, async (t) => {
-      const before = await walletOf(client)
-      const story = await project.run(script(fault, { say: 'never' }))
-      t.match(story.only('job:error'), {
-        ...expected,
-        credits: { reserved: 10, charged: 0, refunded: 10 }
-      })
-      t.match(await walletOf(client), before)
-    })
-  }
 
   await t.test('a command may take longer than a provider may be silent', async (t) => {
     const seconds = SILENCE_MS_MAX / 1000 + 1

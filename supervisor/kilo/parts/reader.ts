@@ -87,7 +87,20 @@ function usageOf(part: StepFinishPart, message: MessageInfo | undefined): AgentE
     stepId: part.id,
     agentSessionId: part.sessionID,
     model: `${message?.providerID ?? 'unknown'}/${message?.modelID ?? 'unknown'}`,
-    usage: { input, output, reasoning, cacheRead: cache.read, cacheWrite: cache.write },
+    usage: {
+      input: tokensOf(input),
+      output: tokensOf(output),
+      reasoning: tokensOf(reasoning),
+      cacheRead: tokensOf(cache.read),
+      cacheWrite: tokensOf(cache.write)
+    },
     costUsd: part.cost
   }
 }
+
+/** More than any context has. */
+const TOKENS_MAX = 1_000_000_000
+
+/** Kilo passes numbers of a provider on as they are, and the agent could report any: fractions, negative and absurd ones. */
+const tokensOf = (reported: number): number =>
+  Number.isFinite(reported) ? Math.min(TOKENS_MAX, Math.max(0, Math.round(reported))) : 0
