@@ -17,6 +17,7 @@ export {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
+  ReviewBody,
   ReviewResult,
   SessionView,
   Submitted

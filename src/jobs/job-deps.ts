@@ -12,7 +12,8 @@ import type { Queue } from '#ports/queue.ts'
 import type { Supervisor } from '#supervisor'
 import type { Diff, Workspaces } from '#workspaces'
 import type { AgentView } from './agent-schemas.ts'
-import type { ClaimedReview, ReviewVerb, Work } from './stores/review-store.ts'
+import type { ReviewDone, ReviewWork } from './manage/review-steps.ts'
+import type { ClaimedReview } from './stores/review-store.ts'
 
 /** What requests about jobs need. None of it needs an agent or a worktree on this machine. */
 export interface ApiDeps {
@@ -47,9 +48,9 @@ export interface WorkerDeps extends ApiDeps {
  * command that a crash interrupted.
  */
 export interface ProjectCommands {
-  carryOutReview(review: ClaimedReview): Promise<string | null>
+  carryOutReview(review: ClaimedReview): Promise<ReviewDone>
   /** Refuses what the review would refuse, and changes nothing. */
-  tryReview(work: Work, verb: ReviewVerb): Promise<void>
+  tryReview(projectId: ProjectId, work: Omit<ReviewWork, 'below'>): Promise<ReviewDone>
   diff(projectId: ProjectId, base: string, head: string): Promise<Diff>
   rawDiff(projectId: ProjectId, base: string, head: string): Promise<string>
   clearProject(projectId: ProjectId): Promise<void>

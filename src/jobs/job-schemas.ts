@@ -78,6 +78,11 @@ export const JobView = Type.Object({
   model: Type.String(),
   branch: Nullable(Type.String()),
   commit: Nullable(Type.String()),
+  basedOn: Nullable(
+    Type.String({
+      description: 'the job whose unreviewed work this job’s work stands on: a merge takes it along'
+    })
+  ),
   merge: MergeState,
   credits: JobCredits,
   usage: UsageTotals,
@@ -115,12 +120,39 @@ export const JobDiff = Type.Object({
 })
 export type JobDiff = Static<typeof JobDiff>
 
+/** Which work a merge or discard is about, besides the job's own. */
+export const ReviewBody = Type.Object(
+  {
+    include: Type.Optional(
+      Type.Literal('all', {
+        description:
+          'merge: also the work that this work stands on. discard: also the work that stands on this work'
+      })
+    )
+  },
+  OnlyThese
+)
+
+export interface ReviewOptions extends Static<typeof ReviewBody> {
+  readonly dryRun?: boolean | undefined
+}
+
 /** The result of merge, discard and revert, or with `dryRun` what it would be. */
 export const ReviewResult = Type.Object({
   jobId: Type.String(),
   merge: MergeState,
   commit: Nullable(Type.String()),
-  dryRun: Type.Boolean()
+  dryRun: Type.Boolean(),
+  jobs: Type.Array(
+    Type.Object({
+      jobId: Type.String(),
+      merge: MergeState
+    }),
+    {
+      description:
+        'every job whose work is affected, oldest first. `held`: its commit was replayed without what was discarded'
+    }
+  )
 })
 export type ReviewResult = Static<typeof ReviewResult>
 

@@ -9,6 +9,7 @@ import type {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
+  ReviewOptions,
   ReviewResult,
   SessionView,
   Submitted
@@ -32,7 +33,8 @@ import { readOpenPrompts } from './stores/prompt-store.ts'
 import { readAgent, restartAgent } from './manage/project-agent.ts'
 import { removeProject } from './manage/remove-project.ts'
 import { retryJob } from './submit/retry-job.ts'
-import { diffOfJob, patchOfJob, reviewJob } from './manage/review-job.ts'
+import { diffOfJob, patchOfJob } from './read/job-diff.ts'
+import { reviewJob } from './manage/review-job.ts'
 import { submitJob } from './submit/submit-job.ts'
 
 /**
@@ -55,9 +57,9 @@ export interface Jobs {
   list(userId: UserId, projectId: string, page: Page): Promise<PageOf<JobView>>
   diff(userId: UserId, jobId: string): Promise<JobDiff>
   rawDiff(userId: UserId, jobId: string): Promise<string>
-  merge(userId: UserId, jobId: string, dryRun: boolean): Promise<ReviewResult>
-  discard(userId: UserId, jobId: string, dryRun: boolean): Promise<ReviewResult>
-  revert(userId: UserId, jobId: string, dryRun: boolean): Promise<ReviewResult>
+  merge(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
+  discard(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
+  revert(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
   answerPermission(
     userId: UserId,
     jobId: string,
@@ -114,9 +116,9 @@ export function createJobs(deps: ApiDeps): Jobs {
 
     diff: (user, id) => diffOfJob(deps, user, id),
     rawDiff: (user, id) => patchOfJob(deps, user, id),
-    merge: (user, id, dryRun) => reviewJob(deps, 'merge', user, id, dryRun),
-    discard: (user, id, dryRun) => reviewJob(deps, 'discard', user, id, dryRun),
-    revert: (user, id, dryRun) => reviewJob(deps, 'revert', user, id, dryRun),
+    merge: (user, id, options) => reviewJob(deps, 'merge', user, id, options),
+    discard: (user, id, options) => reviewJob(deps, 'discard', user, id, options),
+    revert: (user, id, options) => reviewJob(deps, 'revert', user, id, options),
 
     answerPermission: (user, id, permissionId, answer) =>
       answerPrompt(deps, user, id, permissionId, { kind: 'permission', answer }),

@@ -7,7 +7,7 @@ import { clearProject } from './manage/remove-project.ts'
 export function createProjectCommands(deps: Omit<WorkerDeps, 'commands'>): ProjectCommands {
   return {
     carryOutReview: (review) => carryOutReview(deps, review),
-    tryReview: (work, verb) => tryReview(deps, work, verb),
+    tryReview: (projectId, work) => tryReview(deps, projectId, work),
     diff: (projectId, base, head) => deps.workspaces.open(projectId).diff(base, head),
     rawDiff: (projectId, base, head) => deps.workspaces.open(projectId).rawDiff(base, head),
     clearProject: (projectId) => clearProject(deps, projectId),

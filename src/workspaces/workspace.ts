@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { AppError } from '#kernel/errors.ts'
 import {
   commitJob,
-  discardJob,
   rescue,
   returnToMain,
   startJob,
@@ -30,6 +29,8 @@ import {
   type SaveOptions
 } from './history/saves.ts'
 import { createMutex } from './mutex.ts'
+import { maybeDry } from './review/dry-run.ts'
+import { dropWork, type DropOptions, type DropResult } from './review/replay.ts'
 
 export interface FileContent {
   readonly path: string
@@ -68,13 +69,22 @@ export interface Workspace {
   rawDiff(base: string, head: string): Promise<string>
   mergeJob(branch: string, options: MergeOptions): Promise<MergeResult>
   returnToMain(): Promise<void>
-  discardJob(branch: string): Promise<void>
+  /** Takes a job's work out of its conversation's branch, and replays the later work without it. */
+  dropWork(options: DropOptions): Promise<DropResult>
   revert(base: string, commit: string, options: MergeOptions): Promise<MergeResult>
   rescue(branch: string, options: CommitOptions): Promise<string | null>
 }
 
 export function createWorkspace(context: WorkspaceContext, lockPath: string): Workspace {
   const exclusive = createMutex(lockPath)
+  const merging = (
+    { dryRun }: MergeOptions,
+    merge: (context: WorkspaceContext) => Promise<MergeResult>
+  ) =>
+    exclusive(async () => {
+      const result = await maybeDry(context, dryRun, merge)
+      return dryRun && result.kind === 'merged' ? { ...result, commit: mainOf(context) } : result
+    })
 
   return {
     worktree: context.worktree,
@@ -101,10 +111,12 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
     baseOf: async (commit) => parentOf(context, await resolve(context, commit)),
     diff: (base, head) => diffOf(context, base, head),
     rawDiff: (base, head) => rawDiffOf(context, base, head),
-    mergeJob: (branch, options) => exclusive(() => mergeJob(context, branch, options)),
+    mergeJob: (branch, options) => merging(options, (dry) => mergeJob(dry, branch, options)),
     returnToMain: () => exclusive(() => returnToMain(context)),
-    discardJob: (branch) => exclusive(() => discardJob(context, branch)),
-    revert: (base, commit, options) => exclusive(() => revert(context, base, commit, options)),
+    dropWork: (options) =>
+      exclusive(() => maybeDry(context, options.dryRun, (context) => dropWork(context, options))),
+    revert: (base, commit, options) =>
+      merging(options, (dry) => revert(dry, base, commit, options)),
     rescue: (branch, options) =>
       exclusive(async () => (await rescue(context, branch, options)) ?? null)
   }

@@ -105,7 +105,7 @@ async function playJob({ ws }: Project, round: number, write: () => void) {
     await attempt(ws.returnToMain())
     await attempt(ws.revert(started.base, commit, MERGE))
   }
-  await attempt(ws.discardJob(name))
+  await attempt(ws.dropWork({ branch: name, later: [] }))
   await attempt(ws.save('saved.txt', Buffer.from(String(round)), { author: ANN }))
 }
 

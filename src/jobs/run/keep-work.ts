@@ -4,6 +4,7 @@ import { least, toCredits } from '#kernel/money.ts'
 import { firstLine } from '#kernel/text.ts'
 import { KILO } from '#workspaces'
 import { mergeMessage, SUBJECT_CHARS_MAX, trailersOf } from '../finish/commit-messages.ts'
+import { readBasedOn } from '../stores/job-read-store.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobResult } from '../finish/finish-job.ts'
 import type { JobRun } from './run-context.ts'
@@ -81,9 +82,12 @@ async function commitWork(run: JobRun, files: FileWatch, text: string): Promise<
 const mergeAndReport = (run: JobRun, commit: string) =>
   Promise.all([inWorkspace(merge(run, commit)), reportDiff(run, commit)])
 
-async function merge({ job, workspace, branch }: JobRun, commit: string): Promise<MergeState> {
+async function merge(run: JobRun, commit: string): Promise<MergeState> {
+  const { job, workspace, branch, deps } = run
   if (job.review === 'hold') return 'held'
-  const message = mergeMessage(job, branch)
+  // Merging it would take along the held work that it stands on, unless that has been merged meanwhile.
+  if (run.basedOn && (await readBasedOn(deps.db, job.id)) !== null) return 'held'
+  const message = mergeMessage(branch, job)
   const merged = await workspace.mergeJob(commit, { author: KILO, message })
   return merged.kind === 'conflict' ? 'conflict' : 'merged'
 }

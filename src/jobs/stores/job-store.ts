@@ -107,6 +107,10 @@ export async function updateJobStatus(
   return (await guarded.executeTakeFirst()).numUpdatedRows === 1n
 }
 
+export async function updateBasedOn(db: Db, id: JobId, below: JobId): Promise<void> {
+  await db.updateTable('jobs').set({ based_on: below }).where('id', '=', id).execute()
+}
+
 export async function updateReserved(db: Db, id: JobId, reserved: Microcredits): Promise<void> {
   await db.updateTable('jobs').set({ reserved }).where('id', '=', id).execute()
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join, relative } from 'node:path'
 import { isExecutable } from '#kernel/machine/programs.ts'
 import { SEALED, systemMounts } from '#kernel/machine/sandbox-arguments.ts'
 import type { GitCommand, GitFolders } from './run-git.ts'
@@ -67,13 +67,14 @@ export function layOutJail(plan: JailPlan, folders: GitFolders): JailLayout {
     '--',
     '/bin/sh'
   ]
+  const inStaging = (path: string) => join(staging, relative(folders.stagingDir, path))
   const location = [`--git-dir=${repo}`, '--work-tree=/work']
 
   return {
     args,
     lineOf({ env, config, args }) {
       const index = env['GIT_INDEX_FILE']
-      const inside = { ...env, ...(index && { GIT_INDEX_FILE: join(staging, basename(index)) }) }
+      const inside = { ...env, ...(index && { GIT_INDEX_FILE: inStaging(index) }) }
       const settings = config.flatMap((setting) => ['-c', setting])
       return [
         ...Object.entries(inside).map(([name, value]) => `${name}=${quote(value)}`),

@@ -1,3 +1,4 @@
+import { parseConflicts, type Conflict } from '../review/conflicts.ts'
 import { isAncestor, moveRef, treeOf, writeCommit, type Author } from './commits.ts'
 import { commitLeftovers } from './leftovers.ts'
 import { resolve } from './listing.ts'
@@ -8,14 +9,20 @@ import { jobRef, MAIN, readRef } from '../git/refs.ts'
 export interface MergeOptions {
   readonly author: Author
   readonly message: string
-  /** Returns the result and changes nothing; the `commit` of a merge is then the current main. */
+  /** Runs the same on copies, and changes nothing; the `commit` of a merge is then the current main. */
   readonly dryRun?: boolean | undefined
 }
 
 export type MergeResult =
   | { readonly kind: 'merged'; readonly commit: string }
-  | { readonly kind: 'conflict'; readonly paths: readonly string[] }
+  | ({ readonly kind: 'conflict' } & Conflicts)
   | { readonly kind: 'nothing' }
+
+export interface Conflicts {
+  readonly paths: readonly string[]
+  /** What each side has at these paths. */
+  readonly conflicts: readonly Conflict[]
+}
 
 /** Merges a job's branch, or one of its commits, into main, by fast-forward if possible. A conflict changes nothing. */
 export async function mergeJob(
@@ -23,13 +30,13 @@ export async function mergeJob(
   work: string,
   options: MergeOptions
 ): Promise<MergeResult> {
-  await prepareMain(context, options)
+  await prepareMain(context)
   const main = mainOf(context)
   const isCommit = /^[0-9a-f]{40}$/.test(work)
   const tip = isCommit ? await resolve(context, work) : readRef(context.repo, jobRef(work))
   if (tip === undefined || tip === main) return { kind: 'nothing' }
   if (await isAncestor(context, main, tip)) {
-    return options.dryRun ? { kind: 'merged', commit: main } : advance(context, main, tip)
+    return advance(context, main, tip)
   }
   if (await isAncestor(context, tip, main)) return { kind: 'nothing' }
 
@@ -45,7 +52,7 @@ export async function revert(
   options: MergeOptions
 ): Promise<MergeResult> {
   const [from, to] = [await resolve(context, base), await resolve(context, commit)]
-  await prepareMain(context, options)
+  await prepareMain(context)
   const main = mainOf(context)
   if (from === to || !(await isAncestor(context, to, main))) return { kind: 'nothing' }
 
@@ -63,8 +70,7 @@ export async function revert(
 }
 
 export type TreeMerge =
-  | { readonly kind: 'merged'; readonly tree: string }
-  | { readonly kind: 'conflict'; readonly paths: readonly string[] }
+  { readonly kind: 'merged'; readonly tree: string } | ({ readonly kind: 'conflict' } & Conflicts)
 
 /** Merges two commits' files without an index or a worktree. */
 export async function mergeTrees(
@@ -73,15 +79,17 @@ export async function mergeTrees(
   theirs: string
 ): Promise<TreeMerge> {
   const { code, out } = await context.git(
-    ['merge-tree', '--write-tree', '-z', '--name-only', '--no-messages', ours, theirs],
+    ['merge-tree', '--write-tree', '-z', '--messages', ours, theirs],
     { codes: [0, 1] }
   )
-  const [tree = '', ...paths] = out.split('\0').filter((line) => line !== '')
-  return code === 0 ? { kind: 'merged', tree: tree.trim() } : { kind: 'conflict', paths }
+  const [tree = ''] = out.split('\0', 1)
+  if (code === 0) return { kind: 'merged', tree: tree.trim() }
+  const conflicts = parseConflicts(out.slice(tree.length + 1))
+  return { kind: 'conflict', paths: conflicts.map(({ path }) => path), conflicts }
 }
 
-async function prepareMain(context: WorkspaceContext, { dryRun }: MergeOptions): Promise<void> {
-  if (dryRun) return
+async function prepareMain(context: WorkspaceContext): Promise<void> {
+  if (context.dryRun?.isPending) return
   await finishPendingCheckout(context)
   if (readWorktreeHead(context).ref === MAIN) await commitLeftovers(context)
 }
@@ -91,10 +99,9 @@ async function commitMerge(
   main: string,
   merged: TreeMerge,
   parents: readonly string[],
-  { author, message, dryRun }: MergeOptions
+  { author, message }: MergeOptions
 ): Promise<MergeResult> {
   if (merged.kind === 'conflict') return merged
-  if (dryRun) return { kind: 'merged', commit: main }
   const commit = await writeCommit(context, { tree: merged.tree, parents, author, message })
   return advance(context, main, commit)
 }
@@ -103,11 +110,11 @@ async function commitMerge(
 async function advance(context: WorkspaceContext, from: string, to: string): Promise<MergeResult> {
   const { ref, tip } = readWorktreeHead(context)
   const move = () => moveRef(context, MAIN, to, from)
-  if (ref === MAIN) {
+  if (ref === MAIN && !context.dryRun) {
     await checkOutRef(context, MAIN, { clean: false, prepare: move })
   } else {
     // A job branch without a commit is treated as main. It gets a ref here, so that it does not move along with main.
-    if (tip === undefined) await moveRef(context, ref, from, undefined)
+    if (ref !== MAIN && tip === undefined) await moveRef(context, ref, from, undefined)
     await move()
   }
   return { kind: 'merged', commit: to }

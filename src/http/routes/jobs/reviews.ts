@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { ReviewResult, type Jobs } from '#jobs'
+import { ReviewBody, ReviewResult, type Jobs } from '#jobs'
 import type { App } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { IdParams, NoBody, refusals } from '../../schemas.ts'
@@ -14,6 +14,8 @@ const DryRun = Type.Object({
   dryRun: Type.Optional(Type.Boolean({ description: 'only report what would happen' }))
 })
 
+const OptionalReview = Type.Union([Type.Null(), ReviewBody])
+
 /** Review decisions about a job's finished work. */
 export function reviewRoutes(app: App, jobs: Jobs): void {
   for (const verb of ['merge', 'discard', 'revert'] as const) {
@@ -25,12 +27,12 @@ export function reviewRoutes(app: App, jobs: Jobs): void {
           summary: SUMMARIES[verb],
           params: IdParams,
           querystring: DryRun,
-          body: NoBody,
+          body: verb === 'revert' ? NoBody : OptionalReview,
           response: { 200: { ...ReviewResult, description: 'The outcome' }, ...refusals }
         }
       },
       async (request) =>
-        jobs[verb](userOf(request), request.params.id, request.query.dryRun ?? false)
+        jobs[verb](userOf(request), request.params.id, { ...request.query, ...request.body })
     )
   }
 }
