@@ -10,7 +10,7 @@ import type { Bus } from '#ports/bus.ts'
 import type { ProjectLock } from '#ports/lock.ts'
 import type { Queue } from '#ports/queue.ts'
 import type { Supervisor } from '#supervisor'
-import type { Diff, Workspaces } from '#workspaces'
+import type { Diff, RawPatch, Workspaces } from '#workspaces'
 import type { AgentView } from './agent-schemas.ts'
 import type { ReviewDone, ReviewWork } from './manage/review-steps.ts'
 import type { ClaimedReview } from './stores/review-store.ts'
@@ -51,8 +51,9 @@ export interface ProjectCommands {
   carryOutReview(review: ClaimedReview): Promise<ReviewDone>
   /** Refuses what the review would refuse, and changes nothing. */
   tryReview(projectId: ProjectId, work: Omit<ReviewWork, 'below'>): Promise<ReviewDone>
-  diff(projectId: ProjectId, base: string, head: string): Promise<Diff>
-  rawDiff(projectId: ProjectId, base: string, head: string): Promise<string>
+  diff(projectId: ProjectId, base: string, head: string, path?: string): Promise<Diff>
+  /** Git's own bytes. The caller reads the stream to its end or destroys it. */
+  rawDiff(projectId: ProjectId, base: string, head: string, path?: string): Promise<RawPatch>
   clearProject(projectId: ProjectId): Promise<void>
   agent(projectId: ProjectId): Promise<AgentView>
   /** Needs no row: a crash ends every agent. */

@@ -113,10 +113,19 @@ export const JobDiff = Type.Object({
       additions: Type.Integer(),
       deletions: Type.Integer(),
       binary: Type.Boolean(),
-      patch: Type.String()
+      patch: Type.String({ description: 'empty when it was left out (`truncated`)' }),
+      encoding: Type.Enum(['utf-8', 'base64'], {
+        description: '`base64`: the bytes of the patch are no UTF-8'
+      }),
+      truncated: Type.Boolean({ description: 'the patch was left out, because of its size' }),
+      pathEncoding: Type.Optional(
+        Type.Literal('percent', {
+          description: 'the name is no UTF-8: `path` shows its other bytes as `%XX`'
+        })
+      )
     })
   ),
-  truncated: Type.Boolean()
+  truncated: Type.Boolean({ description: 'files or patches were left out' })
 })
 export type JobDiff = Static<typeof JobDiff>
 

@@ -1,4 +1,5 @@
 import type { ReservedUlid, ProjectId, UserId } from '#kernel/ids.ts'
+import type { RawPatch } from '#workspaces'
 import type { AgentRestart, AgentView } from './agent-schemas.ts'
 import { checkPosition, pageOf, type Page, type PageOf } from '#kernel/pages.ts'
 import type {
@@ -55,8 +56,8 @@ export interface Jobs {
   cancel(userId: UserId, jobId: string): Promise<JobView>
   find(userId: UserId, jobId: string): Promise<JobView>
   list(userId: UserId, projectId: string, page: Page): Promise<PageOf<JobView>>
-  diff(userId: UserId, jobId: string): Promise<JobDiff>
-  rawDiff(userId: UserId, jobId: string): Promise<string>
+  diff(userId: UserId, jobId: string, path?: string): Promise<JobDiff>
+  rawDiff(userId: UserId, jobId: string, path?: string): Promise<RawPatch>
   merge(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
   discard(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
   revert(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
@@ -114,8 +115,8 @@ export function createJobs(deps: ApiDeps): Jobs {
       return { items: await views(page.items), nextCursor: page.nextCursor }
     },
 
-    diff: (user, id) => diffOfJob(deps, user, id),
-    rawDiff: (user, id) => patchOfJob(deps, user, id),
+    diff: (user, id, path) => diffOfJob(deps, user, id, path),
+    rawDiff: (user, id, path) => patchOfJob(deps, user, id, path),
     merge: (user, id, options) => reviewJob(deps, 'merge', user, id, options),
     discard: (user, id, options) => reviewJob(deps, 'discard', user, id, options),
     revert: (user, id, options) => reviewJob(deps, 'revert', user, id, options),

@@ -8,8 +8,8 @@ export function createProjectCommands(deps: Omit<WorkerDeps, 'commands'>): Proje
   return {
     carryOutReview: (review) => carryOutReview(deps, review),
     tryReview: (projectId, work) => tryReview(deps, projectId, work),
-    diff: (projectId, base, head) => deps.workspaces.open(projectId).diff(base, head),
-    rawDiff: (projectId, base, head) => deps.workspaces.open(projectId).rawDiff(base, head),
+    diff: (projectId, ...request) => deps.workspaces.open(projectId).diff(...request),
+    rawDiff: (projectId, ...request) => deps.workspaces.open(projectId).rawDiff(...request),
     clearProject: (projectId) => clearProject(deps, projectId),
     agent: (projectId) => viewAgent(deps, projectId),
     restartAgent: (projectId) => carryOutRestart(deps, projectId)

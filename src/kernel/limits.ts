@@ -35,6 +35,7 @@ export const LIMITS = {
   cloneFilesMax: 50_000,
   cloneBytesMax: 1024 * MIB,
   diffPatchBytesMax: 256 * KIB,
+  diffRawBytesMax: 64 * MIB,
   diffFilesMax: 3000,
 
   leaseTtlMs: 30 * SECOND_MS,

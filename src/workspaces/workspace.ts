@@ -8,7 +8,7 @@ import {
   type StartOptions
 } from './history/job-branches.ts'
 import { findCommit, parentOf, type CommitOptions } from './history/commits.ts'
-import { diffOf, rawDiffOf, type Diff } from './history/diffs.ts'
+import { diffOf, rawDiffOf, type Diff, type RawPatch } from './history/diffs.ts'
 import { readFile } from './files/files.ts'
 import {
   changesOf,
@@ -65,8 +65,9 @@ export interface Workspace {
    * not the commit that the job started from, because their saves come before the job's commit.
    */
   baseOf(commit: string): Promise<string>
-  diff(base: string, head: string): Promise<Diff>
-  rawDiff(base: string, head: string): Promise<string>
+  /** With `path`: only of this file, or of the files in this folder. */
+  diff(base: string, head: string, path?: string): Promise<Diff>
+  rawDiff(base: string, head: string, path?: string): Promise<RawPatch>
   mergeJob(branch: string, options: MergeOptions): Promise<MergeResult>
   returnToMain(): Promise<void>
   /** Takes a job's work out of its conversation's branch, and replays the later work without it. */
@@ -109,8 +110,8 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
     changes: () => exclusive(() => changesOf(context)),
     commitJob: (options) => exclusive(async () => (await commitJob(context, options)) ?? null),
     baseOf: async (commit) => parentOf(context, await resolve(context, commit)),
-    diff: (base, head) => diffOf(context, base, head),
-    rawDiff: (base, head) => rawDiffOf(context, base, head),
+    diff: (base, head, path) => diffOf(context, base, head, path),
+    rawDiff: (base, head, path) => rawDiffOf(context, base, head, path),
     mergeJob: (branch, options) => merging(options, (dry) => mergeJob(dry, branch, options)),
     returnToMain: () => exclusive(() => returnToMain(context)),
     dropWork: (options) =>

@@ -1,4 +1,6 @@
+import { Readable } from 'node:stream'
 import type { UserId } from '#kernel/ids.ts'
+import type { RawPatch } from '#workspaces'
 import type { ApiDeps } from '../job-deps.ts'
 import type { JobDiff } from '../job-schemas.ts'
 import { ownJob } from '../stores/job-read-store.ts'
@@ -7,17 +9,27 @@ type DiffDeps = Pick<ApiDeps, 'db' | 'commands'>
 
 const NO_DIFF: JobDiff = { base: null, head: null, files: [], truncated: false }
 
-/** What the job itself changed. A job without a commit has an empty diff. */
-export async function diffOfJob(deps: DiffDeps, userId: UserId, id: string): Promise<JobDiff> {
-  const { project_id, base, commit } = await ownJob(deps.db, userId, id)
+/** What the job itself changed, or what it changed in one path. A job without a commit has an empty diff. */
+export async function diffOfJob(
+  { db, commands }: DiffDeps,
+  userId: UserId,
+  id: string,
+  path?: string
+): Promise<JobDiff> {
+  const { project_id, base, commit } = await ownJob(db, userId, id)
   if (base === null || commit === null) return NO_DIFF
-  const diff = await deps.commands.diff(project_id, base, commit)
+  const diff = await commands.diff(project_id, base, commit, path)
   return { ...diff, files: diff.files.map((file) => ({ ...file })) }
 }
 
-/** The same as a patch that `git apply` accepts. */
-export async function patchOfJob(deps: DiffDeps, userId: UserId, id: string): Promise<string> {
-  const { project_id, base, commit } = await ownJob(deps.db, userId, id)
-  if (base === null || commit === null) return ''
-  return deps.commands.rawDiff(project_id, base, commit)
+/** The same as a patch that `git apply` accepts, byte for byte as git wrote it. */
+export async function patchOfJob(
+  { db, commands }: DiffDeps,
+  userId: UserId,
+  id: string,
+  path?: string
+): Promise<RawPatch> {
+  const { project_id, base, commit } = await ownJob(db, userId, id)
+  if (base === null || commit === null) return { bytes: 0, stream: Readable.from([]) }
+  return commands.rawDiff(project_id, base, commit, path)
 }

@@ -104,7 +104,8 @@ async function reportDiff({ workspace, writer, base, deps, job }: JobRun, head: 
       deletions
     }))
     const patch = files.map((file) => file.patch).join('')
-    const whole = truncated ? { truncated: true as const } : { patch }
+    const isText = files.every(({ encoding }) => encoding === 'utf-8')
+    const whole = truncated || !isText ? { truncated: true as const } : { patch }
     writer.write({ type: 'job:diff', data: { base, head, files: summary, ...whole } })
   } catch (err) {
     deps.log.error({ err, jobId: job.id }, 'failed to write job:diff')
