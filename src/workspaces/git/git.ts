@@ -28,9 +28,11 @@ const LOCKED = /Unable to create '(.+\.lock)': File exists/
  * other command runs in a jail where there is one.
  */
 const REPOSITORY_ONLY = new Set([
+  'check-ref-format',
   'diff',
   'fetch',
   'log',
+  'ls-remote',
   'ls-tree',
   'merge-base',
   'merge-tree',

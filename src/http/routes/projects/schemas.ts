@@ -18,7 +18,7 @@ export const NewProject = Type.Object(
       Type.Object(
         {
           url: Type.String({ minLength: 1, maxLength: 2000 }),
-          branch: Type.Optional(Type.String({ minLength: 1, maxLength: 200 }))
+          branch: Type.Optional(Type.String({ minLength: 1, maxLength: 1000 }))
         },
         OnlyThese
       )
