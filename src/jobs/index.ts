@@ -17,6 +17,7 @@ export {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
+  RepairResult,
   ReviewBody,
   ReviewResult,
   SessionView,

@@ -12,6 +12,7 @@ import type { Queue } from '#ports/queue.ts'
 import type { Supervisor } from '#supervisor'
 import type { Diff, RawPatch, Workspaces } from '#workspaces'
 import type { AgentView } from './agent-schemas.ts'
+import type { RepairResult } from './job-schemas.ts'
 import type { ReviewDone, ReviewWork } from './manage/review-steps.ts'
 import type { ClaimedReview } from './stores/review-store.ts'
 
@@ -55,6 +56,7 @@ export interface ProjectCommands {
   /** Git's own bytes. The caller reads the stream to its end or destroys it. */
   rawDiff(projectId: ProjectId, base: string, head: string, path?: string): Promise<RawPatch>
   clearProject(projectId: ProjectId): Promise<void>
+  repair(projectId: ProjectId): Promise<RepairResult>
   agent(projectId: ProjectId): Promise<AgentView>
   /** Needs no row: a crash ends every agent. */
   restartAgent(projectId: ProjectId): Promise<AgentView>

@@ -165,6 +165,21 @@ export const ReviewResult = Type.Object({
 })
 export type ReviewResult = Static<typeof ReviewResult>
 
+/** What the checks of a workspace have found, in their order. After a failed one the others were not tried. */
+export const RepairResult = Type.Object({
+  checks: Type.Array(
+    Type.Object({
+      name: Type.String({
+        description:
+          '`folders`, `refs`, `checkout`, `worktree`, `index`, `objects`, …; more may come'
+      }),
+      result: Type.Enum(['ok', 'repaired', 'failed']),
+      detail: Type.Optional(Type.String({ description: 'what was wrong' }))
+    })
+  )
+})
+export type RepairResult = Static<typeof RepairResult>
+
 export const PermissionAnswer = Type.Object(
   {
     reply: Type.Enum(['once', 'always', 'reject']),

@@ -10,6 +10,7 @@ import type {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
+  RepairResult,
   ReviewOptions,
   ReviewResult,
   SessionView,
@@ -32,6 +33,7 @@ import type { JobRow } from './stores/job-store.ts'
 import { viewOf } from './read/job-view.ts'
 import { readOpenPrompts } from './stores/prompt-store.ts'
 import { readAgent, restartAgent } from './manage/project-agent.ts'
+import { repairProject } from './manage/repair-project.ts'
 import { removeProject } from './manage/remove-project.ts'
 import { retryJob } from './submit/retry-job.ts'
 import { diffOfJob, patchOfJob } from './read/job-diff.ts'
@@ -79,6 +81,8 @@ export interface Jobs {
   unfinished(projectId: ProjectId): Promise<JobView[]>
   /** Cancels the project's jobs, stops its agent and deletes its files. Its history stays. */
   removeProject(userId: UserId, projectId: string): Promise<void>
+  /** Checks a project's workspace, and repairs what can be repaired. */
+  repair(userId: UserId, projectId: string): Promise<RepairResult>
   agent(userId: UserId, projectId: string): Promise<AgentView>
   /** Refuses with 409 `agent_busy` while a job runs, unless `force` is set: then the job is cancelled. */
   restartAgent(userId: UserId, projectId: string, how: AgentRestart): Promise<AgentView>
@@ -131,6 +135,7 @@ export function createJobs(deps: ApiDeps): Jobs {
       listMessages(deps, user, id, { ...page, cursor: checkPosition(page.cursor) }),
     unfinished: async (projectId) => views(await readUnfinishedJobs(db, projectId)),
     removeProject: (user, id) => removeProject(deps, user, id),
+    repair: (user, id) => repairProject(deps, user, id),
     agent: (user, id) => readAgent(deps, user, id),
     restartAgent: (user, id, how) => restartAgent(deps, user, id, how)
   }

@@ -29,6 +29,7 @@ import {
   type SaveOptions
 } from './history/saves.ts'
 import { createMutex } from './mutex.ts'
+import { repair, type Check, type RepairOptions } from './repair/repair.ts'
 import { maybeDry } from './review/dry-run.ts'
 import { dropWork, type DropOptions, type DropResult } from './review/replay.ts'
 
@@ -74,6 +75,8 @@ export interface Workspace {
   dropWork(options: DropOptions): Promise<DropResult>
   revert(base: string, commit: string, options: MergeOptions): Promise<MergeResult>
   rescue(branch: string, options: CommitOptions): Promise<string | null>
+  /** Checks the workspace, and repairs what can be repaired. Works in every state of it. */
+  repair(options: RepairOptions): Promise<readonly Check[]>
 }
 
 export function createWorkspace(context: WorkspaceContext, lockPath: string): Workspace {
@@ -119,7 +122,16 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
     revert: (base, commit, options) =>
       merging(options, (dry) => revert(dry, base, commit, options)),
     rescue: (branch, options) =>
-      exclusive(async () => (await rescue(context, branch, options)) ?? null)
+      exclusive(async () => (await rescue(context, branch, options)) ?? null),
+    async repair(options) {
+      try {
+        return await exclusive(() => repair(context, options))
+      } catch (error) {
+        // Without its folder there is not even a lock.
+        const detail = error instanceof Error ? error.message : String(error)
+        return [{ name: 'folders', result: 'failed', detail }]
+      }
+    }
   }
 }
 

@@ -31,6 +31,7 @@ const REPOSITORY_ONLY = new Set([
   'check-ref-format',
   'diff',
   'fetch',
+  'fsck',
   'log',
   'ls-remote',
   'ls-tree',

@@ -49,7 +49,11 @@ export const maybeDry = <T>(
 function copyRefs(from: string, to: string): void {
   mkdirSync(to, { mode: 0o700 })
   symlinkSync(join(from, 'objects'), join(to, 'objects'))
-  cpSync(join(from, 'refs'), join(to, 'refs'), { recursive: true })
+  for (const folder of ['refs', 'info']) {
+    if (existsSync(join(from, folder))) {
+      cpSync(join(from, folder), join(to, folder), { recursive: true })
+    }
+  }
   for (const name of ['HEAD', 'packed-refs', 'index']) {
     if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name))
   }

@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { ReviewBody, ReviewResult, type Jobs } from '#jobs'
 import type { App } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
-import { IdParams, NoBody, refusals } from '../../schemas.ts'
+import { IdParams, EmptyBody, refusals } from '../../schemas.ts'
 
 const SUMMARIES = {
   merge: 'Merge held work into main',
@@ -27,7 +27,7 @@ export function reviewRoutes(app: App, jobs: Jobs): void {
           summary: SUMMARIES[verb],
           params: IdParams,
           querystring: DryRun,
-          body: verb === 'revert' ? NoBody : OptionalReview,
+          body: verb === 'revert' ? EmptyBody : OptionalReview,
           response: { 200: { ...ReviewResult, description: 'The outcome' }, ...refusals }
         }
       },

@@ -4,7 +4,7 @@ import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../../app-deps.ts'
 import { accepts, varyByAccept } from '../../accept.ts'
 import { userOf } from '../../plugins/auth.ts'
-import { IdParams, Listed, NoBody, PageQuery, readPage, refusals } from '../../schemas.ts'
+import { IdParams, Listed, EmptyBody, PageQuery, readPage, refusals } from '../../schemas.ts'
 
 const DiffQuery = Type.Object({
   path: Type.Optional(
@@ -52,7 +52,7 @@ export function jobRoutes(app: App, jobs: Jobs): void {
         tags: ['jobs'],
         summary: 'Cancel a job',
         params: IdParams,
-        body: NoBody,
+        body: EmptyBody,
         response: {
           202: { ...JobView, description: 'The job; it ends within seconds' },
           ...refusals

@@ -4,9 +4,9 @@ import pino from 'pino'
 import t from 'tap'
 import { readConfig } from '#config'
 import { markProjectDeleted } from '#projects'
-import { openEmbeddedDatabase } from '../../src/adapters/embedded/database.ts'
-import { compose } from '../../src/compose/compose.ts'
-import { createClient, givenProject } from '../helpers/product.ts'
+import { openEmbeddedDatabase } from '../../../src/adapters/embedded/database.ts'
+import { compose } from '../../../src/compose/compose.ts'
+import { createClient, givenProject } from '../../helpers/product.ts'
 
 t.test('a removal that a server did not live to end is ended by the next', async (t) => {
   const dir = t.testdir()
