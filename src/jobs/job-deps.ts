@@ -10,7 +10,7 @@ import type { Bus } from '#ports/bus.ts'
 import type { ProjectLock } from '#ports/lock.ts'
 import type { Queue } from '#ports/queue.ts'
 import type { Supervisor } from '#supervisor'
-import type { Diff, RawPatch, Workspaces } from '#workspaces'
+import type { Diff, RawPatch, Resolution, Workspaces } from '#workspaces'
 import type { AgentView } from './agent-schemas.ts'
 import type { RepairResult } from './job-schemas.ts'
 import type { ReviewDone, ReviewWork } from './manage/review-steps.ts'
@@ -49,7 +49,7 @@ export interface WorkerDeps extends ApiDeps {
  * command that a crash interrupted.
  */
 export interface ProjectCommands {
-  carryOutReview(review: ClaimedReview): Promise<ReviewDone>
+  carryOutReview(review: ClaimedReview, resolutions?: readonly Resolution[]): Promise<ReviewDone>
   /** Refuses what the review would refuse, and changes nothing. */
   tryReview(projectId: ProjectId, work: Omit<ReviewWork, 'below'>): Promise<ReviewDone>
   diff(projectId: ProjectId, base: string, head: string, path?: string): Promise<Diff>

@@ -9,6 +9,7 @@ import {
   Review,
   UsageTotals
 } from '#kernel/frames.ts'
+import type { Resolution } from '#workspaces'
 import { Nullable, OnlyThese, Time } from '#kernel/schema-kit.ts'
 
 /** A prompt for the agent. */
@@ -137,13 +138,31 @@ export const ReviewBody = Type.Object(
         description:
           'merge: also the work that this work stands on. discard: also the work that stands on this work'
       })
+    ),
+    resolutions: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            path: Type.String({ minLength: 1, maxLength: LIMITS.pathBytesMax }),
+            content: Nullable(Type.String({ description: 'null: no file' })),
+            encoding: Type.Optional(Type.Enum(['utf-8', 'base64']))
+          },
+          OnlyThese
+        ),
+        {
+          maxItems: LIMITS.filesPerCreateMax,
+          description: 'merge and revert: what each path with a conflict is to have'
+        }
+      )
     )
   },
   OnlyThese
 )
 
-export interface ReviewOptions extends Static<typeof ReviewBody> {
+export interface ReviewOptions {
   readonly dryRun?: boolean | undefined
+  readonly include?: 'all' | undefined
+  readonly resolutions?: readonly Resolution[] | undefined
 }
 
 /** The result of merge, discard and revert, or with `dryRun` what it would be. */

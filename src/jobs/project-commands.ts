@@ -7,7 +7,7 @@ import { clearProject } from './manage/remove-project.ts'
 /** Runs a project's commands in this process, which has its worktree and its agent. */
 export function createProjectCommands(deps: Omit<WorkerDeps, 'commands'>): ProjectCommands {
   return {
-    carryOutReview: (review) => carryOutReview(deps, review),
+    carryOutReview: (...review) => carryOutReview(deps, ...review),
     tryReview: (projectId, work) => tryReview(deps, projectId, work),
     diff: (projectId, ...request) => deps.workspaces.open(projectId).diff(...request),
     rawDiff: (projectId, ...request) => deps.workspaces.open(projectId).rawDiff(...request),

@@ -153,7 +153,15 @@ t.test('review', async (t) => {
         body: { code: 'merge_conflict', paths: ['a.txt'] }
       })
       t.equal(await project.read('a.txt'), 'one\ntwo by a person\nthree\n')
-      t.match(await review(project, story.jobId, 'discard'), { status: 200 })
+
+      const resolutions = [{ path: 'a.txt', content: 'one\ntwo by both\nthree\n' }]
+      const merge = (query: string, body: object) =>
+        client.call('POST', `/jobs/${story.jobId}/merge${query}`, body)
+      const other = [{ path: 'held.txt', content: '' }]
+      t.match(await merge('', { resolutions: other }), { status: 400 })
+      t.match(await merge('?dryRun=true', { resolutions }), { body: { dryRun: true } })
+      t.match(await merge('', { resolutions }), { status: 200, body: { merge: 'merged' } })
+      t.equal(await project.read('a.txt'), 'one\ntwo by both\nthree\n')
     }
   )
 

@@ -1,7 +1,7 @@
 import { inTransaction, type Db } from '#db'
 import { AppError } from '#kernel/errors.ts'
 import type { ProjectId } from '#kernel/ids.ts'
-import type { Workspace } from '#workspaces'
+import type { Resolution, Workspace } from '#workspaces'
 import type { WorkerDeps } from '../job-deps.ts'
 import { readJob } from '../stores/job-read-store.ts'
 import { endReview, readClaimedReviews, type ClaimedReview } from '../stores/review-store.ts'
@@ -12,18 +12,20 @@ export type CarryOutDeps = Pick<WorkerDeps, 'db' | 'workspaces' | 'events' | 'lo
 /**
  * Carries out a claimed review: git first, with no transaction open, then the merge states of all its jobs and a
  * `project:changed` for each in one transaction. When git refuses or fails, and has not done it, the jobs have their
- * previous merge states again. Idempotent, so that a claim that a crash left behind can be carried out again.
+ * previous merge states again. Idempotent, so that a claim that a crash left behind can be carried out again; then it has
+ * no resolutions, and is given back if it needs them.
  */
 export async function carryOutReview(
   deps: CarryOutDeps,
-  review: ClaimedReview
+  review: ClaimedReview,
+  resolutions?: readonly Resolution[]
 ): Promise<ReviewDone> {
   const { projectId, by } = review
   const workspace = deps.workspaces.open(projectId)
   let done: ReviewDone
   let head: string
   try {
-    done = await runGit(deps, workspace, review)
+    done = await runGit(deps, workspace, review, resolutions)
     head = await workspace.head()
   } catch (error) {
     const previous = review.jobs.map(({ id, review_of }) => ({ id, merge: review_of }))
@@ -71,10 +73,11 @@ export async function recoverReviews(deps: CarryOutDeps, stopping: AbortSignal):
 async function runGit(
   deps: CarryOutDeps,
   workspace: Workspace,
-  { verb, jobs }: ClaimedReview
+  { verb, jobs }: ClaimedReview,
+  resolutions: readonly Resolution[] | undefined
 ): Promise<ReviewDone> {
   const steps = jobs.map((job) => ({ job, to: job.review_to }))
-  const work = { verb, steps, below: await commitBelow(deps.db, { steps }) }
+  const work = { verb, steps, resolutions, below: await commitBelow(deps.db, { steps }) }
   try {
     return await runSteps(workspace, work, false)
   } catch (error) {

@@ -35,13 +35,21 @@ export async function reviewJob(
   verb: ReviewVerb,
   userId: UserId,
   id: string,
-  { dryRun = false, include }: ReviewOptions
+  { dryRun = false, include, resolutions }: ReviewOptions
 ): Promise<ReviewResult> {
   const job = await ownJob(deps.db, userId, id)
+  if (verb === 'discard' && resolutions) {
+    const detail = 'A discard takes no resolutions: they are for a merge or a revert'
+    throw new AppError('invalid_request', detail, { field: 'resolutions' })
+  }
   const asked = { verb, includeAll: include === 'all' }
   const { commit, jobs } = dryRun
-    ? await deps.commands.tryReview(job.project_id, { verb, steps: await plan(deps, job, asked) })
-    : await deps.commands.carryOutReview(await claim(deps, job, asked, userId))
+    ? await deps.commands.tryReview(job.project_id, {
+        verb,
+        steps: await plan(deps, job, asked),
+        resolutions
+      })
+    : await deps.commands.carryOutReview(await claim(deps, job, asked, userId), resolutions)
   return {
     jobId: job.id,
     merge: REVIEWS[verb].to,

@@ -2,7 +2,7 @@ import { AppError } from '#kernel/errors.ts'
 import type { MergeState } from '#kernel/frames.ts'
 import type { JobId } from '#kernel/ids.ts'
 import { firstLine } from '#kernel/text.ts'
-import { KILO, type Workspace } from '#workspaces'
+import { KILO, type Resolution, type Workspace } from '#workspaces'
 import { mergeMessage, SUBJECT_CHARS_MAX } from '../finish/commit-messages.ts'
 import type { JobAfterReview, ReviewVerb, Work } from '../stores/review-store.ts'
 
@@ -12,6 +12,8 @@ export interface ReviewWork {
   readonly steps: readonly { readonly job: Work; readonly to: MergeState }[]
   /** The unreviewed commit below the oldest of them. */
   readonly below: string | undefined
+  /** What conflicting paths are to have. */
+  readonly resolutions?: readonly Resolution[] | undefined
 }
 
 export interface ReviewDone {
@@ -29,13 +31,14 @@ export async function runSteps(
   work: ReviewWork,
   dryRun: boolean
 ): Promise<ReviewDone> {
-  const { verb, steps } = work
+  const { verb, steps, resolutions } = work
+  const options = { author: KILO, dryRun, resolutions }
   const asPlanned = steps.map(({ job, to }) => ({ id: job.id, merge: to }))
   const top = steps.at(-1)!.job
   switch (verb) {
     case 'merge': {
       const message = mergeMessage(top.branch, ...steps.map(({ job }) => job))
-      const merged = await workspace.mergeJob(top.commit, { author: KILO, message, dryRun })
+      const merged = await workspace.mergeJob(top.commit, { ...options, message })
       return { commit: commitOf(merged), jobs: asPlanned }
     }
     case 'discard':
@@ -43,7 +46,7 @@ export async function runSteps(
     case 'revert': {
       const { id, base, commit, text } = top
       const message = `Revert "${firstLine(text, SUBJECT_CHARS_MAX - 9)}"\n\nReverts-Job: ${id}`
-      const reverted = await workspace.revert(base, commit, { author: KILO, message, dryRun })
+      const reverted = await workspace.revert(base, commit, { ...options, message })
       return { commit: commitOf(reverted), jobs: asPlanned }
     }
   }

@@ -1,4 +1,5 @@
 import { parseConflicts, type Conflict } from '../review/conflicts.ts'
+import { resolveConflicts, type Resolution, type Unfinished } from '../review/resolutions.ts'
 import { isAncestor, moveRef, treeOf, writeCommit, type Author } from './commits.ts'
 import { commitLeftovers } from './leftovers.ts'
 import { resolve } from './listing.ts'
@@ -11,6 +12,8 @@ export interface MergeOptions {
   readonly message: string
   /** Runs the same on copies, and changes nothing; the `commit` of a merge is then the current main. */
   readonly dryRun?: boolean | undefined
+  /** What conflicting paths are to have. */
+  readonly resolutions?: readonly Resolution[] | undefined
 }
 
 export type MergeResult =
@@ -70,7 +73,8 @@ export async function revert(
 }
 
 export type TreeMerge =
-  { readonly kind: 'merged'; readonly tree: string } | ({ readonly kind: 'conflict' } & Conflicts)
+  | { readonly kind: 'merged'; readonly tree: string }
+  | ({ readonly kind: 'conflict' } & Conflicts & Unfinished)
 
 /** Merges two commits' files without an index or a worktree. */
 export async function mergeTrees(
@@ -84,8 +88,8 @@ export async function mergeTrees(
   )
   const [tree = ''] = out.split('\0', 1)
   if (code === 0) return { kind: 'merged', tree: tree.trim() }
-  const conflicts = parseConflicts(out.slice(tree.length + 1))
-  return { kind: 'conflict', paths: conflicts.map(({ path }) => path), conflicts }
+  const { conflicts, entries } = parseConflicts(out.slice(tree.length + 1))
+  return { kind: 'conflict', ...conflictsOf(conflicts), tree: tree.trim(), entries }
 }
 
 async function prepareMain(context: WorkspaceContext): Promise<void> {
@@ -99,12 +103,31 @@ async function commitMerge(
   main: string,
   merged: TreeMerge,
   parents: readonly string[],
-  { author, message }: MergeOptions
+  { author, message, resolutions }: MergeOptions
 ): Promise<MergeResult> {
-  if (merged.kind === 'conflict') return merged
-  const commit = await writeCommit(context, { tree: merged.tree, parents, author, message })
+  const { tree, open } = await finish(context, merged, resolutions)
+  if (open.length > 0) return { kind: 'conflict', ...conflictsOf(open) }
+  const commit = await writeCommit(context, { tree, parents, author, message })
   return advance(context, main, commit)
 }
+
+/** The merged tree, with the resolutions if there are any; or the conflicts that are open. */
+async function finish(
+  context: WorkspaceContext,
+  merged: TreeMerge,
+  resolutions: readonly Resolution[] = []
+): Promise<{ readonly tree: string; readonly open: readonly Conflict[] }> {
+  if (merged.kind === 'merged') return { tree: merged.tree, open: [] }
+  if (resolutions.length === 0) return { tree: merged.tree, open: merged.conflicts }
+  const resolved = await resolveConflicts(context, merged, resolutions)
+  if (resolved.kind === 'open') return { tree: merged.tree, open: resolved.conflicts }
+  return { tree: resolved.tree, open: [] }
+}
+
+const conflictsOf = (conflicts: readonly Conflict[]): Conflicts => ({
+  paths: conflicts.map(({ path }) => path),
+  conflicts
+})
 
 /** Moves main, and updates the worktree if it is on main. */
 async function advance(context: WorkspaceContext, from: string, to: string): Promise<MergeResult> {

@@ -28,7 +28,11 @@ const LESS_TELLING = new Set(['content', 'binary'])
  * When a file is in the way of a folder, git moves it to a name of its own (`b.txt~0f61…`), which no client can open.
  * The message of that event names both, and the conflict gets the path that the file has on its side.
  */
-export function parseConflicts(out: string): Conflict[] {
+export function parseConflicts(out: string): {
+  readonly conflicts: readonly Conflict[]
+  /** git's own names of the entries in conflict, also the invented ones. */
+  readonly entries: readonly string[]
+} {
   const records = out.split('\0')
   const end = records.indexOf('')
   const stages = records.slice(0, end === -1 ? undefined : end).map(parseStage)
@@ -40,7 +44,7 @@ export function parseConflicts(out: string): Conflict[] {
     const known = original.get(path) ?? path
     sides.set(known, { ...sides.get(known), [side]: { sha, mode } })
   }
-  return [...sides]
+  const conflicts = [...sides]
     .map(([path, found]) => ({
       path,
       kind: kindOf(path, messages, original),
@@ -48,6 +52,7 @@ export function parseConflicts(out: string): Conflict[] {
       ...found
     }))
     .sort((a, b) => (a.path < b.path ? -1 : 1))
+  return { conflicts, entries: [...new Set(stages.map(({ path }) => path))] }
 }
 
 /** The names that git invents, with the path of the file that each stands for. */

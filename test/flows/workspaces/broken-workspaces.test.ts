@@ -34,12 +34,15 @@ t.test('a project can be read, repaired and deleted in every state', async (t) =
     const admin = createClient(product.url, product.adminKey)
     apiKey = (await admin.call<{ apiKey: string }>('POST', '/users', {})).body.apiKey
     const user = createClient(product.url, apiKey)
+    const other = await admin.call<{ apiKey: string }>('POST', '/users', {})
+    const otherUser = createClient(product.url, other.body.apiKey)
     for (const name of [...Object.keys(DAMAGES), 'at the start']) {
       ids.set(name, (await givenProject(user, { 'a.txt': 'a\n' })).id)
     }
     for (const [name, damage] of Object.entries(DAMAGES)) {
       const id = ids.get(name)!
       damage(folderOf(id))
+      t.equal((await otherUser.call('POST', `/projects/${id}/repair`)).status, 404)
       t.equal((await user.call('GET', `/projects/${id}`)).status, 200, `${name}: read`)
       t.equal((await user.call('GET', '/projects')).status, 200, `${name}: list`)
       const repaired = await user.call<{ checks: { result: string }[] }>(
