@@ -9,12 +9,12 @@ import { readJob } from '../stores/job-read-store.ts'
 import { updateJobStatus, type JobRow } from '../stores/job-store.ts'
 import { readSession, updateAgentSession } from '../stores/session-store.ts'
 import { decideEnd, type JobEnding, type TurnEnd } from './end-policy.ts'
-import { openBranch } from './conversation-branch.ts'
 import { createFileWatch, type FileWatch } from './file-watch.ts'
 import { handleEvent } from './handle-event.ts'
+import { standOnHeldWork } from './held-work.ts'
 import { openInbox } from './job-inbox.ts'
 import { openRun, type JobRun } from './run-context.ts'
-import { keepWork, salvageWork } from './keep-work.ts'
+import { inWorkspace, keepWork, salvageWork } from './keep-work.ts'
 import { passAnswer, refuseExpired } from './prompts.ts'
 
 /** Carries out one prompt, from a claimed job to its last frame. Every failure on the way becomes the job's end. */
@@ -100,6 +100,14 @@ const turnOf = (job: JobRow, agentSessionId: string) => ({
 async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([a, b])
   return Promise.all([a, b])
+}
+
+/** The conversation's branch continues from work that waits for review; otherwise it starts from main. */
+async function openBranch(run: JobRun): Promise<void> {
+  const commit = await standOnHeldWork(run)
+  const from = commit === null ? ('main' as const) : { commit }
+  const started = run.workspace.startJob(run.branch, { job: run.job.id, from })
+  run.base = (await inWorkspace(started)).base
 }
 
 /** The agent once it has started, and the conversation of its own that belongs to this session, or a new one. */

@@ -107,10 +107,6 @@ export async function updateJobStatus(
   return (await guarded.executeTakeFirst()).numUpdatedRows === 1n
 }
 
-export async function updateBasedOn(db: Db, id: JobId, below: JobId): Promise<void> {
-  await db.updateTable('jobs').set({ based_on: below }).where('id', '=', id).execute()
-}
-
 export async function updateReserved(db: Db, id: JobId, reserved: Microcredits): Promise<void> {
   await db.updateTable('jobs').set({ reserved }).where('id', '=', id).execute()
 }
@@ -170,4 +166,8 @@ export async function updateCancelRequested(db: Db, id: JobId, at: Date): Promis
     .where('id', '=', id)
     .where('status', 'in', UNFINISHED)
     .execute()
+}
+
+export async function updateBasedOn(db: Db, id: JobId, below: JobId): Promise<void> {
+  await db.updateTable('jobs').set({ based_on: below }).where('id', '=', id).execute()
 }

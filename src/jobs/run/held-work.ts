@@ -3,26 +3,22 @@ import { JobFailure } from '#kernel/job-failures.ts'
 import { readHeldJob } from '../stores/job-read-store.ts'
 import { updateBasedOn, type JobRow } from '../stores/job-store.ts'
 import { lockSession } from '../stores/review-store.ts'
-import { inWorkspace } from './keep-work.ts'
 import type { JobRun } from './run-context.ts'
 
 const POLL_MS = 50
 /** How long a job waits for a review of the work that it continues from. */
 const WAIT_MAX_MS = 60_000
 
-/** The conversation's branch continues from work that waits for review; otherwise it starts from main. */
-export async function openBranch(run: JobRun): Promise<void> {
+/**
+ * The commit of the held job that this one continues from; null: it starts from main. That is recorded before the worktree
+ * has its files: from then on the held job cannot be discarded until this one has ended.
+ */
+export async function standOnHeldWork(run: JobRun): Promise<string | null> {
   const below = await findHeldWork(run)
   run.basedOn = below?.id
-  const from = below ? { commit: below.commit! } : ('main' as const)
-  const started = run.workspace.startJob(run.branch, { job: run.job.id, from })
-  run.base = (await inWorkspace(started)).base
+  return below?.commit ?? null
 }
 
-/**
- * The held job that this one continues from. That is recorded before the worktree has its files: from then on the held
- * job cannot be discarded until this one has ended.
- */
 async function findHeldWork({ deps, job, signal }: JobRun): Promise<JobRow | undefined> {
   // Jobs of a project run one at a time, so that no work becomes held meanwhile.
   if (!(await readHeldJob(deps.db, job))) return undefined
