@@ -125,7 +125,7 @@ export async function openSupervisor(options: SupervisorOptions): Promise<Superv
 
     async forget(projectId) {
       await slots.leave(projectId, 'deleted')
-      await removeFolder(agentsDir, projectId)
+      await removeFolder(agentsDir, projectId, log)
       records.remove(projectId)
     },
 

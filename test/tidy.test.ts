@@ -73,6 +73,7 @@ const INSTANTS: ReadonlySet<string> = new Set([
   'src/jobs/finish/finish-job.ts',
   'src/jobs/run/prompts.ts',
   'src/workspaces/history/commits.ts',
+  'src/workspaces/repair/repair.ts',
   'supervisor/egress/project-usage.ts',
   'supervisor/kilo/notices.ts',
   'supervisor/pool/agent-records.ts',

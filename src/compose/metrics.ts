@@ -3,11 +3,13 @@ import type { Ledger } from '#billing'
 import type { Db } from '#db'
 import type { GatewayMetric } from '#gateway'
 import type { JobMetrics } from '#jobs'
+import type { Removals } from '#kernel/machine/removals.ts'
 import type { Supervisor, SupervisorMetric } from '#supervisor'
 import { createSupervisorMetrics, watchAgents } from './metrics/agents.ts'
 import { createGatewayMetrics } from './metrics/gateway.ts'
 import { createJobMetrics } from './metrics/jobs.ts'
 import { watchLedger } from './metrics/ledger.ts'
+import { watchRemovals } from './metrics/removals.ts'
 
 export interface Metrics {
   readonly registry: Registry
@@ -18,6 +20,8 @@ export interface Metrics {
   readonly framesRemoved: (frames: number) => void
   /** Exports how many agents are in each state, and what they use. */
   watchAgents(supervisor: Pick<Supervisor, 'count' | 'memoryBytes'>): void
+  /** Exports how many removed folders are still there. */
+  watchRemovals(removals: Pick<Removals, 'left'>): void
   /** Exports the audit of the ledger: each of its sums must be zero. */
   watchLedger(db: Db, ledger: Ledger): void
 }
@@ -39,6 +43,7 @@ export function createMetrics(): Metrics {
     gateway: createGatewayMetrics(registry),
     framesRemoved: (frames) => removed.inc(frames),
     watchAgents: (supervisor) => watchAgents(registry, supervisor),
+    watchRemovals: (removals) => watchRemovals(registry, removals),
     watchLedger: (db, ledger) => watchLedger(registry, db, ledger)
   }
 }

@@ -6,6 +6,7 @@ import { openGateway, type Gateway, type GatewayOptions } from '#gateway'
 import { createProjectCommands, createWorker, type ProjectCommands, type Worker } from '#jobs'
 import type { ProjectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
+import { createRemovals } from '#kernel/machine/removals.ts'
 import {
   openSupervisor,
   type ProviderAccess,
@@ -39,6 +40,7 @@ export async function openWorkerSide(
   await using opening = new AsyncDisposableStack()
   const { clock, log, prices, metrics } = services
   const { providers } = config
+  const agentsDir = join(config.dataDir, 'agents')
   const gateway = opening.use(
     await openGateway({
       providers,
@@ -52,7 +54,7 @@ export async function openWorkerSide(
   const supervisor = opening.use(
     await openSupervisor({
       kiloBin: config.kiloBin,
-      agentsDir: join(config.dataDir, 'agents'),
+      agentsDir,
       isolation: config.isolation,
       trustRepositories: config.trustRepositories,
       agentsMax: config.agentsMax,
@@ -87,6 +89,9 @@ export async function openWorkerSide(
   })
   const editing = createEditing({ ...services, workspaces, quota })
   await editing.recover()
+  const removals = opening.use(createRemovals([config.projectsDir, agentsDir], { clock, log }))
+  metrics.watchRemovals(removals)
+  removals.start()
 
   const opened = opening.move()
   return {

@@ -91,8 +91,11 @@ CREATE TABLE jobs (
   review_of text,
   review_claimed_at timestamp with time zone,
   goodwill text,
+  based_on text,
+  review_to text,
   CONSTRAINT jobs_position_key UNIQUE ("position"),
   CONSTRAINT jobs_pkey PRIMARY KEY (id),
+  CONSTRAINT jobs_based_on_fkey FOREIGN KEY (based_on) REFERENCES jobs(id),
   CONSTRAINT jobs_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id),
   CONSTRAINT jobs_session_id_fkey FOREIGN KEY (session_id) REFERENCES sessions(id),
   CONSTRAINT jobs_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id),
@@ -107,10 +110,13 @@ CREATE TABLE jobs (
   CONSTRAINT jobs_reserved_check CHECK (reserved > 0),
   CONSTRAINT jobs_review_check CHECK (review = ANY (ARRAY['merge'::text, 'hold'::text])),
   CONSTRAINT jobs_review_claim_check CHECK ((merge = 'merging'::text) = (review_claim IS NOT NULL) AND (review_claim IS NULL) = (review_verb IS NULL) AND (review_claim IS NULL) = (review_by IS NULL) AND (review_claim IS NULL) = (review_of IS NULL) AND (review_claim IS NULL) = (review_claimed_at IS NULL)),
+  CONSTRAINT jobs_review_claim_to_check CHECK ((review_claim IS NULL) = (review_to IS NULL)),
   CONSTRAINT jobs_review_of_check CHECK (review_of = ANY (ARRAY['held'::text, 'conflict'::text, 'merged'::text])),
+  CONSTRAINT jobs_review_to_check CHECK (review_to = ANY (ARRAY['merged'::text, 'held'::text, 'discarded'::text, 'reverted'::text])),
   CONSTRAINT jobs_review_verb_check CHECK (review_verb = ANY (ARRAY['merge'::text, 'discard'::text, 'revert'::text])),
   CONSTRAINT jobs_status_check CHECK (status = ANY (ARRAY['queued'::text, 'starting'::text, 'running'::text, 'settling'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))
 );
+CREATE INDEX jobs_based_on ON public.jobs USING btree (based_on) WHERE (based_on IS NOT NULL);
 CREATE INDEX jobs_in_review ON public.jobs USING btree (project_id) WHERE (merge = 'merging'::text);
 CREATE INDEX jobs_of_project ON public.jobs USING btree (project_id, "position");
 CREATE INDEX jobs_of_session ON public.jobs USING btree (session_id, "position");

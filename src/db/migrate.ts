@@ -8,6 +8,7 @@ import * as reviewClaims from './migrations/0006-review-claims.ts'
 import * as pendingEdits from './migrations/0007-pending-edits.ts'
 import * as apiKeyLives from './migrations/0008-api-key-lives.ts'
 import * as goodwill from './migrations/0009-goodwill.ts'
+import * as workOnHeldWork from './migrations/0010-work-on-held-work.ts'
 import type { Db } from './db.ts'
 
 const MIGRATIONS = {
@@ -19,7 +20,8 @@ const MIGRATIONS = {
   '0006-review-claims': reviewClaims,
   '0007-pending-edits': pendingEdits,
   '0008-api-key-lives': apiKeyLives,
-  '0009-goodwill': goodwill
+  '0009-goodwill': goodwill,
+  '0010-work-on-held-work': workOnHeldWork
 }
 
 /** Runs the pending migrations, in order. Throws the error of the migration that failed. */

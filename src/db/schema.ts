@@ -90,12 +90,16 @@ export interface JobsTable {
   branch: string | null
   base: string | null
   commit: string | null
+  /** The job whose unreviewed work this job's work stands on; null: it stands on main. */
+  based_on: JobId | null
   merge: MergeState
   /** Who carries out a review (`merging`), what it is and of which merge state; all null without one. */
   review_claim: string | null
   review_verb: 'merge' | 'discard' | 'revert' | null
   review_by: UserId | null
   review_of: MergeState | null
+  /** The merge state in which the review is to leave this job. */
+  review_to: MergeState | null
   review_claimed_at: Time | null
   error_code: string | null
   error_message: string | null

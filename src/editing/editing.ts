@@ -20,8 +20,8 @@ export interface Editing {
     project: NewProject,
     reservedId: ReservedUlid
   ): Promise<ProjectWithHead>
-  /** The commit of main. */
-  head(projectId: ProjectId): Promise<string>
+  /** The commit of main; null when the workspace cannot be read. */
+  head(projectId: ProjectId): Promise<string | null>
   /** The files of the worktree, or of a commit or branch. */
   list(projectId: ProjectId, at?: string): Promise<Listing>
   read(projectId: ProjectId, path: string): Promise<FileContent>
@@ -41,7 +41,14 @@ export function createEditing(deps: EditingDeps): Editing {
   return {
     createProject: (userId, project, reservedId) =>
       createProject(deps, userId, project, reservedId),
-    head: (projectId) => workspaces.open(projectId).head(),
+    head: (projectId) =>
+      workspaces
+        .open(projectId)
+        .head()
+        .catch((err: unknown) => {
+          deps.log.error({ err, projectId }, 'workspace cannot be read')
+          return null
+        }),
     list: (projectId, at) => workspaces.open(projectId).list(at),
     read: (projectId, path) => workspaces.open(projectId).read(path),
     save: (userId, projectId, path, save) => saveFile(deps, userId, projectId, path, save),

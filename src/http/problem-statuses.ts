@@ -11,6 +11,7 @@ export const PROBLEM_STATUSES = {
   method_not_allowed: 405,
   request_timeout: 408,
   job_not_mergeable: 409,
+  stands_on_held_work: 409,
   merge_conflict: 409,
   job_not_retryable: 409,
   path_is_directory: 409,

@@ -34,7 +34,7 @@ export const refusals = {
 export const empty = (description: string) => Type.Null({ description })
 
 /** The body of a command without parameters: absent, or an empty object. */
-export const NoBody = Type.Union([Type.Null(), Type.Object({}, OnlyThese)])
+export const EmptyBody = Type.Union([Type.Null(), Type.Object({}, OnlyThese)])
 
 export const IdParams = Type.Object({ id: Type.String({ maxLength: 64 }) })
 

@@ -17,6 +17,8 @@ export {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
+  RepairResult,
+  ReviewBody,
   ReviewResult,
   SessionView,
   Submitted

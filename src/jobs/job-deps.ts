@@ -11,9 +11,11 @@ import type { Bus } from '#ports/bus.ts'
 import type { ProjectLock } from '#ports/lock.ts'
 import type { Queue } from '#ports/queue.ts'
 import type { Supervisor } from '#supervisor'
-import type { Diff, Workspaces } from '#workspaces'
+import type { Diff, RawPatch, Resolution, Workspaces } from '#workspaces'
 import type { AgentView } from './agent-schemas.ts'
-import type { ClaimedReview, ReviewVerb, Work } from './stores/review-store.ts'
+import type { RepairResult } from './job-schemas.ts'
+import type { ReviewDone, ReviewWork } from './manage/review-steps.ts'
+import type { ClaimedReview } from './stores/review-store.ts'
 
 /** What requests about jobs need. None of it needs an agent or a worktree on this machine. */
 export interface ApiDeps {
@@ -49,12 +51,14 @@ export interface WorkerDeps extends ApiDeps {
  * command that a crash interrupted.
  */
 export interface ProjectCommands {
-  carryOutReview(review: ClaimedReview): Promise<string | null>
+  carryOutReview(review: ClaimedReview, resolutions?: readonly Resolution[]): Promise<ReviewDone>
   /** Refuses what the review would refuse, and changes nothing. */
-  tryReview(work: Work, verb: ReviewVerb): Promise<void>
-  diff(projectId: ProjectId, base: string, head: string): Promise<Diff>
-  rawDiff(projectId: ProjectId, base: string, head: string): Promise<string>
+  tryReview(projectId: ProjectId, work: Omit<ReviewWork, 'below'>): Promise<ReviewDone>
+  diff(projectId: ProjectId, base: string, head: string, path?: string): Promise<Diff>
+  /** Git's own bytes. The caller reads the stream to its end or destroys it. */
+  rawDiff(projectId: ProjectId, base: string, head: string, path?: string): Promise<RawPatch>
   clearProject(projectId: ProjectId): Promise<void>
+  repair(projectId: ProjectId): Promise<RepairResult>
   agent(projectId: ProjectId): Promise<AgentView>
   /** Needs no row: a crash ends every agent. */
   restartAgent(projectId: ProjectId): Promise<AgentView>

@@ -10,6 +10,7 @@ import {
   UsageTotals
 } from '#kernel/frames.ts'
 import { Nullable, OnlyThese, Time, VisibleText } from '#kernel/schema-kit.ts'
+import type { Resolution } from '#workspaces'
 
 /** A prompt for the agent. */
 export const AiCommand = Type.Object(
@@ -78,6 +79,11 @@ export const JobView = Type.Object({
   model: Type.String(),
   branch: Nullable(Type.String()),
   commit: Nullable(Type.String()),
+  basedOn: Nullable(
+    Type.String({
+      description: 'the job whose unreviewed work this job’s work stands on: a merge takes it along'
+    })
+  ),
   merge: MergeState,
   credits: JobCredits,
   usage: UsageTotals,
@@ -108,21 +114,90 @@ export const JobDiff = Type.Object({
       additions: Type.Integer(),
       deletions: Type.Integer(),
       binary: Type.Boolean(),
-      patch: Type.String()
+      patch: Type.String({ description: 'empty when it was left out (`truncated`)' }),
+      encoding: Type.Enum(['utf-8', 'base64'], {
+        description: '`base64`: the bytes of the patch are no UTF-8'
+      }),
+      truncated: Type.Boolean({ description: 'the patch was left out, because of its size' }),
+      pathEncoding: Type.Optional(
+        Type.Literal('percent', {
+          description: 'the name is no UTF-8: `path` shows its other bytes as `%XX`'
+        })
+      )
     })
   ),
-  truncated: Type.Boolean()
+  truncated: Type.Boolean({ description: 'files or patches were left out' })
 })
 export type JobDiff = Static<typeof JobDiff>
+
+/** Which work a merge or discard is about, besides the job's own. */
+export const ReviewBody = Type.Object(
+  {
+    include: Type.Optional(
+      Type.Literal('all', {
+        description:
+          'merge: also the work that this work stands on. discard: also the work that stands on this work'
+      })
+    ),
+    resolutions: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            path: Type.String({ minLength: 1, maxLength: LIMITS.pathBytesMax }),
+            content: Nullable(Type.String({ description: 'null: no file' })),
+            encoding: Type.Optional(Type.Enum(['utf-8', 'base64']))
+          },
+          OnlyThese
+        ),
+        {
+          maxItems: LIMITS.filesPerCreateMax,
+          description: 'merge and revert: what each path with a conflict is to have'
+        }
+      )
+    )
+  },
+  OnlyThese
+)
+
+export interface ReviewOptions {
+  readonly dryRun?: boolean | undefined
+  readonly include?: 'all' | undefined
+  readonly resolutions?: readonly Resolution[] | undefined
+}
 
 /** The result of merge, discard and revert, or with `dryRun` what it would be. */
 export const ReviewResult = Type.Object({
   jobId: Type.String(),
   merge: MergeState,
   commit: Nullable(Type.String()),
-  dryRun: Type.Boolean()
+  dryRun: Type.Boolean(),
+  jobs: Type.Array(
+    Type.Object({
+      jobId: Type.String(),
+      merge: MergeState
+    }),
+    {
+      description:
+        'every job whose work is affected, oldest first. `held`: its commit was replayed without what was discarded'
+    }
+  )
 })
 export type ReviewResult = Static<typeof ReviewResult>
+
+/** What the checks of a workspace have found, in their order. After a failed one the others were not tried. */
+export const RepairResult = Type.Object({
+  checks: Type.Array(
+    Type.Object({
+      name: Type.String({
+        description:
+          '`folders`, `refs`, `checkout`, `worktree`, `index`, `objects`, …; more may come'
+      }),
+      result: Type.Enum(['ok', 'repaired', 'failed']),
+      detail: Type.Optional(Type.String({ description: 'what was wrong' }))
+    })
+  )
+})
+export type RepairResult = Static<typeof RepairResult>
 
 export const PermissionAnswer = Type.Object(
   {

@@ -1,4 +1,5 @@
 import type { ReservedUlid, ProjectId, UserId } from '#kernel/ids.ts'
+import type { RawPatch } from '#workspaces'
 import type { AgentRestart, AgentView } from './agent-schemas.ts'
 import { checkPosition, pageOf, type Page, type PageOf } from '#kernel/pages.ts'
 import type {
@@ -9,6 +10,8 @@ import type {
   MessageView,
   PermissionAnswer,
   QuestionAnswer,
+  RepairResult,
+  ReviewOptions,
   ReviewResult,
   SessionView,
   Submitted
@@ -23,9 +26,11 @@ import { ownJob, readJobsOfProject, readUnfinishedJobs } from './stores/job-read
 import type { JobRow } from './stores/job-store.ts'
 import { readViews } from './read/read-views.ts'
 import { readAgent, restartAgent } from './manage/project-agent.ts'
+import { repairProject } from './manage/repair-project.ts'
 import { removeProject } from './manage/remove-project.ts'
 import { retryJob } from './submit/retry-job.ts'
-import { diffOfJob, patchOfJob, reviewJob } from './manage/review-job.ts'
+import { diffOfJob, patchOfJob } from './read/job-diff.ts'
+import { reviewJob } from './manage/review-job.ts'
 import { submitJob } from './submit/submit-job.ts'
 
 /**
@@ -46,11 +51,11 @@ export interface Jobs {
   cancel(userId: UserId, jobId: string): Promise<JobView>
   find(userId: UserId, jobId: string): Promise<JobView>
   list(userId: UserId, projectId: string, page: Page): Promise<PageOf<JobView>>
-  diff(userId: UserId, jobId: string): Promise<JobDiff>
-  rawDiff(userId: UserId, jobId: string): Promise<string>
-  merge(userId: UserId, jobId: string, dryRun: boolean): Promise<ReviewResult>
-  discard(userId: UserId, jobId: string, dryRun: boolean): Promise<ReviewResult>
-  revert(userId: UserId, jobId: string, dryRun: boolean): Promise<ReviewResult>
+  diff(userId: UserId, jobId: string, path?: string): Promise<JobDiff>
+  rawDiff(userId: UserId, jobId: string, path?: string): Promise<RawPatch>
+  merge(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
+  discard(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
+  revert(userId: UserId, jobId: string, options: ReviewOptions): Promise<ReviewResult>
   answerPermission(
     userId: UserId,
     jobId: string,
@@ -69,6 +74,8 @@ export interface Jobs {
   unfinished(projectId: ProjectId): Promise<JobView[]>
   /** Cancels the project's jobs, stops its agent and deletes its files. Its history stays. */
   removeProject(userId: UserId, projectId: string): Promise<void>
+  /** Checks a project's workspace, and repairs what can be repaired. */
+  repair(userId: UserId, projectId: string): Promise<RepairResult>
   agent(userId: UserId, projectId: string): Promise<AgentView>
   /** Refuses with 409 `agent_busy` while a job runs, unless `force` is set: then the job is cancelled. */
   restartAgent(userId: UserId, projectId: string, how: AgentRestart): Promise<AgentView>
@@ -96,11 +103,11 @@ export function createJobs(deps: ApiDeps): Jobs {
       return { items: await views(page.items), nextCursor: page.nextCursor }
     },
 
-    diff: (user, id) => diffOfJob(deps, user, id),
-    rawDiff: (user, id) => patchOfJob(deps, user, id),
-    merge: (user, id, dryRun) => reviewJob(deps, 'merge', user, id, dryRun),
-    discard: (user, id, dryRun) => reviewJob(deps, 'discard', user, id, dryRun),
-    revert: (user, id, dryRun) => reviewJob(deps, 'revert', user, id, dryRun),
+    diff: (user, id, path) => diffOfJob(deps, user, id, path),
+    rawDiff: (user, id, path) => patchOfJob(deps, user, id, path),
+    merge: (user, id, options) => reviewJob(deps, 'merge', user, id, options),
+    discard: (user, id, options) => reviewJob(deps, 'discard', user, id, options),
+    revert: (user, id, options) => reviewJob(deps, 'revert', user, id, options),
 
     answerPermission: (user, id, permissionId, answer) =>
       answerPrompt(deps, user, id, permissionId, { kind: 'permission', answer }),
@@ -112,6 +119,7 @@ export function createJobs(deps: ApiDeps): Jobs {
       listMessages(deps, user, id, { ...page, cursor: checkPosition(page.cursor) }),
     unfinished: async (projectId) => views(await readUnfinishedJobs(db, projectId)),
     removeProject: (user, id) => removeProject(deps, user, id),
+    repair: (user, id) => repairProject(deps, user, id),
     agent: (user, id) => readAgent(deps, user, id),
     restartAgent: (user, id, how) => restartAgent(deps, user, id, how)
   }

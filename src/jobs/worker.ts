@@ -8,6 +8,7 @@ import { claimNextJob } from './stores/job-store.ts'
 import { recoverProject } from './run/recover-jobs.ts'
 import { recoverReviews } from './manage/carry-out-review.ts'
 import { finishRemovals } from './manage/remove-project.ts'
+import { repairAll } from './manage/repair-project.ts'
 import { runJob } from './run/run-job.ts'
 
 export interface Worker extends AsyncDisposable {
@@ -41,6 +42,7 @@ export function createWorker(deps: WorkerDeps): Worker {
       sweep()
       void run(finishRemovals(deps, stopping.signal), 'failed to look for removed projects')
       void run(recoverReviews(deps, stopping.signal), 'failed to look for interrupted reviews')
+      void run(repairAll(deps, stopping.signal), 'failed to check the workspaces')
       sweeping = setInterval(sweep, LIMITS.sweepEveryMs)
     },
 

@@ -14,6 +14,7 @@ export const REFUSALS = {
   not_found: { title: 'Not found', retryable: false },
   method_not_allowed: { title: 'Method not allowed', retryable: false },
   job_not_mergeable: { title: 'Job has no work to review', retryable: false },
+  stands_on_held_work: { title: 'Work stands on work that waits for review', retryable: false },
   merge_conflict: { title: 'Merge conflict with main', retryable: false },
   path_is_directory: { title: 'Path is a folder', retryable: true },
   agent_busy: { title: 'Agent is busy', retryable: true },

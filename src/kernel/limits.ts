@@ -36,6 +36,7 @@ export const LIMITS = {
   cloneFilesMax: 50_000,
   cloneBytesMax: 1024 * MIB,
   diffPatchBytesMax: 256 * KIB,
+  diffRawBytesMax: 64 * MIB,
   diffFilesMax: 3000,
 
   diskReserveBytes: 64 * MIB,

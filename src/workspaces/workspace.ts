@@ -2,14 +2,13 @@ import { join } from 'node:path'
 import { AppError } from '#kernel/errors.ts'
 import {
   commitJob,
-  discardJob,
   rescue,
   returnToMain,
   startJob,
   type StartOptions
 } from './history/job-branches.ts'
 import { findCommit, parentOf, type CommitOptions } from './history/commits.ts'
-import { diffOf, rawDiffOf, type Diff } from './history/diffs.ts'
+import { diffOf, rawDiffOf, type Diff, type RawPatch } from './history/diffs.ts'
 import { readFile } from './files/files.ts'
 import { forClients } from './files/names.ts'
 import {
@@ -34,6 +33,9 @@ import {
 import type { SerialQueue } from '#kernel/waiting.ts'
 import { GitError } from './git/git.ts'
 import { createMutex } from './mutex.ts'
+import { repair, type Check, type RepairOptions } from './repair/repair.ts'
+import { maybeDry } from './review/dry-run.ts'
+import { dropWork, type DropOptions, type DropResult } from './review/replay.ts'
 
 export interface FileContent {
   readonly path: string
@@ -69,18 +71,30 @@ export interface Workspace {
    * not the commit that the job started from, because their saves come before the job's commit.
    */
   baseOf(commit: string): Promise<string>
-  diff(base: string, head: string): Promise<Diff>
-  rawDiff(base: string, head: string): Promise<string>
+  /** With `path`: only of this file, or of the files in this folder. */
+  diff(base: string, head: string, path?: string): Promise<Diff>
+  rawDiff(base: string, head: string, path?: string): Promise<RawPatch>
   mergeJob(branch: string, options: MergeOptions): Promise<MergeResult>
   returnToMain(): Promise<void>
-  discardJob(branch: string): Promise<void>
+  /** Takes a job's work out of its conversation's branch, and replays the later work without it. */
+  dropWork(options: DropOptions): Promise<DropResult>
   revert(base: string, commit: string, options: MergeOptions): Promise<MergeResult>
   rescue(branch: string, options: CommitOptions): Promise<string | null>
+  /** Checks the workspace, and repairs what can be repaired. Works in every state of it. */
+  repair(options: RepairOptions): Promise<readonly Check[]>
 }
 
 export function createWorkspace(context: WorkspaceContext, lockPath: string): Workspace {
   const inOrder = createMutex(lockPath)
   const exclusive: SerialQueue = (work) => inOrder(() => explained(work))
+  const merging = (
+    { dryRun }: MergeOptions,
+    merge: (context: WorkspaceContext) => Promise<MergeResult>
+  ) =>
+    exclusive(async () => {
+      const result = await maybeDry(context, dryRun, merge)
+      return dryRun && result.kind === 'merged' ? { ...result, commit: mainOf(context) } : result
+    })
 
   return {
     worktree: context.worktree,
@@ -109,14 +123,25 @@ export function createWorkspace(context: WorkspaceContext, lockPath: string): Wo
     commitJob: (options) => exclusive(async () => (await commitJob(context, options)) ?? null),
     leftOut: () => (context.memory.leftOut ?? []).map((path) => forClients(path).path),
     baseOf: (commit) => explained(async () => parentOf(context, await resolve(context, commit))),
-    diff: (base, head) => explained(() => diffOf(context, base, head)),
-    rawDiff: (base, head) => explained(() => rawDiffOf(context, base, head)),
-    mergeJob: (branch, options) => exclusive(() => mergeJob(context, branch, options)),
+    diff: (base, head, path) => explained(() => diffOf(context, base, head, path)),
+    rawDiff: (base, head, path) => explained(() => rawDiffOf(context, base, head, path)),
+    mergeJob: (branch, options) => merging(options, (dry) => mergeJob(dry, branch, options)),
     returnToMain: () => exclusive(() => returnToMain(context)),
-    discardJob: (branch) => exclusive(() => discardJob(context, branch)),
-    revert: (base, commit, options) => exclusive(() => revert(context, base, commit, options)),
+    dropWork: (options) =>
+      exclusive(() => maybeDry(context, options.dryRun, (context) => dropWork(context, options))),
+    revert: (base, commit, options) =>
+      merging(options, (dry) => revert(dry, base, commit, options)),
     rescue: (branch, options) =>
-      exclusive(async () => (await rescue(context, branch, options)) ?? null)
+      exclusive(async () => (await rescue(context, branch, options)) ?? null),
+    async repair(options) {
+      try {
+        return await exclusive(() => repair(context, options))
+      } catch (error) {
+        // Without its folder there is not even a lock.
+        const detail = error instanceof Error ? error.message : String(error)
+        return [{ name: 'folders', result: 'failed', detail }]
+      }
+    }
   }
 }
 

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Clock } from '#kernel/clock.ts'
 import { projectId, type ProjectId } from '#kernel/ids.ts'
 import type { Log } from '#kernel/log.ts'
+import { removeFolder } from '#kernel/machine/removals.ts'
 import type { CloneRules } from './create/cloning.ts'
 import { createRepository, type WorkspaceSource } from './create/create-repository.ts'
 import type { Author } from './history/commits.ts'
@@ -27,6 +27,7 @@ export interface Workspaces extends Disposable {
   create(id: ProjectId, source: WorkspaceSource, author: Author): Promise<{ head: string }>
   /** Returns the same object for the same project: they share one mutex queue and one cache. */
   open(id: ProjectId): Workspace
+  /** Afterwards the project is gone. Files that cannot be removed yet lie in a folder that is set aside for a sweep. */
   remove(id: ProjectId): Promise<void>
   /** Lists every project that has a folder here, also those without a row in the database. */
   list(): Promise<ProjectId[]>
@@ -52,7 +53,7 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
         const context = contextOf(dir)
         return { head: await createRepository(context, source, author, options.clone ?? {}) }
       } catch (error) {
-        await rm(dir, { recursive: true, force: true })
+        await removeFolder(dir, options.log)
         throw error
       }
     },
@@ -68,11 +69,7 @@ export function createWorkspaces(options: WorkspacesOptions): Workspaces {
 
     async remove(id) {
       opened.delete(id)
-      const removed = join(projectsDir, `.removed-${randomUUID()}`)
-      await rename(dirOf(id), removed).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOENT') throw error
-      })
-      await rm(removed, { recursive: true, force: true, maxRetries: 3 })
+      await removeFolder(dirOf(id), options.log)
     },
 
     async list() {

@@ -1,7 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProjectId } from '#kernel/ids.ts'
+import type { Log } from '#kernel/log.ts'
+import { removeTree } from '#kernel/machine/remove-tree.ts'
+import { removeFolder as setAside } from '#kernel/machine/removals.ts'
 import { birthOf } from '#kernel/machine/process-birth.ts'
 import { findAgentProcesses, plainAgent, type PlainAgent } from './agent-processes.ts'
 import { killAll, killMarked, signal, signalGroup } from './tree.ts'
@@ -54,20 +56,18 @@ export async function makeFolder(folder: AgentFolder): Promise<void> {
 
 /**
  * Removes all data of an agent. Nothing of it may run any more. The folder leaves its place first, so that a start that
- * comes meanwhile makes a new one; links are removed and not followed.
+ * comes meanwhile makes a new one.
  */
-export async function removeFolder(agentsDir: string, projectId: ProjectId): Promise<void> {
-  const removed = join(agentsDir, `.removed-${randomUUID()}`)
-  await rename(join(agentsDir, projectId), removed).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-  })
-  await rm(removed, { recursive: true, force: true, maxRetries: 3 })
-}
+export const removeFolder = (
+  agentsDir: string,
+  projectId: ProjectId,
+  log: Pick<Log, 'warn'>
+): Promise<void> => setAside(join(agentsDir, projectId), log)
 
-/** Removes what a crash has left in the middle of a removal or of a probe. */
-async function removeRemains(agentsDir: string, names: readonly string[]): Promise<void> {
-  for (const name of names.filter((name) => /^\.(removed|probe)-/.test(name))) {
-    await rm(join(agentsDir, name), { recursive: true, force: true, maxRetries: 3 })
+/** Removes what a crash has left in the middle of a probe. */
+async function removeProbes(agentsDir: string, names: readonly string[]): Promise<void> {
+  for (const name of names.filter((name) => name.startsWith('.probe-'))) {
+    await removeTree(join(agentsDir, name))
   }
 }
 
@@ -120,7 +120,7 @@ export async function clearFolder(folder: AgentFolder): Promise<'nothing' | 'kil
 /** Kills the agents of servers that have exited; those of another running server are left alone. */
 export async function clearLeftovers(agentsDir: string): Promise<number> {
   const names = await readdir(agentsDir).catch(() => [])
-  await removeRemains(agentsDir, names)
+  await removeProbes(agentsDir, names)
   let cleared = 0
   for (const name of names) {
     const folder = folderOf(agentsDir, name)

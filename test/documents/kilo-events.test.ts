@@ -82,6 +82,7 @@ t.test('each event becomes the frames of the table', async (t) => {
     const run = {
       deps: { db, clock, log, metrics: noMetrics, settings: { promptAnswerMs: 60_000 } },
       job: { id: 'job_1', session_id: 'ses_1' },
+      base: 'c0ffee',
       workspace: { changes: async () => looks.shift() ?? [], read: async () => ({ sha: 'b10b' }) },
       writer: { write: ({ type }: { type: FrameType }) => written.push(type) },
       meter: createMeter(await readPriceList()),

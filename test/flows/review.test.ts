@@ -99,6 +99,36 @@ t.test('review', async (t) => {
     }
   )
 
+  await t.test('work on discarded work never takes it into main', async (t) => {
+    const first = await project.run(script(write('secret.txt', 'x\n'), { say: 'ok' }), {
+      review: 'hold'
+    })
+    const { body } = await client.call<{ sessionId: string }>('GET', `/jobs/${first.jobId}`)
+    const { sessionId } = body
+    const second = await project.run(script(write('good.txt', 'good\n'), { say: 'ok' }), {
+      sessionId,
+      review: 'merge'
+    })
+    t.match(second.only('job:success'), { merge: 'held' }, 'it would take held work along')
+    t.match(await client.call('GET', `/jobs/${second.jobId}`), { body: { basedOn: first.jobId } })
+    t.match(await review(project, second.jobId, 'merge'), {
+      status: 409,
+      body: { code: 'stands_on_held_work', jobs: [first.jobId] }
+    })
+    t.match(await review(project, first.jobId, 'discard'), {
+      body: {
+        jobs: [
+          { jobId: first.jobId, merge: 'discarded' },
+          { jobId: second.jobId, merge: 'held' }
+        ]
+      }
+    })
+    t.match(await client.call('GET', `/jobs/${second.jobId}`), { body: { basedOn: null } })
+    t.match(await review(project, second.jobId, 'merge'), { body: { merge: 'merged' } })
+    t.equal(await project.read('good.txt'), 'good\n')
+    t.equal(await project.read('secret.txt'), undefined)
+  })
+
   await t.test('held work that is discarded', async (t) => {
     const story = await project.run(script(write('unwanted.txt', 'x\n'), { say: 'ok' }), {
       review: 'hold'
@@ -123,7 +153,15 @@ t.test('review', async (t) => {
         body: { code: 'merge_conflict', paths: ['a.txt'] }
       })
       t.equal(await project.read('a.txt'), 'one\ntwo by a person\nthree\n')
-      t.match(await review(project, story.jobId, 'discard'), { status: 200 })
+
+      const resolutions = [{ path: 'a.txt', content: 'one\ntwo by both\nthree\n' }]
+      const merge = (query: string, body: object) =>
+        client.call('POST', `/jobs/${story.jobId}/merge${query}`, body)
+      const other = [{ path: 'held.txt', content: '' }]
+      t.match(await merge('', { resolutions: other }), { status: 400 })
+      t.match(await merge('?dryRun=true', { resolutions }), { body: { dryRun: true } })
+      t.match(await merge('', { resolutions }), { status: 200, body: { merge: 'merged' } })
+      t.equal(await project.read('a.txt'), 'one\ntwo by both\nthree\n')
     }
   )
 

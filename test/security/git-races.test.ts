@@ -1,9 +1,6 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import {
   closeSync,
   constants,
-  existsSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -14,6 +11,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { KILO } from '#workspaces'
 import { usableBubblewrap } from '../helpers/rooms/usable-bubblewrap.ts'
+import { exchange, hasPerl } from '../helpers/races/exchange.ts'
 import { runsOf } from '../helpers/property.ts'
 import { ANN, branch, folder, MERGE, newProject } from '../src/workspaces/kit.ts'
 
@@ -25,7 +23,6 @@ const RACE_MS = runsOf({ usual: 4000, deep: 60_000 })
 const CANARY = 'canary: outside of every worktree'
 const OWN = 'own'.padEnd(CANARY.length)
 const NAMES = Array.from({ length: 200 }, (_, n) => `f${n}`)
-const hasPerl = spawnSync('perl', ['-v']).status === 0
 const skip =
   (usableBubblewrap === undefined && 'bubblewrap cannot be used on this machine') ||
   (!hasPerl && 'perl is not installed')
@@ -105,7 +102,7 @@ async function playJob({ ws }: Project, round: number, write: () => void) {
     await attempt(ws.returnToMain())
     await attempt(ws.revert(started.base, commit, MERGE))
   }
-  await attempt(ws.discardJob(name))
+  await attempt(ws.dropWork({ branch: name, later: [] }))
   await attempt(ws.save('saved.txt', Buffer.from(String(round)), { author: ANN }))
 }
 
@@ -114,20 +111,4 @@ async function raced(work: (round: number) => Promise<void>): Promise<number> {
   let round = 0
   while (Date.now() < end) await work(round++)
   return round
-}
-
-async function exchange(one: string, other: string): Promise<AsyncDisposable> {
-  const child = spawn('perl', [join(import.meta.dirname, 'exchange.pl'), one, other], {
-    stdio: ['ignore', 'pipe', 'inherit']
-  })
-  await Promise.race([
-    once(child.stdout, 'data'),
-    once(child, 'exit').then(([code]) => Promise.reject(new Error(`no exchange: ${code}`)))
-  ])
-  return {
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL')
-      if (existsSync(`/proc/${child.pid}`)) await once(child, 'exit')
-    }
-  }
 }

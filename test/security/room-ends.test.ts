@@ -4,6 +4,7 @@ import { lstat, mkdir, readFile, readdir, readlink, symlink, writeFile } from 'n
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { projectId } from '#kernel/ids.ts'
+import { silentLog } from '#kernel/log.ts'
 import t, { type Test } from 'tap'
 import {
   clearLeftovers,
@@ -138,7 +139,7 @@ t.test('nothing of the server is opened below a folder that an agent can write',
   await t.test('removing an agent’s folder follows no link', async (t) => {
     await symlink(outside, join(folder.own, 'everything'))
     await writeFile(join(folder.own, 'file'), '')
-    await removeFolder(agents, id)
+    await removeFolder(agents, id, silentLog)
     await t.rejects(lstat(join(agents, id)), { code: 'ENOENT' })
     t.equal(await readFile(join(outside, 'kept', 'file'), 'utf8'), 'kept')
     t.same((await readdir(agents)).toSorted(), ['outside'])
@@ -146,8 +147,8 @@ t.test('nothing of the server is opened below a folder that an agent can write',
 
   await t.test('nor does it where the folder itself was replaced', async (t) => {
     await symlink(outside, join(agents, id))
-    await removeFolder(agents, id)
+    await removeFolder(agents, id, silentLog)
     t.equal(await readFile(join(outside, 'kept', 'file'), 'utf8'), 'kept')
-    await removeFolder(agents, id)
+    await removeFolder(agents, id, silentLog)
   })
 })

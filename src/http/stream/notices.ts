@@ -1,6 +1,7 @@
 import { Type, type Static, type TSchema } from 'typebox'
 import { PROTOCOL_VERSION, Review } from '#kernel/frames.ts'
 import { JobView } from '#jobs'
+import { Nullable } from '#kernel/schema-kit.ts'
 
 const Seq = Type.Integer({ minimum: 0 })
 const pendingOf = (kind: 'permissions' | 'questions') =>
@@ -31,7 +32,9 @@ export const NOTICE_DATA = {
         id: Type.String(),
         name: Type.String(),
         review: Review,
-        head: Type.String({ description: 'the commit of main' })
+        head: Nullable(
+          Type.String({ description: 'the commit of main; null: the workspace cannot be read' })
+        )
       }),
       jobs: Type.Array(JobView, { description: 'unfinished jobs' }),
       pending: Type.Object({

@@ -11,5 +11,5 @@ export const trailersOf = (job: JobRow, credits: number) => ({
   Credits: String(credits)
 })
 
-export const mergeMessage = ({ id }: Pick<JobRow, 'id'>, branch: string) =>
-  `Merge ${branch}\n\nJob-Id: ${id}`
+export const mergeMessage = (branch: string, ...jobs: readonly Pick<JobRow, 'id'>[]) =>
+  `Merge ${branch}\n\n${jobs.map(({ id }) => `Job-Id: ${id}`).join('\n')}`

@@ -1,59 +1,59 @@
-import { inTransaction } from '#db'
+import { inTransaction, type Db } from '#db'
 import { AppError } from '#kernel/errors.ts'
-import { firstLine } from '#kernel/text.ts'
-import { KILO, type Workspace } from '#workspaces'
-import { mergeMessage, SUBJECT_CHARS_MAX } from '../finish/commit-messages.ts'
+import type { ProjectId } from '#kernel/ids.ts'
+import type { Resolution, Workspace } from '#workspaces'
 import type { WorkerDeps } from '../job-deps.ts'
-import { readHeldCommit } from '../stores/job-read-store.ts'
-import {
-  endReview,
-  hasWork,
-  readClaimedReviews,
-  type ClaimedReview,
-  type ReviewVerb,
-  type Work
-} from '../stores/review-store.ts'
-import { REVIEWS } from './review-states.ts'
+import { readJob } from '../stores/job-read-store.ts'
+import { endReview, readClaimedReviews, type ClaimedReview } from '../stores/review-store.ts'
+import { isDone, runSteps, type ReviewDone, type ReviewWork } from './review-steps.ts'
 
 export type CarryOutDeps = Pick<WorkerDeps, 'db' | 'workspaces' | 'events' | 'log'>
 
 /**
- * Carries out a claimed review: git first, with no transaction open, then the merge state and `project:changed` in one
- * transaction. Answers the new commit of main, if there is one. When git refuses or fails, the job has its previous
- * merge state again. Idempotent: what git has done already is not done a second time, so that a claim that a crash left
- * behind can be carried out again.
+ * Carries out a claimed review: git first, with no transaction open, then the merge states of all its jobs and a
+ * `project:changed` for each in one transaction. When git refuses or fails, and has not done it, the jobs have their
+ * previous merge states again. Idempotent, so that a claim that a crash left behind can be carried out again; then it has
+ * no resolutions, and is given back if it needs them.
  */
 export async function carryOutReview(
   deps: CarryOutDeps,
-  review: ClaimedReview
-): Promise<string | null> {
-  const { project_id: projectId, review_verb: verb } = review
+  review: ClaimedReview,
+  resolutions?: readonly Resolution[]
+): Promise<ReviewDone> {
+  const { projectId, by } = review
   const workspace = deps.workspaces.open(projectId)
-  let commit: string | null
+  let done: ReviewDone
   let head: string
   try {
-    commit = await runReview(deps, workspace, review, verb)
+    done = await runGit(deps, workspace, review, resolutions)
     head = await workspace.head()
   } catch (error) {
-    await endReview(deps.db, review, review.review_of)
+    const previous = review.jobs.map(({ id, review_of }) => ({ id, merge: review_of }))
+    await inTransaction(deps.db, (tx) => endReview(tx, review, previous))
     throw error
   }
 
-  const merge = REVIEWS[verb].to
-  const data = { head, jobId: review.id, merge, by: review.review_by }
   await inTransaction(deps.db, async (tx) => {
     // Another worker that recovered this claim has recorded it.
-    if (!(await endReview(tx, review, merge))) return
-    await deps.events.append(tx, { projectId, jobId: null }, [{ type: 'project:changed', data }])
+    if (!(await endReview(tx, review, done.jobs))) return
+    const drafts = done.jobs.map(({ id: jobId, merge }) => ({
+      type: 'project:changed' as const,
+      data: { head, jobId, merge, by }
+    }))
+    await deps.events.append(tx, { projectId, jobId: null }, drafts)
   })
   deps.events.announce(projectId)
-  return commit
+  return done
 }
 
 /** Answers what a review would do, by the same refusals, and changes nothing. */
-export async function tryReview(deps: CarryOutDeps, work: Work, verb: ReviewVerb): Promise<void> {
-  const workspace = deps.workspaces.open(work.project_id)
-  await STEPS[verb]({ deps, workspace, work, dryRun: true })
+export async function tryReview(
+  deps: CarryOutDeps,
+  projectId: ProjectId,
+  work: Omit<ReviewWork, 'below'>
+): Promise<ReviewDone> {
+  const below = await commitBelow(deps.db, work)
+  return runSteps(deps.workspaces.open(projectId), { ...work, below }, true)
 }
 
 /** Finishes the reviews that a crash interrupted. One that cannot be finished does not hold up the others. */
@@ -61,7 +61,7 @@ export async function recoverReviews(deps: CarryOutDeps, stopping: AbortSignal):
   const here = await deps.workspaces.list()
   for (const review of await readClaimedReviews(deps.db, here)) {
     if (stopping.aborted) return
-    const facts = { jobId: review.id, verb: review.review_verb }
+    const facts = { jobIds: review.jobs.map(({ id }) => id), verb: review.verb }
     await carryOutReview(deps, review).then(
       () => deps.log.warn(facts, 'interrupted review finished'),
       (err: unknown) => deps.log.warn({ err, ...facts }, 'failed to finish an interrupted review')
@@ -69,52 +69,29 @@ export async function recoverReviews(deps: CarryOutDeps, stopping: AbortSignal):
   }
 }
 
-function runReview(
+/** An error after git has changed main does not undo the review: its jobs must not wait while their work is in main. */
+async function runGit(
   deps: CarryOutDeps,
   workspace: Workspace,
-  review: ClaimedReview,
-  verb: ReviewVerb
-): Promise<string | null> {
-  if (!hasWork(review)) throw new Error(`job ${review.id} is in review and has no work`)
-  return STEPS[verb]({ deps, workspace, work: review, dryRun: false })
-}
-
-interface ReviewStep {
-  readonly deps: CarryOutDeps
-  readonly workspace: Workspace
-  readonly work: Work
-  readonly dryRun: boolean
-}
-
-const STEPS: Record<ReviewVerb, (step: ReviewStep) => Promise<string | null>> = {
-  merge: async ({ workspace, work, dryRun }) => {
-    const message = mergeMessage(work, work.branch)
-    return commitOf(await workspace.mergeJob(work.commit, { author: KILO, message, dryRun }))
-  },
-
-  discard: async ({ deps, workspace, work, dryRun }) => {
-    // Other work of the conversation that waits for review may stand on the same branch.
-    const isLast = (await readHeldCommit(deps.db, work)) === null
-    if (!dryRun && isLast) await workspace.discardJob(work.branch)
-    return null
-  },
-
-  revert: async ({ workspace, work, dryRun }) => {
-    const { id, base, commit, text } = work
-    const message = `Revert "${firstLine(text, SUBJECT_CHARS_MAX - 9)}"\n\nReverts-Job: ${id}`
-    return commitOf(await workspace.revert(base, commit, { author: KILO, message, dryRun }))
+  { verb, jobs }: ClaimedReview,
+  resolutions: readonly Resolution[] | undefined
+): Promise<ReviewDone> {
+  const steps = jobs.map((job) => ({ job, to: job.review_to }))
+  const work = { verb, steps, resolutions, below: await commitBelow(deps.db, { steps }) }
+  try {
+    return await runSteps(workspace, work, false)
+  } catch (error) {
+    if (error instanceof AppError || !(await isDone(workspace, work))) throw error
+    deps.log.warn({ err: error, jobIds: jobs.map(({ id }) => id) }, 'review done despite an error')
+    const results = steps.map(({ job, to }) => ({ id: job.id, merge: to }))
+    return { commit: await workspace.head(), jobs: results }
   }
 }
 
-function commitOf(merged: Awaited<ReturnType<Workspace['mergeJob']>>): string | null {
-  switch (merged.kind) {
-    case 'merged':
-      return merged.commit
-    case 'nothing':
-      return null
-    case 'conflict':
-      throw new AppError('merge_conflict', 'The work and main have changed the same lines', {
-        paths: merged.paths
-      })
-  }
+/** The commit of the unreviewed work that the oldest of these jobs stands on. */
+async function commitBelow(db: Db, { steps }: Pick<ReviewWork, 'steps'>) {
+  const id = steps[0]?.job.based_on
+  if (!id) return undefined
+  const below = await readJob(db, id)
+  return (below?.merge === 'held' && below.commit) || undefined
 }

@@ -62,6 +62,7 @@ export function viewOf(
     model: job.model,
     branch: job.branch,
     commit: job.commit,
+    basedOn: job.based_on,
     merge: job.merge,
     credits: {
       reserved: amount(job.reserved),

@@ -6,6 +6,7 @@ import { firstLine } from '#kernel/text.ts'
 import { KILO } from '#workspaces'
 import { mergeMessage, SUBJECT_CHARS_MAX, trailersOf } from '../finish/commit-messages.ts'
 import { diskFull } from './disk-room.ts'
+import { readBasedOn } from '../stores/job-read-store.ts'
 import type { FileWatch } from './file-watch.ts'
 import type { JobResult } from '../finish/finish-job.ts'
 import type { JobRun } from './run-context.ts'
@@ -105,9 +106,12 @@ const LEFT_OUT_SHOWN_MAX = 20
 const mergeAndReport = (run: JobRun, commit: string) =>
   Promise.all([inWorkspace(merge(run, commit)), reportDiff(run, commit)])
 
-async function merge({ job, workspace, branch }: JobRun, commit: string): Promise<MergeState> {
+async function merge(run: JobRun, commit: string): Promise<MergeState> {
+  const { job, workspace, branch, deps } = run
   if (job.review === 'hold') return 'held'
-  const message = mergeMessage(job, branch)
+  // Merging it would take along the held work that it stands on, unless that has been merged meanwhile.
+  if (run.basedOn && (await readBasedOn(deps.db, job.id)) !== null) return 'held'
+  const message = mergeMessage(branch, job)
   const merged = await workspace.mergeJob(commit, { author: KILO, message })
   return merged.kind === 'conflict' ? 'conflict' : 'merged'
 }
@@ -124,7 +128,8 @@ async function reportDiff({ workspace, writer, base, deps, job }: JobRun, head: 
       deletions
     }))
     const patch = files.map((file) => file.patch).join('')
-    const whole = truncated ? { truncated: true as const } : { patch }
+    const isText = files.every(({ encoding }) => encoding === 'utf-8')
+    const whole = truncated || !isText ? { truncated: true as const } : { patch }
     writer.write({ type: 'job:diff', data: { base, head, files: summary, ...whole } })
   } catch (err) {
     deps.log.error({ err, jobId: job.id }, 'failed to write job:diff')

@@ -5,7 +5,7 @@ import { KILO } from '#workspaces'
 import { finishJob, type JobResult } from '../finish/finish-job.ts'
 import type { WorkerDeps } from '../job-deps.ts'
 import { branchOf } from './run-context.ts'
-import { readActiveJob } from '../stores/job-read-store.ts'
+import { readActiveJob, readBasedOn } from '../stores/job-read-store.ts'
 import { updateJobToken, type JobRow } from '../stores/job-store.ts'
 import { mergeMessage, SUBJECT_CHARS_MAX, trailersOf } from '../finish/commit-messages.ts'
 import { inWorkspace } from './keep-work.ts'
@@ -43,7 +43,7 @@ type Rescued = Pick<JobResult, 'branch' | 'base' | 'commit' | 'merge' | 'failure
 
 const NOTHING_KEPT = { commit: null, merge: 'none', failure: INTERRUPTED } as const
 
-async function rescueWork({ workspaces }: WorkerDeps, job: JobRow): Promise<Rescued> {
+async function rescueWork({ db, workspaces }: WorkerDeps, job: JobRow): Promise<Rescued> {
   const workspace = workspaces.open(job.project_id)
   const branch = branchOf(job)
   const finished = job.status === 'settling'
@@ -58,9 +58,10 @@ async function rescueWork({ workspaces }: WorkerDeps, job: JobRow): Promise<Resc
   if (!finished) return rescued
 
   if (commit === null) return { ...rescued, failure: null }
-  if (job.review === 'hold') return { ...rescued, merge: 'held', failure: null }
+  const waits = job.review === 'hold' || (await readBasedOn(db, job.id)) !== null
+  if (waits) return { ...rescued, merge: 'held', failure: null }
   // Merging is idempotent: work that was merged before the crash is not merged again.
-  const message = mergeMessage(job, branch)
+  const message = mergeMessage(branch, job)
   const merged = await inWorkspace(workspace.mergeJob(commit, { author: KILO, message }))
   return { ...rescued, merge: merged.kind === 'conflict' ? 'conflict' : 'merged', failure: null }
 }

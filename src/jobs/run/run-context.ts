@@ -1,5 +1,6 @@
 import { createMeter, createPurse, type Meter, type Purse, type Step } from '#billing'
 import type { Workspace } from '#workspaces'
+import type { JobId } from '#kernel/ids.ts'
 import { JobFailure } from '#kernel/job-failures.ts'
 import { microcredits, toCredits, type Microcredits } from '#kernel/money.ts'
 import type { Lease } from '#ports/lock.ts'
@@ -33,6 +34,8 @@ export interface JobRun extends Disposable {
   stop(failure: JobFailure): void
   /** The commit that its branch started from; undefined until the worktree is on that branch. */
   base: string | undefined
+  /** The job whose held work it started from, if there was one. */
+  basedOn: JobId | undefined
   /** Its commit, once there is one: from then on the work cannot be lost. */
   commit: string | null
   /** Model steps so far. */
@@ -98,6 +101,7 @@ export function openRun(
     deadlineMs: deps.clock.monotonicMs() + deps.settings.jobTimeoutMs,
     stop,
     base: undefined,
+    basedOn: undefined,
     commit: null,
     steps: 0,
     reserved: microcredits(BigInt(job.reserved)),

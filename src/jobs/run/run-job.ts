@@ -5,13 +5,14 @@ import type { Lease } from '#ports/lock.ts'
 import type { Agent } from '#supervisor'
 import { finishJob, type JobResult } from '../finish/finish-job.ts'
 import type { WorkerDeps } from '../job-deps.ts'
-import { readHeldCommit, readJob } from '../stores/job-read-store.ts'
+import { readJob } from '../stores/job-read-store.ts'
 import { updateJobBase, updateJobStatus, type JobRow } from '../stores/job-store.ts'
 import { readSession, updateAgentSession } from '../stores/session-store.ts'
 import { onceThereIsRoom } from './disk-room.ts'
 import { decideEnd, toJobFailure, type JobEnding, type TurnEnd } from './end-policy.ts'
 import { createFileWatch, type FileWatch } from './file-watch.ts'
 import { handleEvent } from './handle-event.ts'
+import { standOnHeldWork } from './held-work.ts'
 import { openInbox } from './job-inbox.ts'
 import { openRun, type JobRun } from './run-context.ts'
 import { inWorkspace, keepWork, salvageWork } from './keep-work.ts'
@@ -115,7 +116,7 @@ interface OpeningBranch extends AsyncDisposable {
 function openBranch(run: JobRun): OpeningBranch {
   const { deps, job, branch, workspace } = run
   const open = async () => {
-    const commit = await readHeldCommit(deps.db, job)
+    const commit = await standOnHeldWork(run)
     const from = commit === null ? ('main' as const) : { commit }
     const { base } = await inWorkspace(workspace.startJob(branch, { job: job.id, from }))
     run.base = base

@@ -62,11 +62,11 @@ export function readActiveJob(db: Db, projectId: ProjectId): Promise<JobRow | un
     .executeTakeFirst()
 }
 
-/** The commit of the conversation's last work that waits for review, other than this job's own. */
-export async function readHeldCommit(db: Db, job: JobRow): Promise<string | null> {
-  const last = await db
+/** The job that has the conversation's last work that waits for review, other than this job. */
+export function readHeldJob(db: Db, job: JobRow): Promise<JobRow | undefined> {
+  return db
     .selectFrom('jobs')
-    .select('commit')
+    .selectAll()
     .where('session_id', '=', job.session_id)
     .where('id', '<>', job.id)
     .where((of) =>
@@ -78,7 +78,12 @@ export async function readHeldCommit(db: Db, job: JobRow): Promise<string | null
     .orderBy('position', 'desc')
     .limit(1)
     .executeTakeFirst()
-  return last?.commit ?? null
+}
+
+/** The job whose unreviewed work this job's work stands on; null: none, or that has been merged meanwhile. */
+export async function readBasedOn(db: Db, id: JobId): Promise<JobId | null> {
+  const row = await db.selectFrom('jobs').select('based_on').where('id', '=', id).executeTakeFirst()
+  return row?.based_on ?? null
 }
 
 /** What the project's last jobs of this mode and model cost. */

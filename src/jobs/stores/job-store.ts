@@ -184,3 +184,7 @@ export async function updateCancelRequested(db: Db, id: JobId, at: Date): Promis
     .where('status', 'in', UNFINISHED)
     .execute()
 }
+
+export async function updateBasedOn(db: Db, id: JobId, below: JobId): Promise<void> {
+  await db.updateTable('jobs').set({ based_on: below }).where('id', '=', id).execute()
+}

@@ -48,6 +48,7 @@ async function checkOutClone(
   rules: CloneRules
 ): Promise<void> {
   await cloneToMain(context, source, rules)
+  if (readRef(context.repo, MAIN) === undefined) return
   await context.git(['read-tree', '--reset', '-u', MAIN])
   const dropped = await dropSubmodules(context)
   if (dropped.length > 0) context.log.info({ paths: dropped }, 'clone excludes its submodules')

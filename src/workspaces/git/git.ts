@@ -45,10 +45,13 @@ const LOCKED = /Unable to create '(.+\.lock)': File exists/
  */
 const REPOSITORY_ONLY = new Set([
   'cat-file',
+  'check-ref-format',
   'diff',
   'diff-tree',
   'fetch',
+  'fsck',
   'log',
+  'ls-remote',
   'ls-tree',
   'merge-base',
   'merge-tree',

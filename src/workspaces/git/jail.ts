@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { realpath } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join, relative } from 'node:path'
 import { isExecutable } from '#kernel/machine/programs.ts'
 import { SEALED, systemMounts } from '#kernel/machine/sandbox-arguments.ts'
 import { quote } from './quote.ts'
@@ -73,18 +73,19 @@ export function layOutJail(plan: JailPlan, folders: GitFolders): JailLayout {
     '--',
     '/bin/sh'
   ]
+  const inStaging = (path: string) => join(staging, relative(folders.stagingDir, path))
   const locationOf = (workTree: string | undefined) => [
     `--git-dir=${repo}`,
-    `--work-tree=${workTree === undefined ? '/work' : join(staging, basename(workTree))}`
+    `--work-tree=${workTree === undefined ? '/work' : inStaging(workTree)}`
   ]
   const toJail = (arg: string) =>
-    arg.startsWith(PATHS_FILE) ? PATHS_FILE + join(staging, basename(arg)) : arg
+    arg.startsWith(PATHS_FILE) ? PATHS_FILE + inStaging(arg.slice(PATHS_FILE.length)) : arg
 
   return {
     args,
     lineOf({ env, config, args, workTree }) {
       const index = env['GIT_INDEX_FILE']
-      const inside = { ...env, ...(index && { GIT_INDEX_FILE: join(staging, basename(index)) }) }
+      const inside = { ...env, ...(index && { GIT_INDEX_FILE: inStaging(index) }) }
       const settings = config.flatMap((setting) => ['-c', setting])
       return [
         ...Object.entries(inside).map(([name, value]) => `${name}=${quote(value)}`),

@@ -48,6 +48,8 @@ export interface WorkspaceContext {
   readonly log: Log
   readonly clock: Clock
   readonly memory: Memory
+  /** Set in a dry run: `repo` is a copy of the refs, and the worktree must not change. `isPending`: a checkout is. */
+  readonly dryRun?: { readonly isPending: boolean } | undefined
 }
 
 export interface Memory {

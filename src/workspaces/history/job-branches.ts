@@ -1,4 +1,3 @@
-import { AppError } from '#kernel/errors.ts'
 import {
   commitIndex,
   isAncestor,
@@ -152,21 +151,6 @@ export async function returnToMain(context: WorkspaceContext): Promise<void> {
   context.memory.job = undefined
   context.memory.changedPaths = undefined
   context.memory.savedPaths = undefined
-}
-
-/** Deletes a branch with its unmerged work. Rejects while a job works on the branch. */
-export async function discardJob(context: WorkspaceContext, branch: string): Promise<void> {
-  const ref = jobRef(branch)
-  await finishPendingCheckout(context)
-  if (readHead(context.repo) === ref) {
-    throw new AppError(
-      'job_not_mergeable',
-      'A job is working on this branch: cancel the job, or wait for its end',
-      { branch }
-    )
-  }
-  const tip = readRef(context.repo, ref)
-  if (tip !== undefined) await context.git(['update-ref', '-d', ref, tip])
 }
 
 /**

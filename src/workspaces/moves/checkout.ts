@@ -93,6 +93,14 @@ export async function finishPendingCheckout(context: WorkspaceContext): Promise<
   }
 }
 
+/** What HEAD is going to name when an interrupted move is recovered; undefined when HEAD stays as it is. */
+export function refAfterRecovery(context: WorkspaceContext): string | undefined {
+  const { ref, to } = parseMarker(readFileSync(context.pendingCheckout, 'utf8'))
+  const isDone =
+    to === undefined || (readRef(context.repo, ref) ?? readRef(context.repo, MAIN)) === to
+  return ref !== '' && isDone ? ref : undefined
+}
+
 /** Puts the committed content of tracked files back, and sets aside what a job left at these paths instead. */
 export async function restoreTracked(
   context: WorkspaceContext,

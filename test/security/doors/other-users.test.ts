@@ -37,6 +37,7 @@ const SHOTS: readonly Shot[] = [
   ['POST', ({ job }) => `/jobs/${job}/merge`],
   ['POST', ({ job }) => `/jobs/${job}/merge?dryRun=true`],
   ['POST', ({ job }) => `/jobs/${job}/discard`],
+  ['POST', ({ project }) => `/projects/${project}/repair`],
   ['POST', ({ job }) => `/jobs/${job}/revert`],
   [
     'POST',
@@ -49,7 +50,14 @@ const SHOTS: readonly Shot[] = [
 
 /** The whole answer, without what differs between any two requests. */
 function comparable({ status, headers, text }: Answer, ids: Ids): unknown {
-  const { 'x-request-id': requestId, 'x-ratelimit-remaining': _, date: __, ...others } = headers
+  const {
+    'x-request-id': requestId,
+    'x-ratelimit-remaining': _,
+    // The seconds that are left.
+    'x-ratelimit-reset': __,
+    date: ___,
+    ...others
+  } = headers
   const names = [...Object.values(ids), String(requestId)]
   const anonymous = names.reduce((sofar, name) => sofar.replaceAll(name, '<id>'), text)
   return { status, headers: others, text: anonymous }

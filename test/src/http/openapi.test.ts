@@ -34,7 +34,7 @@ const operations = ({ paths }: Document) =>
 
 const CONTRACT = `
   post /users · get /users/{id}/keys · post /users/{id}/keys · delete /users/{id}/keys/{keyId} · post /projects · get /projects · get /projects/{id} · patch /projects/{id} · delete /projects/{id}
-  · get /projects/{id}/agent · post /projects/{id}/agent/restart
+  · get /projects/{id}/agent · post /projects/{id}/agent/restart · post /projects/{id}/repair
   · get /projects/{id}/files · get /projects/{id}/files/{path} · put /projects/{id}/files/{path}
   · delete /projects/{id}/files/{path} · post /projects/{id}/ai-command · get /projects/{id}/jobs · get /jobs/{id}
   · post /jobs/{id}/cancel · post /jobs/{id}/retry · get /jobs/{id}/diff · post /jobs/{id}/merge

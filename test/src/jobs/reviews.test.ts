@@ -1,107 +1,17 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t, { type Test } from 'tap'
-import type { Db } from '#db'
-import { createEventLog, createFeed } from '#events'
-import { systemClock as clock } from '#kernel/clock.ts'
-import type { MergeState } from '#kernel/frames.ts'
-import { jobId, projectId, userId, type JobId, type ProjectId } from '#kernel/ids.ts'
-import { silentLog as log } from '#kernel/log.ts'
-import { credits } from '#kernel/money.ts'
+import t from 'tap'
 import { within } from '#kernel/waiting.ts'
-import { insertProject } from '#projects'
-import { createWorkspaces, KILO } from '#workspaces'
-import { createEmbeddedBus } from '../../../src/adapters/embedded/bus.ts'
-import {
-  carryOutReview,
-  recoverReviews,
-  tryReview
-} from '../../../src/jobs/manage/carry-out-review.ts'
-import { REVIEWS } from '../../../src/jobs/manage/review-states.ts'
-import { reviewJob } from '../../../src/jobs/manage/review-job.ts'
-import type { ProjectCommands } from '../../../src/jobs/job-deps.ts'
-import { readJob } from '../../../src/jobs/stores/job-read-store.ts'
-import { insertJob } from '../../../src/jobs/stores/job-store.ts'
-import {
-  claimReview,
-  type ClaimedReview,
-  type ReviewVerb
-} from '../../../src/jobs/stores/review-store.ts'
-import { insertSession } from '../../../src/jobs/stores/session-store.ts'
+import { KILO } from '#workspaces'
+import { carryOutReview, recoverReviews } from '../../../src/jobs/manage/carry-out-review.ts'
+import { REVIEWS } from '../../../src/jobs/manage/review-policy.ts'
+import type { ClaimedReview, ReviewVerb } from '../../../src/jobs/stores/review-store.ts'
 import { createMutex } from '../../../src/workspaces/mutex.ts'
 import { openTestDatabase } from '../../helpers/database.ts'
 import { watchTransactions } from '../../helpers/databases/transactions.ts'
+import { givenReviews } from './given-reviews.ts'
 
 watchTransactions()
 const VERBS = Object.keys(REVIEWS) as ReviewVerb[]
-
-async function givenReviews(t: Test, db: Db) {
-  const projectsDir = await mkdtemp(join(tmpdir(), 'kilowatt-reviews-'))
-  t.teardown(() => rm(projectsDir, { recursive: true, force: true }))
-  const workspaces = createWorkspaces({ projectsDir, clock, log })
-  t.teardown(() => workspaces[Symbol.dispose]())
-  const bus = createEmbeddedBus()
-  const deps = { db, workspaces, events: createEventLog(db, bus), log }
-  const by = userId.create()
-  await db.insertInto('users').values({ id: by, name: null }).execute()
-
-  /** A finished job with a commit of its own, whose work is `held`, or merged where the review is of merged work. */
-  const job = async (verb: ReviewVerb) => {
-    const id = projectId.create()
-    await workspaces.create(id, { files: [{ path: 'a.txt', content: 'one\n' }] }, KILO)
-    await insertProject(db, { id, userId: by, name: 'test', review: 'hold' })
-    const session = await insertSession(db, id, 'test')
-    const workspace = workspaces.open(id)
-    const branch = `ai/session-${session.id.slice('ses_'.length)}`
-    const { base } = await workspace.startJob(branch, {})
-    await writeFile(join(workspace.worktree, 'b.txt'), 'two\n')
-    const commit = await workspace.commitJob({ subject: 'work', trailers: {}, author: KILO })
-    const message = 'Merge'
-    const merge: MergeState = verb === 'revert' ? 'merged' : 'held'
-    if (merge === 'merged') await workspace.mergeJob(commit!, { author: KILO, message })
-    await workspace.returnToMain()
-
-    const row = {
-      id: jobId.create(),
-      projectId: id,
-      userId: by,
-      sessionId: session.id,
-      text: 'work',
-      mode: 'code',
-      model: 'a/b',
-      currentFilePath: null,
-      review: 'hold',
-      maxCredits: null,
-      reserved: credits(1)
-    } as const
-    await insertJob(db, row)
-    await db
-      .updateTable('jobs')
-      .set({ status: 'succeeded', charged: '0', refunded: String(row.reserved) })
-      .set({ branch, base, commit, merge })
-      .where('id', '=', row.id)
-      .execute()
-    return { id: row.id, project: id, workspace, lockPath: join(projectsDir, id, 'lock') }
-  }
-  const claim = async (id: JobId, verb: ReviewVerb) =>
-    (await claimReview(db, id, { verb, by, from: REVIEWS[verb].from }, clock.now()))!
-  const stateOf = async (id: JobId) => (await readJob(db, id))?.merge
-  const changes = async (id: ProjectId) => {
-    const page = { after: 0, types: ['project:changed'], limit: 100 }
-    return (await createFeed(db, bus).page(id, page)).map(({ data }) => data)
-  }
-  const review = (verb: ReviewVerb, id: JobId, commands: Partial<ProjectCommands> = {}) => {
-    const inProcess = {
-      carryOutReview: (claimed) => carryOutReview(deps, claimed),
-      tryReview: (work, verb) => tryReview(deps, work, verb),
-      ...commands
-    } as ProjectCommands
-    return reviewJob({ db, clock, commands: inProcess }, verb, by, id, false)
-  }
-  return { by, deps, job, claim, stateOf, changes, review }
-}
 
 t.test('reviews', async (t) => {
   const db = await openTestDatabase(t)
@@ -115,7 +25,7 @@ t.test('reviews', async (t) => {
     ] as const) {
       await t.test(`finishes a ${verb} that a crash interrupts ${when}`, async (t) => {
         const { id, project, workspace } = await job(verb)
-        const claimed = await claim(id, verb)
+        const claimed = await claim(verb, id)
         t.equal(await stateOf(id), 'merging')
         const append = () => Promise.reject(new Error('crashed'))
         const crashing = { ...deps, events: { ...deps.events, append } }
@@ -145,12 +55,17 @@ t.test('reviews', async (t) => {
   await t.test('of two concurrent reviews the second sees what the first has done', async (t) => {
     const { id, project } = await job('merge')
     const first = Promise.withResolvers<void>()
-    const slow = review('merge', id, {
-      async carryOutReview(claimed: ClaimedReview) {
-        await first.promise
-        return carryOutReview(deps, claimed)
+    const slow = review(
+      'merge',
+      id,
+      {},
+      {
+        async carryOutReview(claimed: ClaimedReview) {
+          await first.promise
+          return carryOutReview(deps, claimed)
+        }
       }
-    })
+    )
     while ((await stateOf(id)) !== 'merging') await sleep(5)
     const second = review('discard', id)
     await sleep(100)

@@ -112,7 +112,7 @@ async function everything(project: Project): Promise<void> {
   await ws.rescue(branch(2), COMMIT)
   await ws.revert(base, commit, MERGE)
   await ws.remove('other.txt', { author: ANN })
-  await ws.discardJob(branch(2))
+  await ws.dropWork({ branch: branch(2), later: [] })
 }
 
 t.test('never executes a file of a worktree', async (t) => {

@@ -4,7 +4,7 @@ import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../../app-deps.ts'
 import { userOf } from '../../plugins/auth.ts'
 import { reservedUlidOf } from '../../plugins/idempotency/idempotency.ts'
-import { Idempotent, IdParams, NoBody, refusals } from '../../schemas.ts'
+import { Idempotent, IdParams, EmptyBody, refusals } from '../../schemas.ts'
 
 const accepted = { 202: { ...Submitted, description: 'The job is queued' }, ...refusals } as const
 
@@ -54,7 +54,7 @@ export function commandRoutes(app: App, jobs: Jobs): void {
         summary: 'Retry a failed, cancelled or conflicted job as a new job',
         params: IdParams,
         headers: Idempotent,
-        body: NoBody,
+        body: EmptyBody,
         response: accepted
       }
     },

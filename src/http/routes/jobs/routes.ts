@@ -1,8 +1,20 @@
+import { Type } from 'typebox'
 import { JobDiff, JobView, type Jobs } from '#jobs'
+import { LIMITS } from '#kernel/limits.ts'
 import type { App } from '../../app-deps.ts'
 import { accepts, varyByAccept } from '../../accept.ts'
 import { userOf } from '../../plugins/auth.ts'
-import { IdParams, Listed, NoBody, PageQuery, readPage, refusals } from '../../schemas.ts'
+import { IdParams, Listed, EmptyBody, PageQuery, readPage, refusals } from '../../schemas.ts'
+
+const DiffQuery = Type.Object({
+  path: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: LIMITS.pathBytesMax,
+      description: 'only the changes of this file, or of the files in this folder'
+    })
+  )
+})
 
 /** Jobs: list, read, cancel, diff. */
 export function jobRoutes(app: App, jobs: Jobs): void {
@@ -41,7 +53,7 @@ export function jobRoutes(app: App, jobs: Jobs): void {
         tags: ['jobs'],
         summary: 'Cancel a job',
         params: IdParams,
-        body: NoBody,
+        body: EmptyBody,
         response: {
           202: { ...JobView, description: 'The job; it ends within seconds' },
           ...refusals
@@ -59,18 +71,22 @@ export function jobRoutes(app: App, jobs: Jobs): void {
         tags: ['review'],
         summary: 'Read the changes of a job; `Accept: text/x-diff` for the raw patch',
         params: IdParams,
+        querystring: DiffQuery,
         response: { 200: { ...JobDiff, description: 'The changes, file by file' }, ...refusals }
       }
     },
     async (request, reply) => {
       varyByAccept(reply)
-      if (!accepts(request, 'text/x-diff')) return jobs.diff(userOf(request), request.params.id)
-
-      const patch = await jobs.rawDiff(userOf(request), request.params.id)
+      const { params, query } = request
+      if (!accepts(request, 'text/x-diff')) {
+        return jobs.diff(userOf(request), params.id, query.path)
+      }
+      const { bytes, stream } = await jobs.rawDiff(userOf(request), params.id, query.path)
+      // Its bytes are those of the files, in whatever encoding they are.
       return reply
-        .type('text/x-diff; charset=utf-8')
-        .serializer((text: string) => text)
-        .send(patch as never)
+        .type('text/x-diff')
+        .header('content-length', bytes)
+        .send(stream as never)
     }
   )
 }

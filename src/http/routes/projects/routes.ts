@@ -1,3 +1,4 @@
+import { RepairResult } from '#jobs'
 import { projectId } from '#kernel/ids.ts'
 import { LIMITS } from '#kernel/limits.ts'
 import { checkCursor, pageOf } from '#kernel/pages.ts'
@@ -10,6 +11,7 @@ import {
   Idempotent,
   IdParams,
   Listed,
+  EmptyBody,
   PageQuery,
   readPage,
   refusals
@@ -102,6 +104,20 @@ function singleRoutes(app: App, { db, jobs, editing }: AppDeps): void {
     }
   )
 
+  app.post(
+    '/projects/:id/repair',
+    {
+      schema: {
+        tags: ['projects'],
+        summary: 'Check the workspace of a project, and repair what can be repaired',
+        params: IdParams,
+        body: EmptyBody,
+        response: { 200: { ...RepairResult, description: 'What was found' }, ...refusals }
+      }
+    },
+    async (request) => jobs.repair(userOf(request), request.params.id)
+  )
+
   app.delete(
     '/projects/:id',
     {
@@ -122,7 +138,7 @@ function singleRoutes(app: App, { db, jobs, editing }: AppDeps): void {
 const viewOf = async (editing: AppDeps['editing'], project: Project) =>
   toView(project, await editing.head(project.id))
 
-const toView = ({ id, name, review, createdAt }: Project, head: string): ProjectView => ({
+const toView = ({ id, name, review, createdAt }: Project, head: string | null): ProjectView => ({
   id,
   name,
   head,

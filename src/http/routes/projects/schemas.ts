@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { LIMITS } from '#kernel/limits.ts'
 import { Review } from '#kernel/frames.ts'
-import { OnlyThese, Time, VisibleText } from '#kernel/schema-kit.ts'
+import { Nullable, OnlyThese, Time, VisibleText } from '#kernel/schema-kit.ts'
 
 const Name = VisibleText(200)
 
@@ -18,7 +18,7 @@ export const NewProject = Type.Object(
       Type.Object(
         {
           url: Type.String({ minLength: 1, maxLength: 2000 }),
-          branch: Type.Optional(Type.String({ minLength: 1, maxLength: 200 }))
+          branch: Type.Optional(Type.String({ minLength: 1, maxLength: 1000 }))
         },
         OnlyThese
       )
@@ -38,7 +38,9 @@ export const ProjectView = Type.Object(
   {
     id: Type.String(),
     name: Type.String(),
-    head: Type.String({ description: 'current commit of main' }),
+    head: Nullable(
+      Type.String({ description: 'current commit of main; null: the workspace cannot be read' })
+    ),
     review: Review,
     createdAt: Time
   },

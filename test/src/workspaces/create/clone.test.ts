@@ -199,6 +199,32 @@ t.test('clones from a forge that the operator allows', async (t) => {
     t.same(await ws.changes(), [])
   })
 
+  t.test('clones a branch of any name that git allows', async (t) => {
+    for (const branch of ['über/straße', 'a!b', "it's", 'x=(1)', `long-${'x'.repeat(230)}`]) {
+      git('branch', branch, 'trunk')
+      git('push', '-q', join(dir, 'repo.git'), branch)
+      const from = { url: `${base}/repo.git`, branch }
+      const { head } = await workspaces.create(projectId.create(), { git: from }, ANN)
+      t.equal(head, tip, branch)
+    }
+  })
+
+  t.test('clones an empty repository to an empty project', async (t) => {
+    execFileSync('git', ['init', '-q', '--bare', join(dir, 'empty.git')])
+    const id = projectId.create()
+    await workspaces.create(id, { git: { url: `${base}/empty.git` } }, ANN)
+    const ws = workspaces.open(id)
+    t.same((await ws.list()).files, [])
+    await ws.save('a', Buffer.from('a'), { author: ANN })
+
+    execFileSync('git', ['--git-dir', join(dir, 'empty.git'), 'fetch', '-q', source, 'trunk:other'])
+    const create = (git: object) =>
+      workspaces.create(projectId.create(), { git: { url: `${base}/empty.git`, ...git } }, ANN)
+    t.match((await refusal(create({}))).message, /default branch .* has no commit/)
+    t.match((await refusal(create({ branch: 'none' }))).message, /has no branch none/)
+    t.match(await create({ branch: 'other' }), { head: tip })
+  })
+
   t.test('clones a branch without its submodule', async (t) => {
     const id = projectId.create()
     const from = { url: `${base}/repo.git`, branch: 'feature/x' }
@@ -219,7 +245,9 @@ t.test('clones from a forge that the operator allows', async (t) => {
       { url: `${base}/repo.git`, branch: 'nope' },
       { url: `${base}/repo.git`, branch: '--upload-pack=x' },
       { url: `${base}/repo.git`, branch: '../../heads/main' },
-      { url: `${base}/repo.git`, branch: 'a:b' }
+      { url: `${base}/repo.git`, branch: 'a:b' },
+      { url: `${base}/repo.git`, branch: '@{-1}' },
+      { url: `${base}/repo.git`, branch: 'a\0b' }
     ]) {
       const id = projectId.create()
       t.equal((await refusal(workspaces.create(id, { git: from }, ANN))).code, 'invalid_request')
@@ -300,5 +328,43 @@ t.test('refuses a small repository with a huge checkout, and names the limit', a
   })
   t.match(await clone('few.git', { limits: { filesMax: 5, bytesMax: 24 } }), {
     facts: { limitBytes: 24 }
+  })
+})
+
+/** A bare repository whose objects other tools could have written. */
+function givenFaultyRepository(dir: string, name: string, entries: string, zone: string) {
+  const repo = join(dir, name)
+  const git = (args: readonly string[], input: string | Buffer = '') =>
+    execFileSync('git', ['--git-dir', repo, ...args], { input, stdio: 'pipe' })
+      .toString()
+      .trim()
+  const write = (type: string, content: string | Buffer) =>
+    git(['hash-object', '-w', '-t', type, '--literally', '--stdin'], content)
+  execFileSync('git', ['init', '-q', '--bare', '-b', 'main', repo])
+  const blob = Buffer.from(write('blob', 'hello\n'), 'hex')
+  const folder = Buffer.from(write('tree', Buffer.concat([Buffer.from('100644 a\0'), blob])), 'hex')
+  const tree = write('tree', Buffer.concat([Buffer.from(entries), folder]))
+  const people = `author A <a@b> 0 ${zone}\ncommitter A <a@b> 0 ${zone}\n`
+  git(['update-ref', 'refs/heads/main', write('commit', `tree ${tree}\n${people}\nx\n`)])
+  return tree
+}
+
+t.test('clones a repository with harmless faults, and names the object of any other', async (t) => {
+  const { dir, cert, base } = await forge(t)
+  const rules = { isAllowedAddress: () => true, authorities: cert }
+  const workspaces = newWorkspaces(folder(t), rules)
+  givenFaultyRepository(dir, 'harmless.git', '040000 d\0', '+051800')
+  const id = projectId.create()
+  await workspaces.create(id, { git: { url: `${base}/harmless.git` } }, ANN)
+  const ws = workspaces.open(id)
+  t.equal(String((await ws.read('d/a')).content), 'hello\n')
+  t.same(await ws.changes(), [])
+
+  const tree = givenFaultyRepository(dir, 'evil.git', '40000 .git\0', '+0000')
+  const evil = workspaces.create(projectId.create(), { git: { url: `${base}/evil.git` } }, ANN)
+  t.match(await refusal(evil), {
+    code: 'invalid_request',
+    message: `object that git refuses: ${tree} (hasDotgit: `,
+    facts: { object: tree, fault: 'hasDotgit' }
   })
 })

@@ -51,7 +51,7 @@ t.test('reports a conflict and changes nothing when later work builds on the job
   await ws.returnToMain()
   const { commit: main } = await ws.save('a', Buffer.from('agent and Ann\n'), { author: ANN })
   for (const dryRun of [true, false]) {
-    t.same(await ws.revert(base, commit, { ...UNDO, dryRun }), { kind: 'conflict', paths: ['a'] })
+    t.match(await ws.revert(base, commit, { ...UNDO, dryRun }), { kind: 'conflict', paths: ['a'] })
   }
   t.equal(await ws.head(), main)
   t.equal(text('a'), 'agent and Ann\n')

@@ -47,8 +47,16 @@ export function createModel(host: GitHost, projectsDir: string, id: ProjectId) {
   let main = git('rev-parse', 'main')
   let count = 0
 
+  /** A save that a crash may have interrupted. */
+  let unanswered: { readonly path: string; readonly text: string } | undefined
+  const textOf = (path: string) => {
+    const file = join(worktree, path)
+    return existsSync(file) ? readFileSync(file, 'utf8') : undefined
+  }
   const saveAs = async (ws: Workspace, path: string, text: string) => {
+    unanswered = { path, text }
     const saved = await refusable(ws.save(path, Buffer.from(text), { author: ANN }))
+    unanswered = undefined
     if (!saved) return undefined
     assert.equal(readFileSync(join(worktree, path), 'utf8'), text, 'a save is in the worktree')
     if (saved.commit) assert.equal(git('show', `main:${path}`), text.trimEnd(), 'a save is on main')
@@ -141,7 +149,8 @@ export function createModel(host: GitHost, projectsDir: string, id: ProjectId) {
       // Other work of the conversation stands on it: that is for the review of jobs to decide.
       if (jobs.some(({ on, state }) => on === job && state !== 'discarded')) return
       job.state = 'discarded'
-      return ws.discardJob(branch(job.session + 1))
+      await ws.dropWork({ branch: branch(job.session + 1), later: [] })
+      return
     }
     const { kind: reverted } = await ws.revert(job.base!, job.commit!, MERGE)
     if (reverted !== 'conflict') job.state = 'reverted'
@@ -179,8 +188,19 @@ export function createModel(host: GitHost, projectsDir: string, id: ProjectId) {
   }
 
   /** What the next start of the server does. */
+  /** What `recoverEdits` does with a save that reached the worktree. */
+  async function finishSave(ws: Workspace): Promise<void> {
+    const save = unanswered
+    unanswered = undefined
+    if (!save || textOf(save.path) !== save.text) return
+    const { ignored } = await ws.save(save.path, Buffer.from(save.text), { author: ANN })
+    if (!ignored) secrets.delete(save.path)
+  }
+
+  /** As the start of a server: interrupted saves are finished first, then the interrupted job. */
   async function recover(): Promise<void> {
     const ws = openUntilCrash(host, projectsDir, id)
+    await finishSave(ws)
     const job = jobs.at(-1)
     const trailers = { 'Job-Id': job?.mark ?? 'none' }
     const found = await ws.rescue(branch((job?.session ?? 0) + 1), {
@@ -249,16 +269,17 @@ export function createModel(host: GitHost, projectsDir: string, id: ProjectId) {
   return {
     async step(step: Step): Promise<void> {
       const ws = openUntilCrash(host, projectsDir, id, step.crash)
-      const known = new Map(secrets)
+      const before = new Set(secrets.keys())
       let crashed = false
       try {
         await play(ws, step)
       } catch (error) {
         if (!isCrash(error)) throw error
         crashed = true
+        for (const path of before) secrets.set(path, textOf(path) ?? '')
         await recover()
         // A save that was not answered may have happened or not.
-        for (const path of known.keys()) {
+        for (const path of secrets.keys()) {
           const file = join(worktree, path)
           if (existsSync(file)) secrets.set(path, readFileSync(file, 'utf8'))
           else assert.fail(`${path} is gone after a crash`)

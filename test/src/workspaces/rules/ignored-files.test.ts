@@ -174,7 +174,7 @@ t.test("a person's save of an ignored file", async (t) => {
     await ws.save('.env', Buffer.from('SECRET\n'), { author: ANN })
 
     const main = await ws.head()
-    t.same(await ws.mergeJob(commit, MERGE), { kind: 'conflict', paths: ['.env'] })
+    t.match(await ws.mergeJob(commit, MERGE), { kind: 'conflict', paths: ['.env'] })
     t.equal(await ws.head(), main)
     t.equal(text('.env'), 'SECRET\n')
 
@@ -195,7 +195,7 @@ t.test("a person's save of an ignored file", async (t) => {
     await ws.returnToMain()
     mkdirSync(at('out'))
     await ws.save('out/x', Buffer.from('mine\n'), { author: ANN })
-    t.same(await ws.mergeJob(commit, MERGE), { kind: 'conflict', paths: ['out'] })
+    t.match(await ws.mergeJob(commit, MERGE), { kind: 'conflict', paths: ['out'] })
     await ws.startJob(branch(1), { from: { commit } })
     await ws.returnToMain()
     t.equal(text('out/x'), 'mine\n')

@@ -1,12 +1,12 @@
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import pino from 'pino'
 import t from 'tap'
 import { readConfig } from '#config'
 import { markProjectDeleted } from '#projects'
-import { openEmbeddedDatabase } from '../../src/adapters/embedded/database.ts'
-import { compose } from '../../src/compose/compose.ts'
-import { createClient, givenProject } from '../helpers/product.ts'
+import { openEmbeddedDatabase } from '../../../src/adapters/embedded/database.ts'
+import { compose } from '../../../src/compose/compose.ts'
+import { createClient, givenProject } from '../../helpers/product.ts'
 
 t.test('a removal that a server did not live to end is ended by the next', async (t) => {
   const dir = t.testdir()
@@ -29,12 +29,17 @@ t.test('a removal that a server did not live to end is ended by the next', async
   await markProjectDeleted(db, removed as Parameters<typeof markProjectDeleted>[1], new Date())
   await db.destroy()
   t.ok(existsSync(folderOf(removed)), 'it is still there')
+  const aside = ['projects', 'agents'].map((place) => join(dir, place, '.removed-half'))
+  for (const folder of aside) mkdirSync(join(folder, 'a/b'), { recursive: true })
 
-  await using _again = await start()
+  await using again = await start()
   const deadline = Date.now() + 20_000
-  while (existsSync(folderOf(removed)) && Date.now() < deadline) {
+  const gone = [folderOf(removed), ...aside]
+  while (gone.some((path) => existsSync(path)) && Date.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  t.notOk(existsSync(folderOf(removed)), 'now it is gone')
+  for (const path of gone) t.notOk(existsSync(path), `${path} is gone`)
+  const admin = createClient(again.url, again.adminKey)
+  t.match((await admin.call<string>('GET', '/metrics')).body, /^kilowatt_removals_left 0$/m)
   t.ok(existsSync(folderOf(kept)), 'and nothing else')
 })
