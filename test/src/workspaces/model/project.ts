@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { AppError } from '#kernel/errors.ts'
 import type { ProjectId } from '#kernel/ids.ts'
@@ -51,7 +51,8 @@ export function createModel(host: GitHost, projectsDir: string, id: ProjectId) {
   let unanswered: { readonly path: string; readonly text: string } | undefined
   const textOf = (path: string) => {
     const file = join(worktree, path)
-    return existsSync(file) ? readFileSync(file, 'utf8') : undefined
+    const isFile = statSync(file, { throwIfNoEntry: false })?.isFile()
+    return isFile ? readFileSync(file, 'utf8') : undefined
   }
   const saveAs = async (ws: Workspace, path: string, text: string) => {
     unanswered = { path, text }
