@@ -46,17 +46,19 @@ export async function insertFrames(
   const [appended] = rows
   if (!appended || appended.first === null) return undefined
   const first = Number(appended.first)
-  const ts = appended.at.toISOString()
-  const common = { v: PROTOCOL_VERSION, projectId, jobId, ts } as const
+  const created_at = appended.at.toISOString()
   return {
-    frames: drafts.map(({ type }, n) => ({
-      ...common,
-      type,
-      id: ids[n]!,
-      seq: first + n,
-      // What was written, which is not always what was given.
-      data: JSON.parse(data[n]!) as unknown
-    })),
+    frames: data.map((written, n) =>
+      frameOf(projectId, {
+        seq: first + n,
+        id: ids[n]!,
+        type: types[n]!,
+        job_id: jobId,
+        // What was written, which is not always what was given.
+        data: JSON.parse(written),
+        created_at
+      })
+    ),
     bytes: data.reduce((sum, text) => sum + text.length, 0)
   }
 }
