@@ -65,7 +65,8 @@ t.test('fails a start that never listens, and leaves no process', async (t) => {
 
 t.test('runs one process per project, at most agentsMax, and stops idle ones', async (t) => {
   let hours = 0
-  const clock = { ...systemClock, now: () => new Date(Date.now() + hours * HOUR_MS) }
+  const monotonicMs = () => systemClock.monotonicMs() + hours * HOUR_MS
+  const clock = { ...systemClock, monotonicMs }
   const idleStopMs = HOUR_MS / 2
   const { supervisor, project, metrics, folder } = await openStage(t, {
     ...REPLAYED,
