@@ -120,7 +120,11 @@ export async function changesOf(context: WorkspaceContext): Promise<Change[]> {
   )
   if (memory.savedPaths) memory.changedPaths = new Set(changes.map(({ path }) => path))
   memory.knownClean = undefined
-  if (changes.length === 0) markClean(context, readWorktreeHead(context).commit)
+  // What cannot be read or named is no change of the job, and is put back or kept out when the worktree returns to main.
+  const others = [...changed.modified, ...changed.untracked.filter((path) => !isKeptOut(path))]
+  if (changes.length === 0 && others.length === 0) {
+    markClean(context, readWorktreeHead(context).commit)
+  }
   return changes.sort(byPath)
 }
 
