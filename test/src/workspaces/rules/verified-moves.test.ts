@@ -110,6 +110,16 @@ t.test('a file that cannot be read', async (t) => {
   t.equal(text('b'), 'agent\n')
 })
 
+t.test('a job that did nothing but close a file leaves it as it is on main', async (t) => {
+  const { ws, at, write, text } = await newProject(t, { a: 'a\n' })
+  await ws.startJob(branch(1))
+  write('a', 'agent\n')
+  chmodSync(at('a'), 0)
+  t.same(await ws.changes(), [], 'it is no change, because nobody can read it')
+  await ws.returnToMain()
+  t.equal(text('a'), 'a\n')
+})
+
 t.test('gives each error of the file system its own sentence', async (t) => {
   const { ws, at, write } = await newProject(t, { a: 'a\n' })
   write('dir/x', 'x')
