@@ -1,12 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import {
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  rmSync,
-  symlinkSync
-} from 'node:fs'
+import { copyFileSync, cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { WorkspaceContext } from '../history/context.ts'
 import type { Git } from '../git/git.ts'
