@@ -8,7 +8,7 @@ import { createRandom } from './random.ts'
 export const SEED = Number(process.env['TEST_SEED'] ?? pickSeed())
 
 /** True for `npm run test:deep`, which tries as many cases as time allows, and not only as many as `npm test` has. */
-const isDeep = process.env['TEST_DEPTH'] === 'deep'
+export const isDeep = process.env['TEST_DEPTH'] === 'deep'
 
 export interface Runs {
   /** Cases that `npm test` tries: a fresh sample in every run. */
