@@ -15,7 +15,7 @@ import {
   updateKeyUse,
   type ApiKey
 } from './key-store.ts'
-import { createKeyCache } from './key-cache.ts'
+import { createKeyCache, type CachedKey } from './key-cache.ts'
 import { hashOf, isApiKey, newApiKey } from './keys.ts'
 
 /** The user of a key, and the key's id. */
@@ -81,14 +81,16 @@ export function createAccounts(clock: Pick<Clock, 'now' | 'monotonicMs'> = syste
       if (!isApiKey(key)) return undefined
       const now = clock.now()
       const hash = hashOf(key)
+      const isDue = ({ lastUsedAt }: CachedKey) =>
+        now.getTime() - (lastUsedAt?.getTime() ?? 0) > LIMITS.keyUseEveryMs
       const cached = cache.find(hash)
+      if (cached && !isDue(cached)) return { userId: cached.userId, keyId: cached.id }
+
       const store = cache.beginRead()
-      const found = cached ?? (await findKeyOfHash(db, hash, now))
+      const found = await findKeyOfHash(db, hash, now)
       if (!found) return undefined
-      const unusedMs = now.getTime() - (found.lastUsedAt?.getTime() ?? 0)
-      const isUse = unusedMs > LIMITS.keyUseEveryMs
-      if (isUse) await updateKeyUse(db, found.id, now)
-      if (isUse || !cached) store(hash, { ...found, lastUsedAt: isUse ? now : found.lastUsedAt })
+      if (isDue(found)) await updateKeyUse(db, found.id, now)
+      store(hash, isDue(found) ? { ...found, lastUsedAt: now } : found)
       return { userId: found.userId, keyId: found.id }
     },
 
