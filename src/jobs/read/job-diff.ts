@@ -11,25 +11,31 @@ const NO_DIFF: JobDiff = { base: null, head: null, files: [], truncated: false }
 
 /** What the job itself changed, or what it changed in one path. A job without a commit has an empty diff. */
 export async function diffOfJob(
-  { db, commands }: DiffDeps,
+  deps: DiffDeps,
   userId: UserId,
   id: string,
   path?: string
 ): Promise<JobDiff> {
-  const { project_id, base, commit } = await ownJob(db, userId, id)
-  if (base === null || commit === null) return NO_DIFF
-  const diff = await commands.diff(project_id, base, commit, path)
+  const work = await ownWork(deps, userId, id)
+  if (!work) return NO_DIFF
+  const diff = await deps.commands.diff(...work, path)
   return { ...diff, files: diff.files.map((file) => ({ ...file })) }
 }
 
 /** The same as a patch that `git apply` accepts, byte for byte as git wrote it. */
 export async function patchOfJob(
-  { db, commands }: DiffDeps,
+  deps: DiffDeps,
   userId: UserId,
   id: string,
   path?: string
 ): Promise<RawPatch> {
+  const work = await ownWork(deps, userId, id)
+  if (!work) return { bytes: 0, stream: Readable.from([]) }
+  return deps.commands.rawDiff(...work, path)
+}
+
+/** The project of a user's job, and the two commits between which its work is; undefined without work. */
+async function ownWork({ db }: DiffDeps, userId: UserId, id: string) {
   const { project_id, base, commit } = await ownJob(db, userId, id)
-  if (base === null || commit === null) return { bytes: 0, stream: Readable.from([]) }
-  return commands.rawDiff(project_id, base, commit, path)
+  return base === null || commit === null ? undefined : ([project_id, base, commit] as const)
 }

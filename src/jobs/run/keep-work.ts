@@ -86,7 +86,7 @@ async function commitWork(run: JobRun, files: FileWatch, text: string): Promise<
   return commit
 }
 
-/** Tells the user which files are not part of the commit. */
+/** Reports to the user which files are not part of the commit. */
 function reportLeftOut({ workspace, writer }: JobRun): void {
   const paths = workspace.leftOut()
   if (paths.length === 0) return
