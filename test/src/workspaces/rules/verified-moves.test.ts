@@ -115,7 +115,7 @@ t.test('a job that did nothing but close a file leaves it as it is on main', asy
   await ws.startJob(branch(1))
   write('a', 'agent\n')
   chmodSync(at('a'), 0)
-  t.same(await ws.changes(), [], 'it is no change, because nobody can read it')
+  t.same(await ws.changes(), [], 'a file that cannot be read is no change')
   await ws.returnToMain()
   t.equal(text('a'), 'a\n')
 })
